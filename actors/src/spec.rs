@@ -1,0 +1,382 @@
+//! What shall run and how: the checked, complete form of a configuration.
+//!
+//! The root package reads files into these types; the actors act on nothing else. Every default has been filled in
+//! and every `auto` resolved by the time a spec exists, so no actor looks anything up.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::ServiceName,
+    template::Template,
+    units::{ByteSize, DurationRange},
+};
+
+/// Everything one runtime is told at its start.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RuntimeSpec {
+    /// A label for people (`runtime.name`).
+    pub name: String,
+    /// Registry, history, logs and the control socket live here; one runtime per folder.
+    pub state_dir: PathBuf,
+    /// Where assigned ports come from, both ends included.
+    pub ports: (u16, u16),
+    /// How process trees are held.
+    pub containment: ContainmentChoice,
+    /// Whether the guardian (and with it a sure containment) is a must.
+    pub guardian: GuardianChoice,
+    /// Bounds of an ordered stop.
+    pub shutdown: ShutdownSpec,
+    /// The database.
+    pub history: HistorySpec,
+    /// Rotation of service logs.
+    pub service_logs: ServiceLogSpec,
+    /// The services, in the order of the configuration.
+    pub services: Vec<ServiceSpec>,
+}
+
+/// `runtime.containment`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainmentChoice {
+    /// The best one that works here.
+    Auto,
+    /// cgroup v2 or nothing.
+    Cgroup,
+}
+
+/// `runtime.guardian`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardianChoice {
+    /// Without a sure containment and a guardian the runtime refuses to start.
+    Required,
+    /// Run all the same; what a killed runtime leaves is swept at the next start.
+    BestEffort,
+}
+
+/// `[runtime.shutdown]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShutdownSpec {
+    /// The whole stop ends within this, by force if need be.
+    pub deadline: Duration,
+}
+
+/// `[history]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistorySpec {
+    /// The database file.
+    pub path: PathBuf,
+    /// Older rows are deleted.
+    pub retain: Duration,
+    /// Past this size the oldest rows are deleted.
+    pub max_size: ByteSize,
+}
+
+/// `log.service_logs`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServiceLogSpec {
+    /// A log file is rotated when it would grow past this.
+    pub max_size: ByteSize,
+    /// Rotated files kept beside the current one.
+    pub keep: u32,
+}
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceSpec {
+    /// Its name.
+    pub name: ServiceName,
+    /// What kind of program it is.
+    pub engine: EngineKind,
+    /// Program and arguments; the first part has been looked up to a path if that was possible.
+    pub command: Vec<Template>,
+    /// The model file, if one is named.
+    pub model_file: Option<PathBuf>,
+    /// What `${gpu_layers}` becomes.
+    pub gpu_layers: GpuLayers,
+    /// Names that clients use for it.
+    pub serves: Vec<String>,
+    /// Variables set on top of what is inherited.
+    pub env: BTreeMap<String, Template>,
+    /// What of the runtime's own environment is passed on.
+    pub inherit_env: InheritEnv,
+    /// Where it runs.
+    pub working_dir: PathBuf,
+    /// Its port, if it has any use for one.
+    pub port: Option<PortSpec>,
+    /// Whether the listener on the port must be one of its own processes.
+    pub owner_check: bool,
+    /// When it is started.
+    pub start: StartMode,
+    /// What must be so before it is started.
+    pub depends_on: Vec<Dependency>,
+    /// How it is known to be ready.
+    pub ready: ReadySpec,
+    /// How it is known to be alive while ready.
+    pub alive: AliveSpec,
+    /// What happens after it ended by itself.
+    pub restart: RestartSpec,
+    /// How it is stopped.
+    pub stop: StopSpec,
+    /// Output lines that name the cause of a failure, before the engine's own rules.
+    pub failure: Vec<FailureRule>,
+}
+
+/// The kinds of program that are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EngineKind {
+    /// llama.cpp's server.
+    LlamaServer,
+    /// stable-diffusion.cpp's server.
+    SdServer,
+    /// ComfyUI.
+    Comfyui,
+    /// AUTOMATIC1111 or Forge WebUI.
+    A1111,
+    /// vLLM.
+    Vllm,
+    /// Anything else.
+    Generic,
+}
+
+impl EngineKind {
+    /// The name in the config and the API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LlamaServer => "llama-server",
+            Self::SdServer => "sd-server",
+            Self::Comfyui => "comfyui",
+            Self::A1111 => "a1111",
+            Self::Vllm => "vllm",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// `gpu_layers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuLayers {
+    /// As many as fit. Until a planner decides, the same as `All`.
+    Auto,
+    /// Every layer.
+    All,
+    /// This many.
+    Count(u32),
+}
+
+/// `inherit_env`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum InheritEnv {
+    /// The runtime's whole environment.
+    All,
+    /// Nothing of it.
+    Nothing,
+    /// These variables.
+    Only(Vec<String>),
+}
+
+/// Where a service's port comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PortSpec {
+    /// A free one from the runtime's range, chosen at each start.
+    Assigned,
+    /// This one.
+    Fixed(u16),
+}
+
+/// `start`, with `auto` resolved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartMode {
+    /// With the runtime.
+    Eager,
+    /// When a request or `start` asks for it.
+    OnDemand,
+    /// When `start` asks for it.
+    Manual,
+}
+
+/// One entry of `depends_on`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The other service.
+    pub service: ServiceName,
+    /// What must be so of it.
+    pub condition: DependencyCondition,
+}
+
+/// What a dependency waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DependencyCondition {
+    /// Its process runs.
+    Started,
+    /// Its readiness probe has succeeded.
+    Ready,
+    /// It has run to its end with status 0.
+    Completed,
+}
+
+/// A way to find out how a service fares.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// As soon as the process runs.
+    None,
+    /// An HTTP GET on the service's port answers with a status from 200 to 399. The path begins with `/`.
+    Http(String),
+    /// The service's port accepts a connection.
+    Tcp,
+    /// A line of output matches this regular expression.
+    Log(String),
+    /// This command ends with status 0.
+    Exec(Vec<Template>),
+    /// This much time has passed.
+    Delay(Duration),
+}
+
+/// `ready.*`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadySpec {
+    /// The probe.
+    pub probe: Probe,
+    /// From the spawn until the first success.
+    pub timeout: Duration,
+    /// Pause between tries: starts at `min`, doubles to `max`.
+    pub interval: DurationRange,
+}
+
+/// `alive.*`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AliveSpec {
+    /// The probe; [`Probe::None`] means that a living process is enough.
+    pub probe: Probe,
+    /// Pause between tries.
+    pub interval: Duration,
+    /// How long one try may take.
+    pub timeout: Duration,
+    /// Failures in a row after which the service is restarted.
+    pub failures: u32,
+}
+
+/// `restart.policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartPolicy {
+    /// After every end.
+    Always,
+    /// After an end other than status 0.
+    OnFailure,
+    /// Not at all.
+    Never,
+}
+
+/// `restart.*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartSpec {
+    /// When to restart.
+    pub policy: RestartPolicy,
+    /// Consecutive failures without `reset_after` of health in between that end in `failed`.
+    pub max: u32,
+    /// Wait before the second and later restarts; the first is immediate.
+    pub backoff: DurationRange,
+    /// This much health in one piece sets the count back to zero.
+    pub reset_after: Duration,
+}
+
+/// `stop.*`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StopSpec {
+    /// Sent to every process of the tree, for example `SIGTERM`.
+    pub signal: StopSignal,
+    /// From the first request to the kill.
+    pub grace: Duration,
+    /// Asked first: method and path on the service's port.
+    pub http: Option<(String, String)>,
+    /// Run first.
+    pub exec: Vec<Template>,
+}
+
+/// Signals that may ask a service to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum StopSignal {
+    SigTerm,
+    SigInt,
+    SigQuit,
+    SigHup,
+    SigUsr1,
+    SigUsr2,
+    SigKill,
+}
+
+/// Names the cause of a failure by a line of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureRule {
+    /// A regular expression, already known to compile.
+    pub pattern: String,
+    /// The class it stands for.
+    pub class: FailureClass,
+}
+
+/// Why something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// Not-a-number in the computation.
+    Nan,
+    /// GPU memory ran out.
+    OomGpu,
+    /// Host memory ran out.
+    OomHost,
+    /// Another process listens on its port.
+    PortInUse,
+    /// The program is not there or cannot be executed.
+    MissingCommand,
+    /// A shared library is not there.
+    MissingLibrary,
+    /// The model file is not there, not readable or damaged.
+    BadModel,
+    /// The GPU driver failed.
+    Driver,
+    /// It was not ready, or not alive, in time.
+    Timeout,
+    /// A signal that Greenroom did not send ended it.
+    Killed,
+    /// It ended with a status other than 0.
+    Exit,
+    /// Nothing is known.
+    Unknown,
+}
+
+impl FailureClass {
+    /// Whether trying again with the same command and files cannot help.
+    #[must_use]
+    pub fn is_permanent(self) -> bool {
+        matches!(self, Self::MissingCommand | Self::MissingLibrary | Self::BadModel)
+    }
+
+    /// The name in config, API and history.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nan => "nan",
+            Self::OomGpu => "oom_gpu",
+            Self::OomHost => "oom_host",
+            Self::PortInUse => "port_in_use",
+            Self::MissingCommand => "missing_command",
+            Self::MissingLibrary => "missing_library",
+            Self::BadModel => "bad_model",
+            Self::Driver => "driver",
+            Self::Timeout => "timeout",
+            Self::Killed => "killed",
+            Self::Exit => "exit",
+            Self::Unknown => "unknown",
+        }
+    }
+}

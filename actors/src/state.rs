@@ -1,0 +1,158 @@
+//! What a service is doing and what is wanted of it, as status, events, history and the API name it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{Pid, RunId, ServiceName},
+    spec::FailureClass,
+    time::Timestamp,
+};
+
+/// Where a service stands in its life. `stopped` means: containment empty and port free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceState {
+    /// Nothing of it runs.
+    Stopped,
+    /// Its containment is made and its process started.
+    Spawning,
+    /// Its process runs; the readiness probe has not succeeded yet.
+    Starting,
+    /// It can be used.
+    Ready,
+    /// It was ready and its liveness probe fails.
+    Unready,
+    /// It was asked to stop and has its grace.
+    Stopping,
+    /// Its whole tree is being killed.
+    Killing,
+    /// It failed and is started again after a wait.
+    Backoff,
+    /// It ran to its end with status 0 and is not to be restarted.
+    Completed,
+    /// It gave up; the reason says why.
+    Failed,
+    /// Something of it outlived SIGKILL; nothing is started in its place until that is gone.
+    Stuck,
+}
+
+impl ServiceState {
+    /// Every state, in the order of a life.
+    pub const ALL: [Self; 11] = [
+        Self::Stopped,
+        Self::Spawning,
+        Self::Starting,
+        Self::Ready,
+        Self::Unready,
+        Self::Stopping,
+        Self::Killing,
+        Self::Backoff,
+        Self::Completed,
+        Self::Failed,
+        Self::Stuck,
+    ];
+
+    /// The name in the API, the history and the terminal.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Spawning => "spawning",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Unready => "unready",
+            Self::Stopping => "stopping",
+            Self::Killing => "killing",
+            Self::Backoff => "backoff",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Stuck => "stuck",
+        }
+    }
+
+    /// Whether a process of it may be running.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        !matches!(self, Self::Stopped | Self::Backoff | Self::Completed | Self::Failed)
+    }
+}
+
+/// What is wanted of a service, apart from what it is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Disposition {
+    /// It shall run.
+    Up,
+    /// It shall not run until a person says so.
+    Down,
+    /// It runs when it is needed.
+    OnDemand,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExitReport {
+    /// Exit status, unless a signal ended it.
+    pub code: Option<i32>,
+    /// The signal's number, if one ended it.
+    pub signal: Option<i32>,
+    /// The class of the failure; `None` after a clean or a wanted end.
+    pub class: Option<FailureClass>,
+    /// The last lines of stderr (of stdout if stderr was empty), oldest first, at most 20.
+    pub stderr: Vec<String>,
+    /// When the end was noticed.
+    pub at: Timestamp,
+}
+
+/// What is known of one service at this moment. Published by its supervisor, read by anybody without a wait.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceStatus {
+    /// Its name.
+    pub name: ServiceName,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// What is wanted of it.
+    pub disposition: Disposition,
+    /// Why it is in that state, in a sentence, where there is something to say.
+    pub reason: Option<String>,
+    /// Its main process.
+    pub pid: Option<Pid>,
+    /// The current or last run.
+    pub run_id: Option<RunId>,
+    /// Since when it is in that state.
+    pub since: Timestamp,
+    /// Since when it is ready, if it is.
+    pub ready_since: Option<Timestamp>,
+    /// Failures in a row, as `restart.max` counts them.
+    pub restarts_consecutive: u32,
+    /// Restarts after failures since the runtime started.
+    pub restarts_total: u64,
+    /// The port it has now.
+    pub port: Option<u16>,
+    /// How its last run ended.
+    pub last_exit: Option<ExitReport>,
+    /// In `backoff`: when the next start is due.
+    pub next_start: Option<Timestamp>,
+}
+
+impl ServiceStatus {
+    /// What is known of a service before its supervisor has said anything.
+    #[must_use]
+    pub fn initial(name: ServiceName, disposition: Disposition, since: Timestamp) -> Self {
+        Self {
+            name,
+            state: ServiceState::Stopped,
+            disposition,
+            reason: None,
+            pid: None,
+            run_id: None,
+            since,
+            ready_since: None,
+            restarts_consecutive: 0,
+            restarts_total: 0,
+            port: None,
+            last_exit: None,
+            next_start: None,
+        }
+    }
+}

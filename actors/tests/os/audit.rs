@@ -1,0 +1,48 @@
+//! The audit: it names what was left, and is clean once that is gone.
+
+use std::{net::TcpListener, process::Command, sync::mpsc};
+
+use greenroom_actors::os::{
+    audit::{AuditBaseline, AuditScope},
+    containment::Containment,
+};
+
+use crate::{
+    Verdict,
+    support::{LONG, Stage},
+};
+
+crate::tests!(what_is_left_is_named_and_what_is_gone_is_not);
+
+fn what_is_left_is_named_and_what_is_gone_is_not() -> Verdict {
+    let baseline = AuditBaseline::take().expect("a baseline");
+    assert!(baseline.compare(&AuditScope::default()).expect("a report").is_clean());
+
+    let stage = Stage::new();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = listener.local_addr().expect("an address").port();
+    let mut child = Command::new("sleep").arg("987").spawn().expect("a child");
+    let (stop, stopped) = mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || stopped.recv());
+    let scope = AuditScope {
+        cgroup_roots: vec![stage.containment.root().to_owned()],
+        ports: vec![port, 1],
+        ..AuditScope::default()
+    };
+
+    let report = baseline.compare(&scope).expect("a report");
+    child.kill().expect("killed");
+    child.wait().expect("a status");
+    assert_eq!((report.children.len(), report.threads.len(), report.cgroups.len()), (1, 1, 1), "{report:?}");
+    assert!(report.children[0].starts_with(&child.id().to_string()), "{report:?}");
+    assert!(report.descriptors.iter().any(|one| one.contains("socket:[")), "{report:?}");
+    assert_eq!(report.ports, [port]);
+    assert!(!report.is_clean());
+
+    drop((stop, listener));
+    thread.join().expect("joined").expect_err("the channel is closed");
+    stage.containment.close().expect("closed");
+    let settled = baseline.settle(&scope, LONG).expect("a report");
+    assert!(settled.is_clean(), "{settled:?}");
+    Verdict::Held
+}

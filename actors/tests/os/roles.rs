@@ -1,0 +1,85 @@
+//! What this binary plays when it is started with `role`: a runtime that can be killed.
+
+use std::{
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
+
+use greenroom_actors::{
+    ids::{Pid, RunId},
+    os::{
+        containment::{Containment, best_effort::BestEffortContainment, cgroup::CgroupContainment, location},
+        guardian::{Charge, Guardian},
+        proc::ProcessIdentity,
+        registry::{Registry, RegistryEntry},
+        state_dir::StateDir,
+    },
+};
+use nix::sys::signal::SigSet;
+use serde::{Deserialize, Serialize};
+
+use crate::support::{HIDING, HIDING_COUNT, Stage, populated, run_to_end, runtime, script, start};
+
+/// What a played runtime tells of itself, as one line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub guardian: Pid,
+    pub root: Option<PathBuf>,
+    pub tree: Vec<ProcessIdentity>,
+}
+
+pub fn play(role: &[String]) -> ExitCode {
+    match role.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["signals"] => signals(),
+        ["runtime", layer, state_dir] => play_runtime(layer, Path::new(state_dir)),
+        _ => return ExitCode::FAILURE,
+    }
+    ExitCode::SUCCESS
+}
+
+/// Shows the signals of this process and of one that it spawns with all signals blocked.
+fn signals() {
+    let own = std::fs::read_to_string("/proc/self/status").expect("a status");
+    own.lines().filter(|line| line.starts_with("SigIgn")).for_each(|line| println!("parent {line}"));
+    SigSet::all().thread_block().expect("blocked");
+    let stage = Stage::new();
+    let hold = stage.hold();
+    print!("{}", run_to_end(&script("grep Sig /proc/self/status", &*hold)).1);
+}
+
+/// Claims, holds, starts the guardian and one tree that hides, tells, and waits to be killed. On input it ends in order.
+fn play_runtime(layer: &str, state_dir: &Path) {
+    runtime().block_on(async {
+        let claim = StateDir::claim(state_dir).expect("a claim");
+        let place = claim.place();
+        let containment: Arc<dyn Containment> = if layer == "cgroup" {
+            let own = location::own().expect("a cgroup");
+            Arc::new(CgroupContainment::new(&own, &place).expect("a containment"))
+        } else {
+            Arc::new(BestEffortContainment::new(&place))
+        };
+        let guardian = Guardian::start(&Charge::new(&place, containment.cgroup_root())).await.expect("a guardian");
+        std::fs::write(claim.socket(), "").expect("a stand-in for the socket");
+        let (service, run) = ("chat".parse().expect("a name"), RunId::fresh());
+        let hold = containment.open(&service, run).expect("a hold");
+        let (text, count) =
+            if layer == "cgroup" { (HIDING, HIDING_COUNT) } else { ("sleep 987 & (setsid sleep 987 &); wait", (2, 1)) };
+        let mut spawned = start(text, &*hold);
+        let main = ProcessIdentity::of(spawned.pid).expect("an identity");
+        let registry = Registry::open(claim.path()).expect("a registry");
+        registry.add(&RegistryEntry { run, service, main, hold: hold.describe(), port: None }).expect("an entry");
+        let tree = populated(&*hold, count);
+        let told = Told { guardian: guardian.pid(), root: containment.cgroup_root(), tree };
+        println!("{}", serde_json::to_string(&told).expect("text"));
+        std::io::stdout().flush().expect("told");
+        let _order = std::io::stdin().read(&mut [0]);
+        hold.kill().expect("killed");
+        spawned.child.wait().await.expect("a status");
+        crate::support::until("the hold is empty", || hold.remove().is_ok());
+        registry.remove(run).expect("removed");
+        guardian.dismiss().await;
+        containment.close().expect("closed");
+    });
+}
