@@ -1,8 +1,10 @@
 //! The actor system of Greenroom.
 
 pub mod event;
+pub mod history_store;
 pub mod ids;
 pub mod os;
+pub mod shutdown_coordinator;
 pub mod spec;
 pub mod state;
 pub mod template;

@@ -1,0 +1,160 @@
+//! Records that are not on disk yet, bounded by number and by bytes, and the pauses between tries. Pure.
+
+use std::{collections::VecDeque, time::Duration};
+
+use super::messages::Record;
+
+/// The most records kept: some hours of a box in trouble, some minutes of one in a crash loop everywhere.
+pub const MOST_RECORDS: usize = 10_000;
+/// The most bytes they may take together, by estimate.
+pub const MOST_BYTES: usize = 32 << 20;
+
+/// First pause after a failed try. It doubles up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause: what was in the way may be gone for this long before it is noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause after so many failed tries in a row (1 for the first).
+#[must_use]
+pub fn pause(tries: u32) -> Duration {
+    FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
+}
+
+/// The records, oldest first.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    records: VecDeque<Record>,
+    bytes: usize,
+}
+
+impl Backlog {
+    /// Adds a record. Past the bounds the oldest ones go: their number comes back.
+    pub fn push(&mut self, record: Record) -> u64 {
+        self.bytes += weight(&record);
+        self.records.push_back(record);
+        let mut dropped = 0;
+        // The newest one stays even if it is too heavy by itself.
+        while self.records.len() > 1 && (self.records.len() > MOST_RECORDS || self.bytes > MOST_BYTES) {
+            if let Some(oldest) = self.records.pop_front() {
+                self.bytes -= weight(&oldest);
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// Whether one more record may push out an old one.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.records.len() >= MOST_RECORDS || self.bytes >= MOST_BYTES / 2
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// All of them in one piece, oldest first.
+    pub fn all(&mut self) -> &[Record] {
+        self.records.make_contiguous()
+    }
+
+    /// Forgets all: they are on disk.
+    pub fn clear(&mut self) {
+        self.records.clear();
+        self.bytes = 0;
+        // A burst's memory is not kept for ever.
+        self.records.shrink_to(256);
+    }
+}
+
+/// About how many bytes a record takes in memory: its own size and that of the texts in it.
+fn weight(record: &Record) -> usize {
+    let texts = match record {
+        Record::RunStarted { command, .. } => lines(command),
+        Record::RunEnded { exit, .. } => lines(&exit.stderr),
+        Record::RunReady { .. } => 0,
+        Record::Event(event) => event_texts(&event.kind),
+        Record::ShutdownReport { report, .. } => json(report),
+    };
+    size_of::<Record>() + texts
+}
+
+fn lines(lines: &[String]) -> usize {
+    lines.iter().map(|line| size_of::<String>() + line.len()).sum()
+}
+
+fn event_texts(kind: &crate::event::EventKind) -> usize {
+    use crate::event::EventKind as Kind;
+    let text = |t: &Option<String>| t.as_ref().map_or(0, String::len);
+    match kind {
+        Kind::ServiceState { reason, exit, .. } => text(reason) + exit.as_ref().map_or(0, |e| lines(&e.stderr)),
+        Kind::AlertRaised { alert, message, .. } => alert.len() + message.len(),
+        Kind::AlertCleared { alert, .. } => alert.len(),
+        Kind::RuntimeState { state, reason } => state.len() + text(reason),
+        Kind::Gap { .. } => 0,
+    }
+}
+
+fn json(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    let parts = match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(values) => values.iter().map(json).sum(),
+        Value::Object(fields) => fields.iter().map(|(name, v)| name.len() + json(v)).sum(),
+    };
+    size_of::<Value>() + parts
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{ids::Pid, ids::RunId, time::Timestamp};
+
+    fn started(bytes: usize) -> Record {
+        let (run, at) = (RunId::fresh(), Timestamp::from_micros(0));
+        let service = "chat".parse().expect("a name");
+        Record::RunStarted { run, service, pid: Pid(1), command: vec!["x".repeat(bytes)], at }
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let mut backlog = Backlog::default();
+        let first = started(1);
+        assert_eq!(backlog.push(first.clone()), 0);
+        let dropped: u64 = (0..MOST_RECORDS).map(|_| backlog.push(started(1))).sum();
+        assert_eq!((dropped, backlog.len()), (1, MOST_RECORDS));
+        assert!(!backlog.all().contains(&first));
+        backlog.clear();
+        assert_eq!((backlog.len(), backlog.bytes), (0, 0));
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let seconds: Vec<u64> = (1..8).map(|tries| pause(tries).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 5, 5, 5, 5]);
+        assert_eq!(pause(u32::MAX), LONGEST_PAUSE);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 32, ..ProptestConfig::default() })]
+
+        #[test]
+        fn neither_bound_is_passed_and_nothing_is_lost_uncounted(
+            sizes in prop::collection::vec(0_usize..(MOST_BYTES / 3), 1..40)
+        ) {
+            let mut backlog = Backlog::default();
+            let mut dropped = 0;
+            for (n, &size) in sizes.iter().enumerate() {
+                dropped += backlog.push(started(size));
+                prop_assert!(backlog.len() <= MOST_RECORDS);
+                prop_assert!(backlog.bytes <= MOST_BYTES);
+                prop_assert_eq!(backlog.len() as u64 + dropped, n as u64 + 1);
+            }
+        }
+    }
+}

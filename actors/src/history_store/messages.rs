@@ -1,0 +1,162 @@
+//! What the history is told and asked.
+
+use actix::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::Event,
+    ids::{Pid, RunId, ServiceName},
+    state::ExitReport,
+    time::Timestamp,
+};
+
+/// One thing to remember.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Record {
+    /// A run began. Recording the same run twice is one row.
+    RunStarted {
+        /// The run.
+        run: RunId,
+        /// Of this service.
+        service: ServiceName,
+        /// Its main process.
+        pid: Pid,
+        /// The command as it was run.
+        command: Vec<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A run became ready for the first time.
+    RunReady {
+        /// The run.
+        run: RunId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A run ended and its containment is empty.
+    RunEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        exit: ExitReport,
+        /// Whether somebody had asked for it.
+        wanted: bool,
+    },
+    /// An event of the bus (state changes, alerts, phases of the runtime).
+    Event(Event),
+    /// The report at the end of a runtime, as JSON.
+    ShutdownReport {
+        /// Which runtime, as in event ids.
+        epoch: u64,
+        /// When it ended.
+        at: Timestamp,
+        /// The report.
+        report: serde_json::Value,
+    },
+}
+
+/// Writes records; answered when they are on disk (group commit).
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), NotRecorded>")]
+pub struct RecordAll(pub Vec<Record>);
+
+/// Why records are not on disk. They are kept in memory and tried again, up to a bound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRecorded {
+    /// The database cannot be written now; the records wait in memory.
+    #[error("the history cannot be written now ({0}); kept in memory and tried again")]
+    Buffered(String),
+    /// The buffer is full as well: the oldest records were dropped.
+    #[error("the history cannot be written and its buffer is full: {0} records were dropped")]
+    Dropped(u64),
+    /// The history is closed.
+    #[error("the history is closed")]
+    Closed,
+}
+
+/// How the history fares.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "HistoryHealth")]
+pub struct GetHealth;
+
+/// What to read. All filters are joined by "and".
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct HistoryFilter {
+    /// Only this service.
+    pub service: Option<ServiceName>,
+    /// Only what happened at or after this time.
+    pub since: Option<Timestamp>,
+    /// Only what failed.
+    #[serde(default)]
+    pub failed: bool,
+    /// At most this many rows, the newest; 0 stands for 100, and more than
+    /// [`MOST_ROWS`](super::MOST_ROWS) are never given.
+    #[serde(default)]
+    pub limit: u32,
+}
+
+/// A past or present run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// The run.
+    pub run_id: RunId,
+    /// Of this service.
+    pub service: ServiceName,
+    /// Its main process.
+    pub pid: Pid,
+    /// The command as it was run.
+    pub command: Vec<String>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// When it was first ready.
+    pub ready: Option<Timestamp>,
+    /// When it ended; `None` while it runs, or if the runtime was killed before it could say.
+    pub ended: Option<Timestamp>,
+    /// How it ended.
+    pub exit: Option<ExitReport>,
+    /// Whether somebody had asked for the end.
+    pub wanted: Option<bool>,
+}
+
+/// A past event: the JSON that the stream carried.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// `epoch-sequence`.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// The event, as in the stream.
+    pub event: serde_json::Value,
+}
+
+/// The report of an ordered stop in the past.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ShutdownReportRow {
+    /// Which runtime, as in event ids.
+    pub epoch: u64,
+    /// When it ended.
+    pub at: Timestamp,
+    /// The report.
+    pub report: serde_json::Value,
+}
+
+/// How the history fares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, actix::MessageResponse)]
+pub struct HistoryHealth {
+    /// `ok`, or what is wrong and what to do.
+    pub state: HistoryState,
+    /// Records waiting in memory.
+    pub buffered: u64,
+    /// Records lost because the buffer was full.
+    pub dropped: u64,
+}
+
+/// The condition of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state", content = "reason")]
+pub enum HistoryState {
+    /// Everything acknowledged is on disk.
+    Ok,
+    /// It cannot be written at present.
+    Degraded(String),
+}

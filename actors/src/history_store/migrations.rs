@@ -1,0 +1,120 @@
+//! Brings a database to the current version, all in one transaction.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::schema::{APPLICATION, CURRENT, VERSIONS};
+
+/// Whose database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Nothing is in it yet.
+    Fresh,
+    /// Greenroom's, of a version that this program knows.
+    Ours {
+        /// From 1 to [`CURRENT`].
+        version: usize,
+    },
+    /// Greenroom's, of a later version.
+    Newer {
+        /// That version.
+        version: i64,
+    },
+    /// Another program's.
+    Foreign,
+}
+
+/// Looks at a database without changing it.
+///
+/// # Errors
+/// What SQLite says, also when the file is no database.
+pub fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
+    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    Ok(match (application == i64::from(APPLICATION), usize::try_from(version)) {
+        (false, Ok(0)) if application == 0 && tables == 0 => Identity::Fresh,
+        (false, _) => Identity::Foreign,
+        (true, Ok(version)) if (1..=CURRENT).contains(&version) => Identity::Ours { version },
+        (true, _) => Identity::Newer { version },
+    })
+}
+
+/// Takes a database from `from` (0 for a fresh one) to the current version. All of it happens, or nothing.
+///
+/// # Errors
+/// What SQLite says; the database is as it was.
+pub fn migrate(connection: &mut Connection, from: usize) -> rusqlite::Result<()> {
+    migrate_to(connection, from, CURRENT)
+}
+
+fn migrate_to(connection: &mut Connection, from: usize, to: usize) -> rusqlite::Result<()> {
+    if from >= to {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for version in &VERSIONS[from..to] {
+        transaction.execute_batch(version)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.pragma_update(None, "user_version", i64::try_from(to).unwrap_or(i64::MAX))?;
+    transaction.commit()
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A database as version 1 left it.
+    pub fn version_1(connection: &mut Connection) {
+        migrate_to(connection, 0, 1).expect("version 1");
+    }
+
+    fn memory() -> Connection {
+        Connection::open_in_memory().expect("memory")
+    }
+
+    #[test]
+    fn a_fresh_database_comes_to_the_current_version_and_stays_there() {
+        let mut connection = memory();
+        assert_eq!(identify(&connection).ok(), Some(Identity::Fresh));
+        migrate(&mut connection, 0).expect("migrated");
+        assert_eq!(identify(&connection).ok(), Some(Identity::Ours { version: CURRENT }));
+        migrate(&mut connection, CURRENT).expect("nothing to do");
+    }
+
+    #[test]
+    fn version_1_keeps_its_rows_and_gets_what_is_new() {
+        let mut connection = memory();
+        version_1(&mut connection);
+        assert_eq!(identify(&connection).ok(), Some(Identity::Ours { version: 1 }));
+        let row = "INSERT INTO events VALUES (1, 1, 5, 'runtime.state', NULL, '{}')";
+        connection.execute(row, []).expect("a row of version 1");
+        assert!(connection.prepare("SELECT * FROM shutdown_reports").is_err());
+        migrate(&mut connection, 1).expect("migrated");
+        let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get::<_, i64>(0));
+        assert_eq!((count("events").ok(), count("shutdown_reports").ok()), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_nothing_half_done() {
+        let mut connection = memory();
+        version_1(&mut connection);
+        connection.execute_batch("CREATE TABLE events_by_service (x)").expect("in the way of an index");
+        migrate(&mut connection, 1).expect_err("the name is taken");
+        assert_eq!(identify(&connection).ok(), Some(Identity::Ours { version: 1 }));
+        assert!(connection.prepare("SELECT * FROM shutdown_reports").is_err());
+    }
+
+    #[test]
+    fn what_is_not_ours_or_newer_is_recognised() {
+        let connection = memory();
+        connection.execute_batch("CREATE TABLE t (x)").expect("a table");
+        assert_eq!(identify(&connection).ok(), Some(Identity::Foreign));
+        let connection = memory();
+        connection.pragma_update(None, "application_id", 77).expect("set");
+        assert_eq!(identify(&connection).ok(), Some(Identity::Foreign));
+        connection.pragma_update(None, "application_id", APPLICATION).expect("set");
+        connection.pragma_update(None, "user_version", 99).expect("set");
+        assert_eq!(identify(&connection).ok(), Some(Identity::Newer { version: 99 }));
+    }
+}

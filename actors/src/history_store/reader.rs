@@ -1,0 +1,186 @@
+//! Reads the history, with the runtime running or stopped, from this process or another one. Changes nothing.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
+
+use super::{
+    database::Trouble,
+    files::with_suffix,
+    messages::{EventRow, HistoryFilter, RunRow, ShutdownReportRow},
+    migrations::{Identity, identify},
+    query::{self, Query},
+};
+
+/// How long a lock is waited for. Readers and the writer do not lock each other out in WAL mode, but for an instant
+/// when the log of a killed runtime is taken over.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Why the history cannot be read, or a report not be added.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// There is none.
+    #[error("there is no history at {}: nothing has run with this state dir yet", .0.display())]
+    Absent(PathBuf),
+    /// The file system does not let it be looked at.
+    #[error("the history at {} cannot be reached", path.display())]
+    Unreachable {
+        /// The database.
+        path: PathBuf,
+        /// What the file system says.
+        source: io::Error,
+    },
+    /// SQLite cannot read it.
+    #[error("the history at {} cannot be read", path.display())]
+    Unreadable {
+        /// The database.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A later version made it.
+    #[error("a newer Greenroom made the history at {} (version {found}): use that version to read it", path.display())]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// Another program made it.
+    #[error("{} is another program's database", .0.display())]
+    Foreign(PathBuf),
+    /// A report could not be added.
+    #[error("the history at {} cannot be written", path.display())]
+    Unwritable {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: Trouble,
+    },
+}
+
+/// An open history. Rows come newest first.
+#[derive(Debug)]
+pub struct HistoryReader {
+    connection: Connection,
+    path: PathBuf,
+    /// A fresh file whose writer has made no tables yet.
+    empty: bool,
+    /// From version 2 on.
+    has_reports: bool,
+}
+
+impl HistoryReader {
+    /// Opens the database at `path` for reading.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Self, HistoryError> {
+        match fs::metadata(path) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HistoryError::Absent(path.to_owned())),
+            Err(source) => return Err(HistoryError::Unreachable { path: path.to_owned(), source }),
+        }
+        let unreadable = |source| HistoryError::Unreadable { path: path.to_owned(), source };
+        let (connection, identity) = match open(path, false) {
+            // SQLite wants to make the files beside a WAL database. Where it cannot, on media that nobody can write,
+            // a database without a log can be read as one that never changes.
+            Err(error) if needs_to_write(&error) && !has_log(path) => open(path, true).map_err(unreadable)?,
+            other => other.map_err(unreadable)?,
+        };
+        let version = match identity {
+            Identity::Fresh => 0,
+            Identity::Ours { version } => version,
+            Identity::Newer { version } => return Err(HistoryError::Newer { path: path.to_owned(), found: version }),
+            Identity::Foreign => return Err(HistoryError::Foreign(path.to_owned())),
+        };
+        Ok(Self { connection, path: path.to_owned(), empty: version == 0, has_reports: version >= 2 })
+    }
+
+    /// Past and present runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn runs(&self, filter: &HistoryFilter) -> Result<Vec<RunRow>, HistoryError> {
+        self.rows(!self.empty, query::runs(filter), query::run_row)
+    }
+
+    /// Past events.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events(&self, filter: &HistoryFilter) -> Result<Vec<EventRow>, HistoryError> {
+        self.rows(!self.empty, query::events(filter), query::event_row)
+    }
+
+    /// The reports of the last ordered stops, at most `limit` (0 stands for 100).
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn shutdown_reports(&self, limit: u32) -> Result<Vec<ShutdownReportRow>, HistoryError> {
+        self.rows(self.has_reports, query::shutdown_reports(limit), query::report_row)
+    }
+
+    fn rows<T>(
+        &self,
+        exists: bool,
+        query: Query,
+        row: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, HistoryError> {
+        if !exists {
+            return Ok(Vec::new());
+        }
+        let rows = || {
+            let mut statement = self.connection.prepare(&query.sql)?;
+            let rows = statement.query_map(rusqlite::params_from_iter(query.values), row)?;
+            rows.collect::<rusqlite::Result<Vec<T>>>()
+        };
+        rows().map_err(|source| HistoryError::Unreadable { path: self.path.clone(), source })
+    }
+}
+
+fn open(path: &Path, immutable: bool) -> rusqlite::Result<(Connection, Identity)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = if immutable {
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+    } else {
+        Connection::open_with_flags(path, flags)?
+    };
+    connection.busy_timeout(BUSY)?;
+    let identity = identify(&connection)?;
+    Ok((connection, identity))
+}
+
+fn needs_to_write(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn has_log(path: &Path) -> bool {
+    fs::metadata(with_suffix(path, "-wal")).is_ok_and(|meta| meta.len() > 0)
+}
+
+/// `file:PATH?immutable=1`, with the characters that mean something in a URI written as numbers
+/// (<https://www.sqlite.org/uri.html>).
+fn immutable_uri(path: &Path) -> PathBuf {
+    use std::{
+        ffi::OsString,
+        os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    };
+    let mut uri = b"file:".to_vec();
+    for &byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'%' | b'?' | b'#' => uri.extend(format!("%{byte:02X}").bytes()),
+            other => uri.push(other),
+        }
+    }
+    uri.extend(b"?immutable=1");
+    OsString::from_vec(uri).into()
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

@@ -1,0 +1,164 @@
+//! Questions to histories that run, ran, or never were.
+
+use super::*;
+use crate::{
+    event::{Event, EventId, EventKind, Severity},
+    history_store::{append_shutdown_report, database::Database, messages::Record, migrations},
+    ids::{Pid, RunId, ServiceName},
+    spec::FailureClass,
+    state::{ExitReport, ServiceState},
+    time::Timestamp,
+};
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_763_715_600_000_000).after(Duration::from_secs(seconds))
+}
+
+fn name(text: &str) -> ServiceName {
+    text.parse().expect("a name")
+}
+
+fn exit(class: Option<FailureClass>, seconds: u64) -> ExitReport {
+    ExitReport { code: Some(1), signal: None, class, stderr: vec!["no room".to_owned()], at: at(seconds) }
+}
+
+fn state(sequence: u64, service: &str, to: ServiceState) -> Record {
+    let (service, from) = (name(service), ServiceState::Starting);
+    let kind = EventKind::ServiceState { service, run_id: None, from, to, reason: None, pid: None, exit: None };
+    Record::Event(Event { id: EventId { epoch: 7, sequence }, at: at(sequence), kind })
+}
+
+/// Two runs of `chat` (one failed, one ready), one of `image`, and four events.
+fn filled(path: &Path) -> (Database, Vec<RunId>) {
+    let runs: Vec<RunId> = (0..3).map(|_| RunId::fresh()).collect();
+    let started = |n: usize, service: &str, seconds| {
+        let command = vec!["llama-server".to_owned(), "-m".to_owned(), "a b".to_owned()];
+        Record::RunStarted { run: runs[n], service: name(service), pid: Pid(100), command, at: at(seconds) }
+    };
+    let alert = EventKind::AlertRaised {
+        alert: "stuck".to_owned(),
+        severity: Severity::Critical,
+        service: Some(name("image")),
+        message: "it outlived SIGKILL".to_owned(),
+    };
+    let mut database = Database::open(path).expect("open");
+    let left_out = database.write(&[
+        started(0, "chat", 10),
+        Record::RunEnded { run: runs[0], exit: exit(Some(FailureClass::OomGpu), 20), wanted: false },
+        started(1, "chat", 30),
+        Record::RunReady { run: runs[1], at: at(40) },
+        Record::RunReady { run: runs[1], at: at(50) },
+        started(2, "image", 15),
+        Record::RunEnded { run: runs[2], exit: exit(None, 25), wanted: true },
+        state(1, "chat", ServiceState::Backoff),
+        state(2, "chat", ServiceState::Ready),
+        state(3, "image", ServiceState::Ready),
+        Record::Event(Event { id: EventId { epoch: 7, sequence: 4 }, at: at(4), kind: alert }),
+    ]);
+    assert_eq!(left_out, Ok(0));
+    (database, runs)
+}
+
+fn ids(rows: &[EventRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.id.as_str()).collect()
+}
+
+#[test]
+fn runs_come_back_as_they_were_told_while_the_writer_is_open() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let (_writer, runs) = filled(&path);
+    let reader = HistoryReader::open(&path).expect("open");
+    let all = reader.runs(&HistoryFilter::default()).expect("rows");
+    assert_eq!(all.iter().map(|r| r.run_id).collect::<Vec<_>>(), [runs[1], runs[2], runs[0]]);
+    assert_eq!((all[0].ready, all[0].ended, &all[0].exit, all[0].wanted), (Some(at(40)), None, &None, None));
+    assert_eq!(all[2].exit, Some(exit(Some(FailureClass::OomGpu), 20)));
+    assert_eq!((all[2].command[2].as_str(), all[2].pid, all[1].wanted), ("a b", Pid(100), Some(true)));
+}
+
+#[test]
+fn filters_are_joined() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let (_writer, runs) = filled(&path);
+    let reader = HistoryReader::open(&path).expect("open");
+    let run_ids = |filter: &HistoryFilter| -> Vec<RunId> {
+        reader.runs(filter).expect("rows").iter().map(|r| r.run_id).collect()
+    };
+    let events = |filter: &HistoryFilter| reader.events(filter).expect("rows");
+    let chat = HistoryFilter { service: Some(name("chat")), ..HistoryFilter::default() };
+    let failed = HistoryFilter { failed: true, ..HistoryFilter::default() };
+    assert_eq!(run_ids(&chat), [runs[1], runs[0]]);
+    assert_eq!(run_ids(&failed), [runs[0]]);
+    assert_eq!(run_ids(&HistoryFilter { since: Some(at(25)), ..HistoryFilter::default() }), [runs[1], runs[2]]);
+    assert_eq!(run_ids(&HistoryFilter { limit: 1, ..chat.clone() }), [runs[1]]);
+    assert_eq!(ids(&events(&chat)), ["7-2", "7-1"]);
+    assert_eq!(ids(&events(&failed)), ["7-4", "7-1"]);
+    assert_eq!(ids(&events(&HistoryFilter { since: Some(at(2)), ..chat.clone() })), ["7-2"]);
+    assert_eq!(events(&chat)[0].event["type"], "service.state");
+    let none = HistoryFilter { service: Some(name("chat")), failed: true, since: Some(at(30)), limit: 0 };
+    assert_eq!((run_ids(&none), events(&none)), (vec![], vec![]));
+}
+
+#[test]
+fn without_a_history_it_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    assert!(matches!(HistoryReader::open(&path), Err(HistoryError::Absent(p)) if p == path));
+    assert!(!path.exists(), "looking makes nothing");
+    let (beyond, text) = (folder.path().join("text"), "no database".repeat(200));
+    fs::write(&beyond, text).expect("written");
+    assert!(matches!(HistoryReader::open(&beyond), Err(HistoryError::Unreadable { .. })));
+    assert!(matches!(HistoryReader::open(&beyond.join("x")), Err(HistoryError::Unreachable { .. })));
+}
+
+#[test]
+fn files_of_every_age_and_origin_are_told_apart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |n: &str| folder.path().join(n);
+    fs::write(file("empty"), "").expect("written");
+    let empty = HistoryReader::open(&file("empty")).expect("open");
+    assert_eq!(empty.runs(&HistoryFilter::default()).expect("rows"), []);
+    assert_eq!(empty.shutdown_reports(0).expect("rows"), []);
+
+    let mut old = Connection::open(file("old")).expect("made");
+    migrations::tests::version_1(&mut old);
+    let reader = HistoryReader::open(&file("old")).expect("open");
+    assert_eq!(reader.events(&HistoryFilter::default()).expect("rows"), []);
+    assert_eq!(reader.shutdown_reports(0).expect("rows"), []);
+
+    old.pragma_update(None, "user_version", 99).expect("set");
+    assert!(matches!(HistoryReader::open(&file("old")), Err(HistoryError::Newer { found: 99, .. })));
+    old.pragma_update(None, "application_id", 1).expect("set");
+    assert!(matches!(HistoryReader::open(&file("old")), Err(HistoryError::Foreign(_))));
+}
+
+#[test]
+fn reports_are_added_without_actors_and_the_last_one_counts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    for (epoch, second, left) in [(1, 1, 0), (2, 2, 3), (2, 3, 0)] {
+        let report = serde_json::json!({ "left": left });
+        append_shutdown_report(&path, epoch, at(second), &report).expect("added");
+    }
+    let rows = HistoryReader::open(&path).expect("open").shutdown_reports(0).expect("rows");
+    let told: Vec<_> = rows.iter().map(|r| (r.epoch, r.at, r.report["left"].as_i64())).collect();
+    assert_eq!(told, [(2, at(3), Some(0)), (1, at(1), Some(0))]);
+    let in_the_way = folder.path().join("folder");
+    fs::create_dir(&in_the_way).expect("made");
+    let refused = append_shutdown_report(&in_the_way, 1, at(1), &serde_json::Value::Null);
+    assert!(matches!(refused, Err(HistoryError::Unwritable { .. })));
+}
+
+#[test]
+fn a_file_that_nobody_can_write_is_read_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("odd #name?100%.db");
+    drop(filled(&path));
+    assert!(!has_log(&path));
+    let (connection, identity) = open(&path, true).expect("open");
+    assert_eq!(identity, Identity::Ours { version: 2 });
+    let count: i64 = connection.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).expect("a number");
+    assert_eq!(count, 3);
+    assert!(!with_suffix(&path, "-shm").exists(), "nothing was made beside it");
+}

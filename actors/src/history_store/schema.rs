@@ -1,0 +1,47 @@
+//! The shape of the database, version by version. A version that was released is never edited: a change is a new one.
+
+/// Marks the file as Greenroom's (`PRAGMA application_id`): "GRNR".
+pub const APPLICATION: i32 = 0x4752_4E52;
+
+/// Version by version; the place in the list plus one is `PRAGMA user_version`.
+pub const VERSIONS: [&str; 2] = [V1, V2];
+
+/// The version that this program writes.
+pub const CURRENT: usize = VERSIONS.len();
+
+/// Times are microseconds since 1970. `command`, `exit` and `event` are JSON, as in the API.
+const V1: &str = "
+CREATE TABLE runs (
+    run_id  TEXT NOT NULL PRIMARY KEY,
+    service TEXT NOT NULL,
+    pid     INTEGER NOT NULL,
+    command TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    ready   INTEGER,
+    ended   INTEGER,
+    exit    TEXT,
+    wanted  INTEGER
+) WITHOUT ROWID;
+CREATE TABLE events (
+    epoch    INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    kind     TEXT NOT NULL,
+    service  TEXT,
+    event    TEXT NOT NULL,
+    PRIMARY KEY (epoch, sequence)
+) WITHOUT ROWID;
+";
+
+/// The reports of ordered stops, and indexes for the questions that people ask and for retention.
+const V2: &str = "
+CREATE TABLE shutdown_reports (
+    epoch  INTEGER NOT NULL PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    report TEXT NOT NULL
+);
+CREATE INDEX runs_by_time ON runs (started);
+CREATE INDEX runs_by_service ON runs (service, started);
+CREATE INDEX events_by_time ON events (at);
+CREATE INDEX events_by_service ON events (service, at) WHERE service IS NOT NULL;
+";

@@ -1,0 +1,79 @@
+//! Turns records into rows. Each row has a key of its own, so that writing a record twice leaves one row.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+
+use super::{
+    fault::{Fault, judge},
+    messages::Record,
+};
+
+/// Writes all records in one transaction and commits it. Records that can never be written are left out and logged;
+/// their number comes back.
+///
+/// # Errors
+/// What SQLite says; nothing is written then.
+pub fn write_all(connection: &mut Connection, records: &[Record]) -> rusqlite::Result<u64> {
+    if records.is_empty() {
+        return Ok(0);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut left_out = 0;
+    for record in records {
+        match write(&transaction, record) {
+            Ok(()) => {}
+            // A statement that fails with such an error has changed nothing, and the transaction goes on.
+            Err(error) if judge(&error) == Fault::Record => {
+                tracing::error!(%error, ?record, "this record cannot be written to the history");
+                left_out += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    transaction.commit()?;
+    Ok(left_out)
+}
+
+fn write(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()> {
+    let run = |sql, values: &[&dyn rusqlite::ToSql]| transaction.prepare_cached(sql)?.execute(values).map(drop);
+    match record {
+        Record::RunStarted { run: id, service, pid, command, at } => run(
+            "INSERT INTO runs (run_id, service, pid, command, started) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (run_id) DO NOTHING",
+            params![id.to_string(), service.as_str(), pid.0, json(command)?, at.as_micros()],
+        ),
+        Record::RunReady { run: id, at } => run(
+            "UPDATE runs SET ready = ?2 WHERE run_id = ?1 AND ready IS NULL",
+            params![id.to_string(), at.as_micros()],
+        ),
+        Record::RunEnded { run: id, exit, wanted } => run(
+            "UPDATE runs SET ended = ?2, exit = ?3, wanted = ?4 WHERE run_id = ?1 AND ended IS NULL",
+            params![id.to_string(), exit.at.as_micros(), json(exit)?, wanted],
+        ),
+        Record::Event(event) => run(
+            "INSERT INTO events (epoch, sequence, at, kind, service, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (epoch, sequence) DO NOTHING",
+            params![
+                whole(event.id.epoch),
+                whole(event.id.sequence),
+                event.at.as_micros(),
+                event.kind.name(),
+                event.kind.service().map(|s| s.as_str()),
+                json(event)?
+            ],
+        ),
+        Record::ShutdownReport { epoch, at, report } => run(
+            "INSERT INTO shutdown_reports (epoch, at, report) VALUES (?1, ?2, ?3)
+             ON CONFLICT (epoch) DO UPDATE SET at = excluded.at, report = excluded.report",
+            params![whole(*epoch), at.as_micros(), report.to_string()],
+        ),
+    }
+}
+
+/// SQLite's integers have a sign.
+fn whole(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
