@@ -1,9 +1,12 @@
 //! The actor system of Greenroom.
 
+pub mod assembly;
+pub mod engines;
 pub mod event;
 pub mod history_store;
 pub mod ids;
 pub mod os;
+pub mod process_supervisor;
 pub mod shutdown_coordinator;
 pub mod spec;
 pub mod state;

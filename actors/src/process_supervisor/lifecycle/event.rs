@@ -1,0 +1,166 @@
+//! What a lifecycle hears and what it wants done.
+
+use std::time::Instant;
+
+use crate::{
+    ids::{Pid, RunId},
+    shutdown_coordinator::messages::StopOutcome,
+    spec::FailureClass,
+    state::ExitReport,
+};
+
+/// What a step needs of the world: the time, and two things that are drawn, so that the step itself stays repeatable.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    /// Now.
+    pub now: Instant,
+    /// The id of the run, should one begin in this step.
+    pub next_run: RunId,
+    /// From `0.0..=1.0`, for the spread of waits.
+    pub chance: f64,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// It shall run.
+    Start,
+    /// It shall not run.
+    Stop {
+        /// Why.
+        reason: String,
+    },
+    /// It shall run anew.
+    Restart {
+        /// Why.
+        reason: String,
+    },
+    /// Its failures are to be forgotten.
+    Reset,
+    /// The runtime stops: end it and never start it again.
+    Close {
+        /// Everything of it is gone by then.
+        until: Instant,
+        /// Without any grace.
+        force: bool,
+    },
+    /// What its dependencies allow: `None`, or a sentence that says what it waits for.
+    Dependencies(Option<String>),
+    /// A timer that [`Effect::Arm`] had set.
+    Due(u64),
+    /// News of a run.
+    Run(RunId, RunNews),
+}
+
+/// What the owner of a run tells about it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RunNews {
+    /// Its main process runs.
+    Spawned {
+        /// That process.
+        pid: Pid,
+        /// The port it was given.
+        port: Option<u16>,
+    },
+    /// It can be used: for the first time, or again.
+    Ready,
+    /// Its liveness probe fails.
+    Unready {
+        /// What the probe says.
+        reason: String,
+    },
+    /// It is of no use: not ready in time, or no longer alive. It still runs.
+    Failing {
+        /// The class of the failure.
+        class: FailureClass,
+        /// What was seen.
+        reason: String,
+    },
+    /// Its whole tree is being killed.
+    Killing {
+        /// Why.
+        reason: String,
+    },
+    /// Something of it outlived SIGKILL.
+    Stuck {
+        /// What, and what to do.
+        reason: String,
+    },
+    /// Its main process is reaped, its containment empty and removed, its port free. Always the last news of a run, also
+    /// of one whose process could not be started.
+    Ended {
+        /// How.
+        exit: ExitReport,
+        /// What caused it, as far as that is known: a line of output or the error of the start.
+        cause: Option<String>,
+        /// Whether it took SIGKILL.
+        killed: bool,
+    },
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Open a containment and start the process in it.
+    StartRun(RunId),
+    /// Ask the run to stop; kill what is left at `kill_at`.
+    StopRun {
+        /// Which run.
+        run: RunId,
+        /// The end of its grace.
+        kill_at: Instant,
+    },
+    /// Kill the whole tree of the run now.
+    KillRun(RunId),
+    /// Come back with [`Event::Due`] and this number at that time.
+    Arm {
+        /// The number.
+        timer: u64,
+        /// The time.
+        at: Instant,
+    },
+    /// Remember that a run began.
+    NoteStarted {
+        /// The run.
+        run: RunId,
+        /// Its main process.
+        pid: Pid,
+    },
+    /// Remember that a run became ready for the first time.
+    NoteReady(RunId),
+    /// Remember how a run ended.
+    NoteEnded {
+        /// The run.
+        run: RunId,
+        /// How.
+        exit: ExitReport,
+        /// Whether somebody had asked for it.
+        wanted: bool,
+    },
+    /// Tell that something needs attention.
+    Raise(Alert, String),
+    /// Tell that it is over.
+    Clear(Alert),
+    /// Answer those who asked for [`Event::Close`].
+    Answer(StopOutcome),
+}
+
+/// What needs attention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Alert {
+    /// Something outlived SIGKILL.
+    Stuck,
+    /// The service gave up.
+    Failed,
+}
+
+impl Alert {
+    /// Its name in events.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stuck => "stuck",
+            Self::Failed => "failed",
+        }
+    }
+}

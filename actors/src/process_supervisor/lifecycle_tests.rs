@@ -1,0 +1,404 @@
+//! A service's life under every order of events that a run's owner and a person can make.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::lifecycle::*;
+use crate::{
+    ids::{Pid, RunId},
+    os::clock,
+    shutdown_coordinator::messages::StopOutcome,
+    spec::{FailureClass, RestartPolicy, RestartSpec},
+    state::{Disposition, ExitReport, ServiceState},
+    time::Timestamp,
+    units::DurationRange,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MAX: u32 = 3;
+
+fn spec() -> LifeSpec {
+    let backoff = DurationRange { min: SECOND, max: 60 * SECOND };
+    let restart = RestartSpec { policy: RestartPolicy::OnFailure, max: MAX, backoff, reset_after: 600 * SECOND };
+    LifeSpec { restart, grace: 5 * SECOND }
+}
+
+fn exit(code: i32) -> RunNews {
+    let class = (code != 0).then_some(FailureClass::Exit);
+    let exit = ExitReport {
+        code: Some(code),
+        signal: None,
+        class,
+        stderr: vec!["boo".to_owned()],
+        at: Timestamp::from_micros(0),
+    };
+    RunNews::Ended { exit, cause: None, killed: false }
+}
+
+/// A life with a clock, and the run that its effects began.
+struct World {
+    life: Lifecycle,
+    now: Instant,
+    live: Option<RunId>,
+    begun: u32,
+    answers: Vec<StopOutcome>,
+    alerts: Vec<Alert>,
+    timer: Option<(u64, Instant)>,
+    kill_at: Option<Instant>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            life: Lifecycle::new(spec(), Disposition::Down),
+            now: clock::now(),
+            live: None,
+            begun: 0,
+            answers: Vec::new(),
+            alerts: Vec::new(),
+            timer: None,
+            kill_at: None,
+        }
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Effect> {
+        if let Event::Run(id, RunNews::Ended { .. }) = &event
+            && self.live == Some(*id)
+        {
+            self.live = None;
+        }
+        let effects = self.life.step(event, &Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5 });
+        for effect in &effects {
+            match effect {
+                Effect::StartRun(run) => {
+                    assert_eq!(self.live, None, "a run begins while another is live");
+                    self.live = Some(*run);
+                    self.begun += 1;
+                }
+                Effect::StopRun { run, kill_at } => {
+                    assert_eq!(self.live, Some(*run), "a run is stopped that is not live");
+                    self.kill_at = Some(*kill_at);
+                }
+                Effect::KillRun(run) => assert_eq!(self.live, Some(*run)),
+                Effect::Answer(outcome) => self.answers.push(outcome.clone()),
+                Effect::Raise(alert, _) => self.alerts.push(*alert),
+                Effect::Clear(alert) => self.alerts.retain(|a| a != alert),
+                Effect::Arm { timer, at } => self.timer = Some((*timer, *at)),
+                Effect::NoteStarted { .. } | Effect::NoteReady(_) | Effect::NoteEnded { .. } => {}
+            }
+        }
+        effects
+    }
+
+    fn news(&mut self, news: RunNews) -> Vec<Effect> {
+        let run = self.live.expect("a live run");
+        self.tell(Event::Run(run, news))
+    }
+
+    fn spawned(&mut self) {
+        self.news(RunNews::Spawned { pid: Pid(7), port: None });
+    }
+
+    fn up(&mut self) {
+        self.spawned();
+        self.news(RunNews::Ready);
+    }
+
+    fn ring(&mut self) {
+        let (timer, at) = self.timer.take().expect("a timer");
+        self.now = at;
+        self.tell(Event::Due(timer));
+    }
+
+    fn state(&self) -> ServiceState {
+        self.life.view().state
+    }
+
+    fn reason(&self) -> String {
+        self.life.view().reason.unwrap_or_default()
+    }
+}
+
+fn stop() -> Event {
+    Event::Stop { reason: "somebody asked".to_owned() }
+}
+
+fn restart() -> Event {
+    Event::Restart { reason: "somebody asked".to_owned() }
+}
+
+#[test]
+fn a_plain_life() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    assert_eq!((w.state(), w.life.view().disposition), (ServiceState::Spawning, Disposition::Up));
+    w.spawned();
+    assert_eq!((w.state(), w.life.view().pid), (ServiceState::Starting, Some(Pid(7))));
+    w.news(RunNews::Ready);
+    assert_eq!(w.state(), ServiceState::Ready);
+    w.tell(stop());
+    assert_eq!((w.state(), w.kill_at), (ServiceState::Stopping, Some(w.now + 5 * SECOND)));
+    let effects = w.news(exit(143));
+    assert_eq!((w.state(), w.life.view().disposition), (ServiceState::Stopped, Disposition::Down));
+    assert!(matches!(&effects[..], [Effect::NoteEnded { wanted: true, exit, .. }] if exit.class.is_none()));
+}
+
+#[test]
+fn crashes_are_answered_at_once_then_after_doubling_waits_then_not_any_more() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.news(exit(1));
+    assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 2));
+    w.up();
+    w.news(exit(1));
+    assert_eq!(w.state(), ServiceState::Backoff);
+    assert_eq!(w.life.view().next_start, Some(w.now + SECOND));
+    let stale = w.timer;
+    w.ring();
+    assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 3));
+    w.tell(Event::Due(stale.expect("the timer").0));
+    w.up();
+    w.news(exit(1));
+    assert_eq!((w.state(), w.begun, w.life.view().restarts), (ServiceState::Failed, 3, 2));
+    assert_eq!(w.alerts, [Alert::Failed]);
+    assert!(w.reason().starts_with("gave up after 3 failures in a row, at last: ended with exit code 1: `boo`"));
+    w.tell(Event::Start);
+    assert_eq!((w.state(), w.alerts.len(), w.life.view().failures), (ServiceState::Spawning, 0, 0));
+}
+
+#[test]
+fn enough_health_in_one_piece_forgives() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.news(exit(1));
+    w.up();
+    assert_eq!(w.life.view().failures, 1);
+    let (early, _) = w.timer.expect("a timer");
+    w.news(RunNews::Unready { reason: "503".to_owned() });
+    assert_eq!((w.state(), w.reason()), (ServiceState::Unready, "503".to_owned()));
+    w.news(RunNews::Ready);
+    w.tell(Event::Due(early));
+    assert_eq!(w.life.view().failures, 1, "the health was interrupted");
+    w.ring();
+    assert_eq!(w.life.view().failures, 0);
+}
+
+#[test]
+fn what_cannot_help_is_not_tried_again() {
+    for news in [
+        RunNews::Ended {
+            exit: ExitReport {
+                code: None,
+                signal: None,
+                class: Some(FailureClass::MissingCommand),
+                stderr: Vec::new(),
+                at: Timestamp::from_micros(0),
+            },
+            cause: Some("cannot run `x`".to_owned()),
+            killed: false,
+        },
+        exit(125),
+    ] {
+        let mut w = World::new();
+        w.tell(Event::Start);
+        w.news(news);
+        assert_eq!((w.state(), w.begun), (ServiceState::Failed, 1));
+        assert!(w.reason().starts_with("not tried again, since that cannot help"), "{}", w.reason());
+        w.tell(Event::Reset);
+        assert_eq!((w.state(), w.alerts.len()), (ServiceState::Stopped, 0));
+    }
+}
+
+#[test]
+fn a_clean_end_completes() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.news(exit(0));
+    assert_eq!((w.state(), w.life.view().last_exit.and_then(|e| e.class)), (ServiceState::Completed, None));
+}
+
+#[test]
+fn a_restart_waits_until_the_containment_is_empty_and_does_not_count() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    for _ in 0..10 {
+        w.tell(restart());
+        w.news(RunNews::Killing { reason: "grace over".to_owned() });
+        assert_eq!(w.state(), ServiceState::Killing);
+        w.news(exit(1));
+        w.up();
+    }
+    assert_eq!((w.state(), w.begun, w.life.view().failures, w.life.view().restarts), (ServiceState::Ready, 11, 0, 0));
+}
+
+#[test]
+fn a_failing_run_is_stopped_and_its_failure_counted_by_its_own_class() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.spawned();
+    w.news(RunNews::Failing { class: FailureClass::Timeout, reason: "not ready within 1s".to_owned() });
+    assert_eq!(w.state(), ServiceState::Stopping);
+    w.news(exit(0));
+    let view = w.life.view();
+    assert_eq!((view.state, view.failures), (ServiceState::Spawning, 1));
+    assert_eq!(view.last_exit.and_then(|e| e.class), Some(FailureClass::Timeout));
+    assert_eq!(view.reason.as_deref(), Some("not ready within 1s"));
+}
+
+#[test]
+fn a_dependency_is_waited_for_and_named() {
+    let mut w = World::new();
+    w.tell(Event::Dependencies(Some("waits for db to be ready".to_owned())));
+    w.tell(Event::Start);
+    assert_eq!((w.state(), w.reason().as_str(), w.begun), (ServiceState::Stopped, "waits for db to be ready", 0));
+    w.tell(Event::Dependencies(None));
+    assert_eq!(w.state(), ServiceState::Spawning);
+}
+
+#[test]
+fn a_stuck_run_lets_nothing_begin_until_it_is_gone_and_then_what_is_wanted() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.tell(stop());
+    w.news(RunNews::Stuck { reason: "pid 7 outlived SIGKILL".to_owned() });
+    assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Stuck, &[Alert::Stuck][..]));
+    w.tell(Event::Start);
+    w.tell(restart());
+    assert_eq!((w.state(), w.begun), (ServiceState::Stuck, 1));
+    w.news(exit(137));
+    assert_eq!((w.state(), w.begun, w.alerts.len()), (ServiceState::Spawning, 2, 0));
+}
+
+#[test]
+fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
+    let until = |w: &World| w.now + 2 * SECOND;
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    let close = Event::Close { until: until(&w), force: false };
+    w.tell(close);
+    assert!(w.kill_at.expect("a stop") < until(&w), "the grace is clipped");
+    assert!(w.answers.is_empty());
+    w.tell(Event::Start);
+    let force = Event::Close { until: until(&w), force: true };
+    assert!(w.tell(force).iter().any(|e| matches!(e, Effect::KillRun(_))));
+    let RunNews::Ended { exit, cause, .. } = exit(137) else { unreachable!() };
+    w.news(RunNews::Ended { exit, cause, killed: true });
+    assert_eq!((w.state(), &w.answers[..], w.begun), (ServiceState::Stopped, &[StopOutcome::CutShort][..], 1));
+    let again = Event::Close { until: until(&w), force: false };
+    w.tell(again);
+    w.tell(Event::Start);
+    assert_eq!((w.answers.last(), w.begun), (Some(&StopOutcome::Clean), 1));
+}
+
+#[test]
+fn a_close_that_leaves_the_whole_grace_ends_in_a_kill_or_without_one() {
+    for (killed, outcome) in [(true, StopOutcome::Killed), (false, StopOutcome::Clean)] {
+        let mut w = World::new();
+        w.tell(Event::Start);
+        w.up();
+        w.tell(Event::Close { until: w.now + 60 * SECOND, force: false });
+        let RunNews::Ended { exit, cause, .. } = exit(137) else { unreachable!() };
+        w.news(RunNews::Ended { exit, cause, killed });
+        assert_eq!(w.answers, [outcome]);
+    }
+}
+
+#[test]
+fn news_of_an_earlier_run_changes_nothing() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    let first = w.live.expect("a run");
+    w.up();
+    w.news(exit(1));
+    for news in [RunNews::Ready, exit(1), RunNews::Stuck { reason: String::new() }] {
+        assert_eq!(w.tell(Event::Run(first, news)), []);
+    }
+    assert_eq!(w.state(), ServiceState::Spawning);
+}
+
+/// What may happen next, by number, so that proptest can shrink it.
+fn happen(w: &mut World, dice: u8, wait: u16) {
+    w.now += Duration::from_millis(u64::from(wait));
+    let live = w.live;
+    match (dice % 14, live) {
+        (0, _) => drop(w.tell(Event::Start)),
+        (1, _) => drop(w.tell(stop())),
+        (2, _) => drop(w.tell(restart())),
+        (3, _) => drop(w.tell(Event::Reset)),
+        (4, _) => drop(w.tell(Event::Dependencies((dice > 127).then(|| "waits".to_owned())))),
+        (5, _) if w.timer.is_some_and(|(_, at)| at <= w.now + 10 * SECOND) => w.ring(),
+        (6, Some(_)) => w.spawned(),
+        (7, Some(_)) => drop(w.news(RunNews::Ready)),
+        (8, Some(_)) => drop(w.news(RunNews::Unready { reason: String::new() })),
+        (9, Some(_)) => {
+            drop(w.news(RunNews::Failing { class: FailureClass::Timeout, reason: String::new() }));
+        }
+        (10, Some(_)) => drop(w.news(RunNews::Killing { reason: String::new() })),
+        (11, Some(_)) => drop(w.news(RunNews::Stuck { reason: String::new() })),
+        (12, Some(_)) => drop(w.news(exit(i32::from(dice > 100)))),
+        (13, _) => drop(w.tell(Event::Run(RunId::fresh(), exit(1)))),
+        _ => {}
+    }
+    let view = w.life.view();
+    assert!(view.failures <= MAX, "more failures in a row than allowed");
+    assert_eq!(view.state.is_live(), w.live.is_some(), "{:?} with live run {:?}", view.state, w.live);
+    assert_eq!(w.alerts.contains(&Alert::Failed), view.state == ServiceState::Failed);
+    assert_eq!(w.alerts.contains(&Alert::Stuck), view.state == ServiceState::Stuck);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn two_runs_are_never_live_and_a_stop_ends_every_life(
+        events in prop::collection::vec((any::<u8>(), any::<u16>()), 0..60), closing in any::<bool>(),
+    ) {
+        let mut w = World::new();
+        for (dice, wait) in events {
+            happen(&mut w, dice, wait);
+        }
+        let until = w.now + SECOND;
+        w.tell(if closing { Event::Close { until, force: false } } else { stop() });
+        let begun = w.begun;
+        if w.live.is_some() {
+            w.news(exit(143));
+        }
+        let at_rest = matches!(w.state(), ServiceState::Stopped | ServiceState::Failed | ServiceState::Completed);
+        prop_assert!(at_rest, "{:?}", w.state());
+        if let Some((timer, at)) = w.timer {
+            w.now = at;
+            w.tell(Event::Due(timer));
+        }
+        w.tell(Event::Dependencies(None));
+        prop_assert_eq!(w.begun, begun, "something began after the stop");
+        prop_assert!(!closing || !w.answers.is_empty());
+    }
+
+    #[test]
+    fn a_crash_loop_without_health_ends(lives in prop::collection::vec((any::<bool>(), 0u16..5_000), 10..20)) {
+        let mut w = World::new();
+        w.tell(Event::Start);
+        for (ready, lasts) in lives {
+            if w.state() == ServiceState::Failed {
+                break;
+            }
+            w.spawned();
+            if ready {
+                w.news(RunNews::Ready);
+            }
+            w.now += Duration::from_millis(u64::from(lasts));
+            w.news(exit(1));
+            if w.state() == ServiceState::Backoff {
+                w.ring();
+            }
+        }
+        prop_assert_eq!((w.state(), w.begun), (ServiceState::Failed, MAX));
+    }
+}

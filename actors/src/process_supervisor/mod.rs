@@ -1,0 +1,21 @@
+//! One actor per service: starts, watches, restarts and ends its processes.
+//!
+//! Decisions are pure ([`lifecycle`], [`restart_policy`], [`classify`], the splitter of [`output`]); effects are in
+//! [`run`], the future that owns one run's processes from the first to the last, and in [`probe`]. The actor carries
+//! messages to the lifecycle and its effects to the run. Bytes never pass a mailbox, and neither do the orders to stop
+//! and to kill: those have a `watch` of their own into the run.
+
+mod actor;
+pub mod classify;
+pub mod dependencies;
+pub mod lifecycle;
+#[cfg(test)]
+mod lifecycle_tests;
+pub mod messages;
+pub mod output;
+pub mod probe;
+mod publish;
+pub mod restart_policy;
+pub mod run;
+
+pub use actor::{ProcessSupervisor, SupervisorParts};

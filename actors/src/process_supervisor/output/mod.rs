@@ -1,0 +1,14 @@
+//! What a service prints: every byte into its log file, and a view of the lines for causes and readiness.
+//!
+//! The log file gets the bytes as they are. The view works block by block and splits into lines only where somebody looks
+//! at them, so that a flood costs little more than the copy; its memory is bounded whatever comes.
+
+mod log_file;
+mod splitter;
+mod tail;
+mod view;
+
+pub use log_file::{CURRENT, LogFile, log_dir, rotated_name};
+pub use splitter::{Ending, Line, MAX_LINE, Splitter};
+pub use tail::{TAIL_LINES, Tail};
+pub use view::{Cause, OutputView, Source};

@@ -1,0 +1,220 @@
+//! What is looked for in the output while it passes. Pure.
+//!
+//! Three things: the last lines of each stream, the line that names the cause of a failure, and the line that says "I am
+//! ready" (while that is waited for). A block in which no pattern can match is not split: of it only the last lines are
+//! looked at. Lines that lie across two blocks are always looked at.
+
+use memchr::{memchr, memrchr};
+use regex::bytes::Regex;
+
+use super::{
+    splitter::{Line, Splitter},
+    tail::{TAIL_LINES, Tail},
+};
+use crate::{engines::FailureRules, spec::FailureClass};
+
+/// Bytes kept of the line that names a cause.
+const CAUSE_BYTES: usize = 500;
+
+/// Which stream it came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line that names the cause of a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    /// The class it stands for.
+    pub class: FailureClass,
+    /// The line, shortened.
+    pub line: String,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    splitter: Splitter,
+    tail: Tail,
+}
+
+/// The view of one run's output.
+#[derive(Debug)]
+pub struct OutputView {
+    stdout: Stream,
+    stderr: Stream,
+    search: Search,
+}
+
+/// What is searched for, and what was found.
+#[derive(Debug)]
+struct Search {
+    rules: FailureRules,
+    ready: Option<Regex>,
+    is_ready: bool,
+    cause: Option<(usize, Cause)>,
+}
+
+impl OutputView {
+    /// A view that names causes by `rules` and sees readiness by `ready`.
+    #[must_use]
+    pub fn new(rules: FailureRules, ready: Option<Regex>) -> Self {
+        let search = Search { rules, ready, is_ready: false, cause: None };
+        Self { stdout: Stream::default(), stderr: Stream::default(), search }
+    }
+
+    /// Takes the next bytes of a stream.
+    pub fn take(&mut self, source: Source, block: &[u8]) {
+        let search = &mut self.search;
+        let Stream { splitter, tail } = match source {
+            Source::Stdout => &mut self.stdout,
+            Source::Stderr => &mut self.stderr,
+        };
+        let searched = search.may_match(block);
+        let mut look = |line: Line<'_>| {
+            if searched || line.joined {
+                search.look(line.text);
+            }
+            tail.push(line);
+        };
+        // The line that began in an earlier block ends here, if it does.
+        let first = memchr(b'\n', block).map_or(block.len(), |at| at + 1);
+        splitter.push(&block[..first], &mut look);
+        let rest = &block[first..];
+        splitter.push(if searched { rest } else { last_lines(rest, TAIL_LINES) }, &mut look);
+    }
+
+    /// Both streams have ended.
+    pub fn finish(&mut self) {
+        for Stream { splitter, tail } in [&mut self.stdout, &mut self.stderr] {
+            splitter.finish(|line| {
+                self.search.look(line.text);
+                tail.push(line);
+            });
+        }
+    }
+
+    /// Whether the line that says "ready" has been seen.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.search.is_ready
+    }
+
+    /// The line closest to the cause of a failure, the latest of its kind.
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
+        self.search.cause.as_ref().map(|(_, cause)| cause)
+    }
+
+    /// The last lines of standard error, or of standard output if there are none.
+    #[must_use]
+    pub fn last_lines(&self) -> Vec<String> {
+        let said = if self.stderr.tail.is_empty() { &self.stdout } else { &self.stderr };
+        said.tail.lines()
+    }
+}
+
+impl Search {
+    fn may_match(&self, block: &[u8]) -> bool {
+        self.rules.may_match(block) || self.ready.as_ref().is_some_and(|ready| ready.is_match(block))
+    }
+
+    fn look(&mut self, text: &[u8]) {
+        if self.ready.as_ref().is_some_and(|ready| ready.is_match(text)) {
+            self.is_ready = true;
+            self.ready = None;
+        }
+        let Some((rank, class)) = self.rules.class_of(text) else { return };
+        if self.cause.as_ref().is_none_or(|(best, _)| rank <= *best) {
+            let line = String::from_utf8_lossy(&text[..text.len().min(CAUSE_BYTES)]).trim().to_owned();
+            self.cause = Some((rank, Cause { class, line }));
+        }
+    }
+}
+
+/// The part of `block` that begins with the last `count` line breaks' lines: the whole block if it has fewer.
+fn last_lines(block: &[u8], count: usize) -> &[u8] {
+    let mut end = block.len();
+    for _ in 0..=count {
+        match memrchr(b'\n', &block[..end]) {
+            Some(at) => end = at,
+            None => return block,
+        }
+    }
+    &block[end + 1..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::EngineKind;
+    use proptest::prelude::*;
+
+    fn view(ready: Option<&str>) -> OutputView {
+        let rules = FailureRules::new(EngineKind::LlamaServer, &[]).expect("rules");
+        OutputView::new(rules, ready.map(|r| Regex::new(r).expect("a regex")))
+    }
+
+    #[test]
+    fn the_last_lines_of_a_block_are_found_from_its_end() {
+        assert_eq!(last_lines(b"a\nb\nc\nd", 2), b"b\nc\nd");
+        assert_eq!(last_lines(b"a\nb\nc\n", 2), b"b\nc\n");
+        assert_eq!(last_lines(b"a\nb", 2), b"a\nb");
+        assert_eq!(last_lines(b"", 2), b"");
+    }
+
+    #[test]
+    fn the_line_closest_to_the_cause_wins_over_what_followed_from_it() {
+        let mut view = view(None);
+        view.take(Source::Stderr, b"unable to allocate CUDA0 buffer\nexiting due to model loading error\n");
+        view.take(Source::Stdout, b"last words\n");
+        let cause = view.cause().expect("a cause");
+        assert_eq!((cause.class, cause.line.as_str()), (FailureClass::OomGpu, "unable to allocate CUDA0 buffer"));
+        assert_eq!(view.last_lines(), ["unable to allocate CUDA0 buffer", "exiting due to model loading error"]);
+    }
+
+    #[test]
+    fn a_line_is_recognised_wherever_the_chunks_end_and_also_without_a_line_break() {
+        for cut in 0..27 {
+            let mut view = view(Some("model loaded"));
+            let (a, b) = b"x\nsrv: model loaded: ok, go\n".split_at(cut);
+            view.take(Source::Stderr, a);
+            view.take(Source::Stderr, b);
+            assert!(view.is_ready(), "cut at {cut}");
+        }
+        let mut view = view(None);
+        view.take(Source::Stdout, b"invalid magic characters");
+        assert_eq!(view.cause(), None);
+        view.finish();
+        assert_eq!(view.cause().map(|c| c.class), Some(FailureClass::BadModel));
+        assert_eq!(view.last_lines(), ["invalid magic characters"]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn skipping_what_nobody_looks_at_changes_nothing_that_is_seen(
+            lines in prop::collection::vec("[a-c]{0,5}|invalid magic characters|model loaded", 0..120),
+            cuts in prop::collection::vec(0usize..600, 0..6),
+        ) {
+            let text = lines.join("\n").into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let mut view = view(Some("model loaded"));
+            for pair in cuts.windows(2) {
+                view.take(Source::Stdout, &text[pair[0]..pair[1]]);
+            }
+            view.finish();
+            let said: Vec<&String> = lines.iter().filter(|l| !l.is_empty()).collect();
+            let expected: Vec<&String> = said.iter().skip(said.len().saturating_sub(TAIL_LINES)).copied().collect();
+            let seen = view.last_lines();
+            prop_assert_eq!(seen.iter().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(view.is_ready(), lines.iter().any(|l| l == "model loaded"));
+            prop_assert_eq!(view.cause().is_some(), lines.iter().any(|l| l.starts_with("invalid")));
+        }
+    }
+}

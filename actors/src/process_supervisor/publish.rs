@@ -1,0 +1,83 @@
+//! Tells what a life looks like: as status, as events, as alerts.
+
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use super::lifecycle::{Alert, View};
+use crate::{
+    event::{EventBus, EventKind, Severity},
+    ids::ServiceName,
+    os::clock,
+    state::{ServiceState, ServiceStatus},
+};
+
+/// Where one service's supervisor tells how it fares.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    name: ServiceName,
+    bus: EventBus,
+    status: watch::Sender<ServiceStatus>,
+}
+
+impl Publisher {
+    pub(super) fn new(name: ServiceName, bus: EventBus, status: watch::Sender<ServiceStatus>) -> Self {
+        Self { name, bus, status }
+    }
+
+    /// Publishes what has changed since the last time; a new state, or a new run, is an event as well.
+    pub(super) fn publish(&self, view: &View, now: Instant) {
+        let before = self.status.borrow().clone();
+        let status = self.status_of(view, &before, now);
+        if status == before {
+            return;
+        }
+        if status.state != before.state || status.run_id != before.run_id {
+            self.bus.emit(EventKind::ServiceState {
+                service: self.name.clone(),
+                run_id: status.run_id,
+                from: before.state,
+                to: status.state,
+                reason: status.reason.clone(),
+                pid: status.pid,
+                exit: if status.last_exit == before.last_exit { None } else { status.last_exit.clone() },
+            });
+        }
+        self.status.send_replace(status);
+    }
+
+    fn status_of(&self, view: &View, before: &ServiceStatus, now: Instant) -> ServiceStatus {
+        let wall = clock::wall();
+        let same = view.state == before.state && view.run == before.run_id;
+        let since = if same { before.since } else { wall };
+        let wait = view.next_start.map(|at| at.saturating_duration_since(now));
+        ServiceStatus {
+            name: self.name.clone(),
+            state: view.state,
+            disposition: view.disposition,
+            reason: view.reason.clone(),
+            pid: view.pid,
+            run_id: view.run,
+            since,
+            ready_since: (view.state == ServiceState::Ready).then_some(since),
+            restarts_consecutive: view.failures,
+            restarts_total: view.restarts,
+            port: view.port,
+            last_exit: view.last_exit.clone(),
+            next_start: if same && before.next_start.is_some() {
+                before.next_start
+            } else {
+                wait.map(|w| wall.after(w))
+            },
+        }
+    }
+
+    pub(super) fn raise(&self, alert: Alert, message: String) {
+        let (alert, service) = (alert.name().to_owned(), Some(self.name.clone()));
+        self.bus.emit(EventKind::AlertRaised { alert, severity: Severity::Critical, service, message });
+    }
+
+    pub(super) fn clear(&self, alert: Alert) {
+        self.bus.emit(EventKind::AlertCleared { alert: alert.name().to_owned(), service: Some(self.name.clone()) });
+    }
+}

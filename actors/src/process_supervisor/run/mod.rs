@@ -1,0 +1,21 @@
+//! One run: its processes from the first to the last.
+//!
+//! [`own`] is a future on the thread that all children share. It opens a containment, starts the main process in it,
+//! pumps its output, watches its health, and carries out the orders to stop and to kill. It ends only when the main
+//! process is reaped and the containment is empty and given back; whoever drops it earlier would leave a process
+//! unreaped, so nobody does: the actor gives orders and hears news, and holds nothing of it.
+//!
+//! Orders come through a `watch`, so that they never wait behind messages; a newer one overtakes an older. When the
+//! giver of orders is gone, the run is killed.
+
+mod ask;
+mod context;
+mod ending;
+mod exec;
+mod launch;
+mod output;
+mod owner;
+
+pub use context::{Order, Reporter, RunContext};
+pub use exec::{ExecError, exec_in_hold};
+pub use owner::own;

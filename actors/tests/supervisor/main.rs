@@ -1,0 +1,8 @@
+//! The supervisor with real processes: start, output, failure, restart and end.
+//!
+//! Processes are held by best effort, which works on every machine; the layers with the kernel's help have the tests of
+//! the whole program.
+
+mod lives;
+mod rig;
+mod stops;

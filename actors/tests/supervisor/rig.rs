@@ -1,0 +1,197 @@
+//! One supervisor in a state dir of its own, on this thread, with its children on another.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use actix::{Actor, Addr, Context, Handler};
+use actix_rt::Arbiter;
+use greenroom_actors::{
+    event::{EventBus, EventKind, EventStream},
+    history_store::HistorySink,
+    os::{
+        clock,
+        containment::{Place, best_effort::BestEffortContainment},
+        entry,
+        ports::PortPool,
+        registry::Registry,
+    },
+    process_supervisor::{ProcessSupervisor, SupervisorParts},
+    shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
+    spec::{
+        AliveSpec, EngineKind, GpuLayers, InheritEnv, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec,
+        ServiceSpec, StartMode, StopSignal, StopSpec,
+    },
+    state::{Disposition, ServiceState, ServiceStatus},
+    template::Template,
+    units::{ByteSize, DurationRange},
+};
+use tempfile::TempDir;
+use tokio::sync::{mpsc, watch};
+
+/// Far more than anything here takes; only a broken build waits that long.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Stands in for the launcher's `__exec`: a session of its own, and then the program under the same pid.
+const HELPER: &str = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec setsid \"$@\"\n";
+
+fn name_helper() {
+    static NAMED: OnceLock<()> = OnceLock::new();
+    NAMED.get_or_init(|| {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("supervisor-helper.sh");
+        // Written aside and renamed: a text file that is open for writing cannot be executed.
+        let fresh = path.with_extension(format!("{}", std::process::id()));
+        fs::write(&fresh, HELPER).expect("the helper");
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("the helper's mode");
+        fs::rename(&fresh, &path).expect("the helper in place");
+        entry::set_helper(path).expect("no helper yet");
+    });
+}
+
+/// A service that runs this shell script: no probe, no wait before a restart worth speaking of.
+pub fn script(text: &str) -> ServiceSpec {
+    let short = DurationRange { min: Duration::from_millis(20), max: Duration::from_millis(40) };
+    ServiceSpec {
+        name: "svc".parse().expect("a name"),
+        engine: EngineKind::Generic,
+        command: ["sh", "-c", text].map(Template::text).to_vec(),
+        model_file: None,
+        gpu_layers: GpuLayers::Auto,
+        serves: Vec::new(),
+        env: Default::default(),
+        inherit_env: InheritEnv::All,
+        working_dir: "/".into(),
+        port: None,
+        owner_check: true,
+        start: StartMode::Manual,
+        depends_on: Vec::new(),
+        ready: ReadySpec { probe: Probe::None, timeout: PATIENCE, interval: short },
+        alive: AliveSpec { probe: Probe::None, interval: short.min, timeout: PATIENCE, failures: 3 },
+        restart: RestartSpec {
+            policy: RestartPolicy::OnFailure,
+            max: 3,
+            backoff: short,
+            reset_after: Duration::from_secs(600),
+        },
+        stop: StopSpec { signal: StopSignal::SigTerm, grace: Duration::from_secs(5), http: None, exec: Vec::new() },
+        failure: Vec::new(),
+    }
+}
+
+/// A supervisor and its world. Dropping it kills what runs: its giver of orders is gone then.
+pub struct Rig {
+    pub supervisor: Addr<ProcessSupervisor>,
+    pub status: watch::Receiver<ServiceStatus>,
+    pub events: EventStream,
+    dir: TempDir,
+    children: Arbiter,
+}
+
+impl Rig {
+    pub fn new(spec: ServiceSpec) -> Self {
+        name_helper();
+        let dir = tempfile::tempdir().expect("a state dir");
+        let place =
+            Place { state_dir: dir.path().to_owned(), instance: "test".to_owned(), incarnation: "one".to_owned() };
+        let (bus, children) = (EventBus::new(1), Arbiter::new());
+        let events = bus.subscribe(None);
+        let (publish, status) =
+            watch::channel(ServiceStatus::initial(spec.name.clone(), Disposition::Down, clock::wall()));
+        let supervisor = ProcessSupervisor::new(SupervisorParts {
+            spec: Arc::new(spec),
+            containment: Arc::new(BestEffortContainment::new(&place)),
+            ports: PortPool::new(42_300, 42_399),
+            registry: Registry::open(dir.path()).expect("a registry"),
+            bus,
+            history: HistorySink::none(),
+            logs: ServiceLogSpec { max_size: ByteSize(1 << 30), keep: 2 },
+            state_dir: dir.path().to_owned(),
+            children: children.handle(),
+            status: publish,
+            dependencies: Vec::new(),
+        })
+        .start();
+        Self { supervisor, status, events, dir, children }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("logs/svc/current.log")).unwrap_or_default()
+    }
+
+    /// Waits until the status is as wanted.
+    pub async fn until(&mut self, wanted: impl FnMut(&ServiceStatus) -> bool) -> ServiceStatus {
+        let waited = tokio::time::timeout(PATIENCE, self.status.wait_for(wanted)).await;
+        let seen = waited.map(|status| status.expect("the supervisor lives").clone());
+        seen.unwrap_or_else(|_| panic!("it never was so; at last: {:?}", self.status.borrow().clone()))
+    }
+
+    pub async fn state(&mut self, state: ServiceState) -> ServiceStatus {
+        self.until(|status| status.state == state).await
+    }
+
+    /// The next event of which `pick` makes something.
+    pub async fn event<T>(&mut self, pick: impl Fn(EventKind) -> Option<T>) -> T {
+        let search = async {
+            loop {
+                if let Some(found) = pick(self.events.next().await.expect("the bus lives").kind) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, search).await.expect("the event")
+    }
+
+    /// Stops it as the end of a runtime does, and checks that nothing is left on disk or in memory.
+    pub async fn close(self, force: bool) -> StopOutcome {
+        let (told, mut outcome) = mpsc::unbounded_channel();
+        let answer = Hearer(told).start().recipient();
+        let until = clock::now() + PATIENCE;
+        self.supervisor.do_send(StopUnit { name: "service:svc".to_owned(), until, force, answer });
+        let outcome = tokio::time::timeout(PATIENCE, outcome.recv()).await.expect("an answer").expect("an outcome");
+        let left = fs::read_dir(self.path("registry")).expect("the registry").count();
+        assert_eq!(left, 0, "runs are left in the registry");
+        self.children.stop();
+        outcome
+    }
+}
+
+struct Hearer(mpsc::UnboundedSender<StopOutcome>);
+
+impl Actor for Hearer {
+    type Context = Context<Self>;
+}
+
+impl Handler<UnitStopped> for Hearer {
+    type Result = ();
+
+    fn handle(&mut self, stopped: UnitStopped, _: &mut Self::Context) {
+        self.0.send(stopped.outcome).expect("the test waits");
+    }
+}
+
+/// Whether a process with this id runs (a zombie does not).
+pub fn runs(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Waits until a file has a whole line.
+pub async fn line_of(path: PathBuf) -> String {
+    let search = async {
+        loop {
+            match fs::read_to_string(&path) {
+                Ok(text) if text.ends_with('\n') => return text.trim().to_owned(),
+                _ => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.expect("a line")
+}
