@@ -1,0 +1,33 @@
+//! From the merged configuration to what the actors act on.
+//!
+//! Every `auto` is resolved here, every path made absolute, every command split. Pure but for the door to the outside
+//! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
+
+mod command;
+mod engine;
+mod probe;
+mod read;
+mod runtime;
+mod service;
+mod template;
+
+use greenroom_actors::spec::RuntimeSpec;
+
+use super::{effective::Effective, outside::Outside, problem::Problem};
+
+use read::Reader;
+
+/// Builds the spec. It is complete only if no problem is an error.
+#[must_use]
+pub fn build(effective: &Effective, outside: &dyn Outside) -> (RuntimeSpec, Vec<Problem>) {
+    let mut reader = Reader::new(effective, outside);
+    let mut spec = runtime::build(&mut reader);
+    for (name, span) in effective.names("service") {
+        // A name that cannot be one has been reported with its place.
+        if let Ok(name) = name.parse() {
+            spec.services.push(service::build(&mut reader, name, span));
+        }
+    }
+    template::check_unused(&mut reader);
+    (spec, reader.into_problems())
+}

@@ -1,0 +1,75 @@
+//! `[runtime]`, `[history]` and `[log]`.
+
+use std::{os::unix::ffi::OsStrExt, path::PathBuf};
+
+use greenroom_actors::spec::{
+    ContainmentChoice, GuardianChoice, HistorySpec, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
+};
+
+use super::{read::Reader, template};
+use crate::config::kind::port_range;
+
+/// Longest path of a unix socket in bytes (`sun_path` less its closing zero).
+const SOCKET_PATH: usize = 107;
+
+pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
+    let state_dir = named_path(reader, &["runtime", "state_dir"], &[]);
+    let socket = state_dir.join("greenroom.sock");
+    let length = socket.as_os_str().as_bytes().len();
+    if length > SOCKET_PATH {
+        let span = reader.node(&["runtime", "state_dir"]).map(|node| node.span).unwrap_or_default();
+        reader.error(
+            span,
+            format!(
+                "`runtime.state_dir` is too long for a socket: `{}` has {length} bytes, at most {SOCKET_PATH} are possible",
+                socket.display()
+            ),
+            "choose a shorter folder",
+        );
+    }
+    let state = state_dir.display().to_string();
+    RuntimeSpec {
+        name: reader.text(&["runtime", "name"]),
+        ports: reader.value(&["runtime", "ports"], |node| port_range(node.text()?)),
+        containment: containment(reader),
+        guardian: match reader.text(&["runtime", "guardian"]).as_str() {
+            "best_effort" => GuardianChoice::BestEffort,
+            _ => GuardianChoice::Required,
+        },
+        shutdown: ShutdownSpec { deadline: reader.duration(&["runtime", "shutdown", "deadline"]) },
+        history: HistorySpec {
+            path: named_path(reader, &["history", "path"], &[("state_dir", &state)]),
+            retain: reader.duration(&["history", "retain"]),
+            max_size: reader.size(&["history", "max_size"]),
+        },
+        service_logs: ServiceLogSpec {
+            max_size: reader.size(&["log", "service_logs", "max_size"]),
+            keep: reader.number(&["log", "service_logs", "keep"]),
+        },
+        services: Vec::new(),
+        state_dir,
+    }
+}
+
+/// A path that must not be empty.
+fn named_path(reader: &mut Reader<'_>, key: &[&str], extra: &[(&str, &str)]) -> PathBuf {
+    let node = reader.node(key);
+    if node.is_some_and(|node| node.text() == Some("")) {
+        let span = node.map(|node| node.span).unwrap_or_default();
+        reader.error(span, format!("`{}` is empty", key.join(".")), "name a path, or leave the key out");
+    }
+    template::path(reader, key, extra).unwrap_or_default()
+}
+
+fn containment(reader: &mut Reader<'_>) -> ContainmentChoice {
+    let Some(node) = reader.node(&["runtime", "containment"]) else { return ContainmentChoice::Auto };
+    match node.text() {
+        Some("cgroup") => ContainmentChoice::Cgroup,
+        Some(other @ ("shim" | "namespace")) => {
+            let message = format!("`runtime.containment = \"{other}\"`: this version has only cgroup");
+            reader.error(node.span, message, "use \"auto\" or \"cgroup\"; `greenroom doctor` says what works here");
+            ContainmentChoice::Auto
+        }
+        _ => ContainmentChoice::Auto,
+    }
+}

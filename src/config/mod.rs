@@ -1,0 +1,31 @@
+//! The configuration: from files, variables and arguments to a [`RuntimeSpec`](greenroom_actors::spec::RuntimeSpec).
+//!
+//! One table ([`schema`]) says what every key takes. A source is read strictly and by itself into one spanned tree
+//! (`parse`), held against the table (`walk`, `kind`), and put on the others by the `config` crate (`layers`,
+//! `effective`). From the whole the spec is built (`build`) and checked (`validate`). [`load()`] is the way through.
+//!
+//! What it must never do: start anything, stop at the first problem, guess what a wrong value might mean, show a
+//! secret, or panic, whatever the input.
+
+mod build;
+mod effective;
+mod holes;
+mod kind;
+mod layers;
+mod load;
+mod outside;
+mod overrides;
+mod parse;
+mod problem;
+pub mod schema;
+mod source;
+mod starter;
+mod suggest;
+mod tree;
+mod validate;
+mod walk;
+
+pub use effective::{Effective, EffectiveRow};
+pub use load::{Loaded, LogFormat, Sources, environment, find_default, load, load_text};
+pub use problem::{ConfigErrors, Place, Problem, Severity, Snippet};
+pub use starter::starter;

@@ -1,0 +1,320 @@
+//! `[service.NAME]`; the same keys stand in `[defaults.service]`.
+
+use super::key::{Field, Key, Kind};
+
+/// Exit classes a failure rule may name.
+const CLASSES: &[&str] = &[
+    "nan",
+    "oom_gpu",
+    "oom_host",
+    "port_in_use",
+    "missing_command",
+    "missing_library",
+    "bad_model",
+    "driver",
+    "timeout",
+    "killed",
+    "exit",
+    "unknown",
+];
+
+const PROBE: Kind = Kind::OneOf(&[
+    Kind::Word(&["auto", "none"]),
+    Kind::HttpPath,
+    Kind::Choice(&[
+        Field::may("http", Kind::HttpPath),
+        Field::may("tcp", Kind::OneOf(&[Kind::Bool, Kind::Int(1, 65_535), Kind::Word(&["${port}"])])),
+        Field::may("log", Kind::Regex),
+        Field::may("exec", Kind::Command),
+        Field::may("delay", Kind::Duration),
+    ]),
+]);
+
+const AUTO_OR_SIZE: Kind = Kind::OneOf(&[
+    Kind::Word(&["auto"]),
+    Kind::Size,
+    Kind::Record(&[Field::may("idle", Kind::Size), Field::must("peak", Kind::Size)]),
+]);
+
+const CARD: Kind = Kind::OneOf(&[Kind::Int(0, 255), Kind::Named]);
+
+pub(super) const KEYS: &[Key] = &[
+    Key::new(
+        "service.*.engine",
+        Kind::Word(&["auto", "llama-server", "sd-server", "comfyui", "a1111", "vllm", "generic"]),
+        "What kind of program it is; `auto`: by the name of the command's program.",
+    )
+    .or("\"auto\""),
+    Key::new(
+        "service.*.command",
+        Kind::Command,
+        "Program and arguments, as a list or as one string split like a POSIX shell would. No shell is run. Required.",
+    ),
+    Key::new("service.*.model_file", Kind::Path, "What `${model_file}` stands for; checked to be readable.").or("\"\""),
+    Key::new("service.*.serves", Kind::List(&Kind::Named), "Names clients use; without any, the service's own.")
+        .or("[]"),
+    Key::new(
+        "service.*.upstream_model",
+        Kind::Text,
+        "Rewrites the `model` field for engines that accept only their own.",
+    )
+    .or("\"\"")
+    .later(),
+    Key::new("service.*.env.*", Kind::Template, "A variable set on top of what is inherited."),
+    Key::new(
+        "service.*.inherit_env",
+        Kind::OneOf(&[Kind::Bool, Kind::List(&Kind::Named)]),
+        "Whether the runtime's environment is passed on; or the names of the variables that are.",
+    )
+    .or("true"),
+    Key::new("service.*.working_dir", Kind::Path, "Where it runs; by default the config file's folder.").or("\".\""),
+    Key::new("service.*.port", Kind::Int(0, 65_535), "Its port; 0 = one from `runtime.ports`, chosen at each start.")
+        .or("0"),
+    Key::new(
+        "service.*.owner_check",
+        Kind::Bool,
+        "The listener on the port must be one of the service's own processes. `false` for `docker run` and the like, \
+         which also escape containment.",
+    )
+    .or("true"),
+    Key::new(
+        "service.*.listen",
+        Kind::OneOf(&[Kind::Word(&[""]), Kind::Listen]),
+        "A door of its own beside the gateway, for clients that want root paths.",
+    )
+    .or("\"\"")
+    .later(),
+    Key::new(
+        "service.*.start",
+        Kind::Word(&["auto", "eager", "on_demand", "manual"]),
+        "When it is started. `auto`: generic ones eager, model engines on demand. Until requests load services, on \
+         demand means when `start` asks for it.",
+    )
+    .or("\"auto\"")
+    .except(&["on_demand"]),
+    Key::new(
+        "service.*.depends_on.*",
+        Kind::Word(&["started", "ready", "completed"]),
+        "What must be so of that service before this one is started.",
+    ),
+    Key::new(
+        "service.*.gpu",
+        Kind::OneOf(&[CARD, Kind::List(&CARD)]),
+        "`any`, `none`, an index, a UUID, or several of them.",
+    )
+    .or("\"any\"")
+    .later(),
+    Key::new(
+        "service.*.gpu_layers",
+        Kind::OneOf(&[Kind::Int(0, 100_000), Kind::Word(&["auto", "all"])]),
+        "What `${gpu_layers}` stands for. `auto`, as many as fit, is the same as `all` until memory is planned.",
+    )
+    .or("\"auto\"")
+    .except(&["auto"]),
+    Key::new(
+        "service.*.vram",
+        AUTO_OR_SIZE,
+        "GPU memory it needs: a size, `{ idle, peak }`, or `auto` = measured, else estimated.",
+    )
+    .or("\"auto\"")
+    .later(),
+    Key::new("service.*.ram", AUTO_OR_SIZE, "Host memory it needs, in the same forms.").or("\"auto\"").later(),
+    Key::new("service.*.needs.*", Kind::Int(0, i64::MAX), "What it needs of a pool in `resources.custom`.").later(),
+    Key::new("service.*.priority", Kind::Int(-1_000_000, 1_000_000), "Higher is evicted later.").or("0").later(),
+    Key::new("service.*.pinned", Kind::Bool, "Never offloaded to make room.").or("false").later(),
+    Key::new("service.*.idle_timeout", Kind::Duration, "Offload after this long without work; 0 = never.")
+        .or("\"0s\"")
+        .later(),
+    Key::new(
+        "service.*.max_concurrency",
+        Kind::OneOf(&[Kind::Word(&["auto"]), Kind::Int(0, 1_000_000)]),
+        "Requests at a time; `auto` = the engine's slots, 0 = unlimited.",
+    )
+    .or("\"auto\"")
+    .later(),
+    Key::new("service.*.wake_on", Kind::List(&Kind::Named), "Which requests load it or count as work.")
+        .or("[\"*\"]")
+        .later(),
+    Key::new(
+        "service.*.busy",
+        Kind::OneOf(&[
+            Kind::Word(&["requests"]),
+            Kind::Record(&[Field::must("http", Kind::HttpPath), Field::must("nonempty", Kind::List(&Kind::Named))]),
+        ]),
+        "What says that it works: requests in flight, or the answer to a question.",
+    )
+    .or("\"requests\"")
+    .later(),
+    Key::new("service.*.restart_after_job", Kind::Bool, "Restart it after each job.").or("false").later(),
+    Key::new(
+        "service.*.offload.how",
+        Kind::Word(&["stop", "sleep"]),
+        "How it makes room: stop, or the engine's own unload.",
+    )
+    .or("\"stop\"")
+    .later(),
+    Key::new("service.*.offload.drain", Kind::Duration, "The longest wait for what is in flight.").or("\"5m\"").later(),
+    Key::new(
+        "service.*.offload.reload",
+        Kind::Word(&["when_free", "on_demand", "never"]),
+        "When it comes back after having been pushed out.",
+    )
+    .or("\"on_demand\"")
+    .later(),
+    Key::new("service.*.offload.retries", Kind::Int(0, 1_000), "Tries to bring it back.").or("3").later(),
+    Key::new("service.*.offload.backoff", Kind::DurationRange, "Pause between them.").or("\"1s..10s\"").later(),
+    Key::new(
+        "service.*.ready.probe",
+        PROBE,
+        "How it is known to be ready: `auto` (the engine's way; generic: as soon as it runs), `none`, a path such as \
+         `/health`, or one of `{ http = \"/path\" }`, `{ tcp = true }`, `{ log = \"regex\" }`, `{ exec = [...] }`, \
+         `{ delay = \"5s\" }`. Short: `ready = \"/health\"`.",
+    )
+    .or("\"auto\""),
+    Key::new(
+        "service.*.ready.timeout",
+        Kind::OneOf(&[Kind::Word(&["auto"]), Kind::Pause]),
+        "From the spawn until it must be ready; `auto`: 120 s, or the model file's size at 100 MB/s if longer; vLLM \
+         15 min.",
+    )
+    .or("\"auto\""),
+    Key::new(
+        "service.*.ready.interval",
+        Kind::PauseRange,
+        "Pause between tries; doubles from the first to the second.",
+    )
+    .or("\"2ms..20ms\""),
+    Key::new(
+        "service.*.alive.probe",
+        PROBE,
+        "How it is known to be alive while ready; same forms. `auto`: the engine's path; generic: a living process is \
+         enough.",
+    )
+    .or("\"auto\""),
+    Key::new("service.*.alive.interval", Kind::Pause, "Pause between tries.").or("\"10s\""),
+    Key::new("service.*.alive.timeout", Kind::Pause, "How long one try may take.").or("\"3s\""),
+    Key::new("service.*.alive.failures", Kind::Int(1, 1_000), "Failures in a row that restart it.").or("3"),
+    Key::new("service.*.alive.busy_timeout", Kind::Duration, "Without progress for this long while busy: restart.")
+        .or("\"10m\"")
+        .later(),
+    Key::new("service.*.alive.generation.every", Kind::Duration, "Ask for one token this often; 0 = never.")
+        .or("\"0s\"")
+        .later(),
+    Key::new("service.*.alive.generation.timeout", Kind::Duration, "How long that may take.").or("\"60s\"").later(),
+    Key::new(
+        "service.*.restart.policy",
+        Kind::Word(&["always", "on_failure", "never"]),
+        "When it is started again after it ended by itself.",
+    )
+    .or("\"on_failure\""),
+    Key::new(
+        "service.*.restart.max",
+        Kind::Int(0, 1_000_000),
+        "Failures in a row without `reset_after` of health in between that end in `failed`.",
+    )
+    .or("5"),
+    Key::new(
+        "service.*.restart.backoff",
+        Kind::DurationRange,
+        "The first restart is immediate, then this, doubling, with jitter.",
+    )
+    .or("\"1s..60s\""),
+    Key::new(
+        "service.*.restart.reset_after",
+        Kind::Duration,
+        "This much health in one piece sets the count of failures back to zero.",
+    )
+    .or("\"10m\""),
+    Key::new(
+        "service.*.stop.signal",
+        Kind::Word(&["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]),
+        "Sent to every process of its tree.",
+    )
+    .or("\"SIGTERM\""),
+    Key::new("service.*.stop.grace", Kind::Duration, "From the first request to the kill.")
+        .or_as("runtime.shutdown.grace"),
+    Key::new(
+        "service.*.stop.http",
+        Kind::OneOf(&[Kind::Word(&[""]), Kind::HttpCall]),
+        "Asked first, on its port; for example `POST /shutdown`.",
+    )
+    .or("\"\""),
+    Key::new("service.*.stop.exec", Kind::OneOf(&[Kind::List(&Kind::Template), Kind::Command]), "Run first.").or("[]"),
+    Key::new(
+        "service.*.stop.on_runtime_exit",
+        Kind::Word(&["stop", "keep"]),
+        "`keep`: it outlives the runtime and is adopted again.",
+    )
+    .or("\"stop\"")
+    .except(&["keep"]),
+    Key::new(
+        "service.*.limits.ram",
+        Kind::OneOf(&[Kind::Word(&[""]), Kind::Size]),
+        "Anonymous and shared memory of its whole tree.",
+    )
+    .or("\"\"")
+    .later(),
+    Key::new(
+        "service.*.limits.processes",
+        Kind::OneOf(&[
+            Kind::Word(&["auto"]),
+            Kind::Record(&[
+                Field::may("warning", Kind::Int(1, 1_000_000)),
+                Field::may("critical", Kind::Int(1, 1_000_000)),
+            ]),
+        ]),
+        "Processes of its tree; `auto` = the count at ready + 5 warning, + 10 critical.",
+    )
+    .or("\"auto\"")
+    .later(),
+    Key::new(
+        "service.*.limits.growth",
+        Kind::OneOf(&[Kind::Word(&[""]), Kind::Growth]),
+        "Sustained growth while idle that is a leak.",
+    )
+    .or("\"\"")
+    .later(),
+    Key::new(
+        "service.*.limits.on_exceed",
+        Kind::Word(&["warn", "restart_when_idle", "restart", "stop"]),
+        "What to do past a limit.",
+    )
+    .or("\"restart_when_idle\"")
+    .later(),
+    Key::new("service.*.limits.progress", Kind::Duration, "Work without progress for this long is stuck.")
+        .or("\"10m\"")
+        .later(),
+    Key::new(
+        "service.*.cleanup.actions",
+        Kind::List(&Kind::Choice(&[
+            Field::may("http", Kind::HttpCall),
+            Field::may("purge", Kind::Template),
+            Field::may("exec", Kind::Command),
+        ])),
+        "After every job, on success, failure and cancellation.",
+    )
+    .or("[]")
+    .later(),
+    Key::new("service.*.cleanup.delay", Kind::Duration, "Pause before it.").or("\"500ms\"").later(),
+    Key::new(
+        "service.*.cleanup.when",
+        Kind::OneOf(&[Kind::Word(&["always"]), Kind::Condition]),
+        "Always, or only above a share of memory.",
+    )
+    .or("\"always\"")
+    .later(),
+    Key::new("service.*.cleanup.on_failure", Kind::Word(&["warn", "restart"]), "What to do when it fails.")
+        .or("\"warn\"")
+        .later(),
+    Key::new(
+        "service.*.failure",
+        Kind::List(&Kind::Record(&[
+            Field::must("pattern", Kind::Regex),
+            Field::must("class", Kind::Word(CLASSES)),
+            Field::may("action", Kind::Word(&["none", "restart_once", "restart", "stop", "quarantine"])),
+        ])),
+        "Lines of output that name the cause of a failure, before the engine's own rules: `pattern` (a regular \
+         expression), `class`, `action` (not in force yet).",
+    )
+    .or("[]"),
+];

@@ -1,0 +1,10 @@
+//! The configuration from the outside: files on disk, layers, places, what is refused and how it is said.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod files;
+mod folder;
+mod hostile;
+mod layers;
+mod problems;
+mod values;

@@ -1,0 +1,80 @@
+//! `docs/configuration.md` and `config/greenroom.toml` say what the program's own table says.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{fs, path::Path};
+
+use greenroom::config::{Severity, Sources, load_text, schema};
+
+const MARK: &str = "<!-- reference -->\n";
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+#[test]
+fn the_reference_is_the_one_of_the_table() {
+    let text = read("docs/configuration.md");
+    let (words, reference) = text.split_once(MARK).expect("the mark before the reference");
+    let expected = schema::reference();
+    if reference != expected && std::env::var_os("GREENROOM_REWRITE_DOCS").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+        fs::write(path, format!("{words}{MARK}{expected}")).unwrap();
+        return;
+    }
+    let differ = reference.lines().zip(expected.lines()).find(|(is, should)| is != should);
+    assert_eq!(differ, None, "the reference is not up to date: run this test with GREENROOM_REWRITE_DOCS=1");
+    assert_eq!(reference.len(), expected.len());
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let text = read("docs/configuration.md");
+    for key in schema::keys() {
+        assert!(text.contains(&format!("| `{}` |", key.path.replace('*', "NAME"))), "{}", key.path);
+    }
+}
+
+#[test]
+fn the_complete_file_has_every_key_with_its_default() {
+    let text = read("config/greenroom.toml");
+    for key in schema::keys() {
+        let mut parts = key.path.split('.').skip(1).peekable();
+        if ["service", "job", "remote"].iter().any(|section| key.path.starts_with(&format!("{section}."))) {
+            parts.next();
+        }
+        let name = parts.filter(|part| *part != "*").collect::<Vec<_>>().join(".");
+        let line = match (key.default, key.same_as) {
+            (Some(default), _) => format!("\n#{name} = {default}\n"),
+            (None, Some(_)) => format!("\n#{name} = "),
+            (None, None) => name,
+        };
+        assert!(text.contains(&line), "`{}` should stand there as: {line}", key.path);
+    }
+}
+
+#[test]
+fn the_complete_file_is_right_as_it_is_and_with_every_default_set() {
+    let text = read("config/greenroom.toml");
+    let env = vec![("HOME".to_owned(), "/home/nobody".to_owned()), ("PATH".to_owned(), "/usr/bin:/bin".to_owned())];
+    let sources = Sources { env, ..Sources::default() };
+    let plain =
+        load_text("greenroom.toml", &text, Path::new("/"), &sources).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plain.warnings, []);
+
+    let is_setting = |line: &str| line.starts_with('#') && !line.starts_with("# ") && line != "#";
+    let set: Vec<_> = text.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
+    let all = load_text("greenroom.toml", &set.join("\n"), Path::new("/"), &sources);
+    let all = all.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(all.spec, plain.spec, "a line is not the default that it says it is");
+    for warning in &all.warnings {
+        assert_eq!(warning.severity, Severity::Warning);
+        assert!(warning.message.ends_with("not in force yet"), "{warning}");
+    }
+    // One key of each section was really read.
+    let rows = all.effective.rows();
+    for key in ["runtime.name", "gateway.listen", "job.example.timeout", "remote.example.urls", "metrics.enabled"] {
+        let row = rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("{key}"));
+        assert!(row.origin.starts_with("greenroom.toml:"), "{key}: {}", row.origin);
+    }
+}
