@@ -1,0 +1,105 @@
+//! Asking a running runtime: finds its socket, brings an executor, and turns what goes wrong into a [`Failure`].
+
+use std::{future::Future, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{
+    args::Global,
+    client::{Client, ClientError},
+    failure::Failure,
+    interrupt::Interrupt,
+    place::{self, Place},
+};
+
+/// A runtime that may or may not be running.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Where it is.
+    pub place: Place,
+    /// How to speak to it.
+    pub client: Client,
+}
+
+impl Asked {
+    /// The runtime that the options mean.
+    ///
+    /// # Errors
+    /// When a configuration is there and cannot be used.
+    pub fn find(global: &Global) -> Result<Self, Failure> {
+        let place = place::find(global)?;
+        let client = Client::new(&place.socket());
+        Ok(Self { place, client })
+    }
+
+    /// What a client error means for a command.
+    #[must_use]
+    pub fn failure(&self, error: ClientError) -> Failure {
+        match error {
+            ClientError::NobodyListens(_) => Failure::NotRunning(self.place.state_dir.clone()),
+            ClientError::Refused { status, body } => {
+                let text = |key: &str| body["error"][key].as_str().map(str::to_owned);
+                let code = text("code").unwrap_or_else(|| "refused".to_owned());
+                let message = text("message").unwrap_or_else(|| format!("the runtime answered {status}"));
+                Failure::Refused { code, message, body }
+            }
+            other => Failure::Client(other),
+        }
+    }
+}
+
+/// Runs `work` on an executor of its own until it ends or Ctrl-C comes.
+///
+/// # Errors
+/// What `work` answers, or [`Failure::Interrupted`].
+pub fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    executor()?.block_on(async { Interrupt::listen()?.or(work).await })
+}
+
+/// An executor on this thread.
+///
+/// # Errors
+/// When the system has no descriptor left for it.
+pub fn executor() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|source| Failure::Io {
+        operation: "make",
+        path: PathBuf::from("an executor"),
+        source,
+    })
+}
+
+/// A path of the API with a service's name in it, whatever that name is.
+#[must_use]
+pub fn service_path(name: &str, rest: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+    let safe: String =
+        name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
+    format!("/api/services/{safe}{rest}")
+}
+
+/// Sends a request and gives the answer as it came.
+///
+/// # Errors
+/// When nobody listens, or the runtime refuses.
+pub async fn get(asked: &Asked, path: &str) -> Result<Value, Failure> {
+    asked.client.get(path).await.map_err(|e| asked.failure(e))
+}
+
+/// Reads an answer's fields.
+///
+/// # Errors
+/// When one that is needed is not there.
+pub fn read<T: serde::de::DeserializeOwned>(path: &str, value: Value) -> Result<T, Failure> {
+    serde_json::from_value(value).map_err(|e| Failure::Client(ClientError::Answer(path.to_owned(), e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_leave_its_place_in_the_path() {
+        assert_eq!(service_path("qwen2.5", "/why"), "/api/services/qwen2.5/why");
+        assert_eq!(service_path("../../shutdown?x", ""), "/api/services/..%2F..%2Fshutdown%3Fx");
+    }
+}

@@ -1,0 +1,29 @@
+//! From the options to a play, and the clearing of the stage after it.
+
+use super::{
+    super::{
+        args::{DemoArgs, Incident},
+        ask::executor,
+        failure::Failure,
+        interrupt::Interrupt,
+        terminal::Terminal,
+    },
+    incidents, show,
+    stage::Stage,
+};
+
+/// Plays the demo or one incident; the stage is cleared afterwards in any case.
+pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<i32, Failure> {
+    executor()?.block_on(async {
+        let mut interrupt = Interrupt::listen()?;
+        let mut stage = Stage::set(terminal)?;
+        let played = match args.incident {
+            None => interrupt.or(show::play(&mut stage)).await,
+            Some(Incident::CrashLeavesProcesses) => interrupt.or(incidents::crash_leaves_processes(&mut stage)).await,
+            Some(Incident::StopsLeaveNothing) => interrupt.or(incidents::stops_leave_nothing(&mut stage)).await,
+            Some(Incident::WrapperRespawns) => interrupt.or(incidents::wrapper_respawns(&mut stage)).await,
+        };
+        let cleared = stage.clear().await;
+        played.and(cleared).map(|()| 0)
+    })
+}

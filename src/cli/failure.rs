@@ -1,0 +1,288 @@
+//! Why a command did not do what was asked, with the exit code that says so.
+
+use std::{error::Error, io, path::PathBuf, time::Duration};
+
+use greenroom_actors::{
+    history_store::HistoryError,
+    os::{state_dir::StateDirError, sweep::SweepError},
+};
+use serde_json::{Value, json};
+
+use super::client::ClientError;
+use crate::{config::ConfigErrors, gateway::query::BadSince, runtime::StartError, telemetry::BadLevel};
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Nobody listens on the state dir's socket.
+    #[error("no runtime is running in {}; start one with `greenroom run`", .0.display())]
+    NotRunning(PathBuf),
+    /// A runtime is running where there must be none.
+    #[error("a runtime is running in {}; it looks after its processes itself. End it with `greenroom shutdown`", .0.display())]
+    Running(PathBuf),
+    /// No configuration was named and none lies where one is looked for.
+    #[error(
+        "there is no configuration: neither ./greenroom.toml nor one in the user's config folder; name one with -c, \
+         write one with `greenroom init`, or watch `greenroom demo`, which needs none"
+    )]
+    NoConfig,
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A command that needs only the state dir asked a configuration that cannot be used.
+    #[error(
+        "{0}\n\nthe configuration says where the runtime is, so it must be sound; or name the state dir itself, with \
+         --state-dir DIR and without -c"
+    )]
+    Unplaced(ConfigErrors),
+    /// An option that means nothing to the command.
+    #[error("`{command}` takes no {option}")]
+    Unused {
+        /// The command.
+        command: &'static str,
+        /// The option.
+        option: &'static str,
+    },
+    /// `--log-level` or `log.level` is none.
+    #[error(transparent)]
+    LogLevel(#[from] BadLevel),
+    /// An option's value is none.
+    #[error("{option}: {why}")]
+    Option {
+        /// Which option.
+        option: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `--since` is neither an age nor a time.
+    #[error(transparent)]
+    Since(#[from] BadSince),
+    /// The runtime did not start.
+    #[error("the runtime did not start")]
+    Start(#[from] StartError),
+    /// The runtime that was to go into the background ended.
+    #[error("the runtime did not start (exit code {code}); the end of {}:\n{output}", log.display())]
+    Detached {
+        /// Its exit code.
+        code: i32,
+        /// Its log.
+        log: PathBuf,
+        /// The end of its log.
+        output: String,
+    },
+    /// Talking to the runtime failed.
+    #[error("the runtime does not answer as it should")]
+    Client(#[from] ClientError),
+    /// The runtime said no.
+    #[error("{message}{}", said(.body))]
+    Refused {
+        /// Its code.
+        code: String,
+        /// Its message.
+        message: String,
+        /// The whole answer.
+        body: Value,
+    },
+    /// The state dir cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
+    /// The sweep could not look or could not end what it found.
+    #[error(transparent)]
+    Sweep(#[from] SweepError),
+    /// The history cannot be read.
+    #[error("cannot read the history")]
+    History(#[from] HistoryError),
+    /// There are no logs.
+    #[error("there are no logs of `{name}` in {}; services that have run here: {}", folder.display(), list(.known))]
+    NoLogs {
+        /// The service asked for.
+        name: String,
+        /// Where they were looked for.
+        folder: PathBuf,
+        /// What is there.
+        known: Vec<String>,
+    },
+    /// A file is there already.
+    #[error("{} is there already and is not overwritten; choose another with -o, or say --force", .0.display())]
+    Exists(PathBuf),
+    /// The system refuses.
+    #[error("cannot {operation} {}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// Standard output is gone or full.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// A step of the demo did not hold.
+    #[error("the demo did not hold: {0}")]
+    Demo(String),
+    /// It took too long.
+    #[error("{what} took longer than {}", greenroom_actors::units::format_duration(*.bound))]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        bound: Duration,
+    },
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Failure {
+    /// The exit code: 1 to 4, 124 or 130; 0 when only the reader of the output has gone.
+    #[must_use]
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+            Self::NotRunning(_) => 3,
+            Self::Running(_) => 4,
+            Self::NoConfig
+            | Self::Config(_)
+            | Self::Unplaced(_)
+            | Self::Unused { .. }
+            | Self::LogLevel(_)
+            | Self::Option { .. }
+            | Self::Since(_) => 2,
+            Self::Start(error) => error.exit_code(),
+            Self::Detached { code, .. } => *code,
+            Self::StateDir(StateDirError::AlreadyRunning { .. }) | Self::Sweep(SweepError::Running(_)) => 4,
+            Self::TimedOut { .. } | Self::Client(ClientError::Silent) => 124,
+            Self::Interrupted => 130,
+            Self::Client(_)
+            | Self::Refused { .. }
+            | Self::StateDir(_)
+            | Self::Sweep(_)
+            | Self::History(_)
+            | Self::NoLogs { .. }
+            | Self::Exists(_)
+            | Self::Io { .. }
+            | Self::Output(_)
+            | Self::Demo(_) => 1,
+        }
+    }
+
+    /// A word for programs.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::NotRunning(_) => "not_running",
+            Self::Running(_) | Self::StateDir(StateDirError::AlreadyRunning { .. }) => "already_running",
+            Self::NoConfig => "no_config",
+            Self::Config(_) | Self::Unplaced(_) => "bad_config",
+            Self::Unused { .. } | Self::LogLevel(_) | Self::Option { .. } | Self::Since(_) => "usage",
+            Self::Start(_) | Self::Detached { .. } => "not_started",
+            Self::Client(_) => "no_answer",
+            Self::Refused { code, .. } => code,
+            Self::StateDir(_) => "bad_state_dir",
+            Self::Sweep(_) => "sweep_failed",
+            Self::History(_) => "history_unavailable",
+            Self::NoLogs { .. } => "no_logs",
+            Self::Exists(_) => "exists",
+            Self::Io { .. } | Self::Output(_) => "io",
+            Self::Demo(_) => "demo_failed",
+            Self::TimedOut { .. } => "timed_out",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The message and its causes, as one text.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    /// The shape that errors have over HTTP as well.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        if let Self::Refused { body, .. } = self {
+            return body.clone();
+        }
+        let kind = if self.exit_code() == 2 { "invalid_request_error" } else { "server_error" };
+        let mut error = json!({ "message": self.chain(), "type": kind, "param": null, "code": self.code() });
+        if let (Self::Config(errors) | Self::Unplaced(errors), Some(object)) = (self, error.as_object_mut()) {
+            object.insert("problems".to_owned(), json!(errors.0));
+        }
+        json!({ "error": error, "src": "greenroom" })
+    }
+}
+
+/// What a failed start left to say: its class, its last lines, and what to do where the message does not say it.
+fn said(body: &Value) -> String {
+    let error = &body["error"];
+    let mut text = error["class"].as_str().map(|class| format!(" (class {class})")).unwrap_or_default();
+    for line in error["stderr"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        text.push_str("\n  | ");
+        text.push_str(line);
+    }
+    let message = error["message"].as_str().unwrap_or_default();
+    if let Some(remedy) = error["remedy"].as_str().filter(|remedy| !message.contains(remedy)) {
+        text.push_str("\nwhat to do: ");
+        text.push_str(remedy);
+    }
+    text
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_as_promised() {
+        let dir = || PathBuf::from("/s");
+        let codes = [
+            (Failure::NotRunning(dir()), 3),
+            (Failure::Running(dir()), 4),
+            (Failure::NoConfig, 2),
+            (Failure::Interrupted, 130),
+            (Failure::TimedOut { what: "it".to_owned(), bound: Duration::from_secs(1) }, 124),
+            (Failure::Exists(dir()), 1),
+            (Failure::Output(io::ErrorKind::BrokenPipe.into()), 0),
+            (Failure::Output(io::ErrorKind::StorageFull.into()), 1),
+        ];
+        for (failure, code) in codes {
+            assert_eq!(failure.exit_code(), code, "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_failed_start_shows_its_class_and_last_lines() {
+        let body = json!({ "error": { "message": "`chat` is failed", "code": "start_failed", "class": "oom_gpu",
+                                      "stderr": ["loading", "out of memory"], "remedy": "give it less" } });
+        let failure = Failure::Refused {
+            code: "start_failed".to_owned(),
+            message: "`chat` is failed".to_owned(),
+            body: body.clone(),
+        };
+        assert_eq!(
+            failure.to_string(),
+            "`chat` is failed (class oom_gpu)\n  | loading\n  | out of memory\nwhat to do: give it less"
+        );
+        assert_eq!(failure.json(), body);
+    }
+
+    #[test]
+    fn a_chain_is_said_once_and_in_order() {
+        let source = io::Error::other("no space");
+        let failure = Failure::Io { operation: "write", path: PathBuf::from("/x"), source };
+        assert_eq!(failure.chain(), "cannot write /x: no space");
+        assert_eq!(failure.json()["error"]["code"], "io");
+    }
+}

@@ -1,0 +1,101 @@
+//! Events as lines for people. Pure.
+
+use serde_json::Value;
+
+use super::table::paint;
+
+const YELLOW: u8 = 33;
+const RED: u8 = 31;
+
+/// One event in one line: when, about what, what.
+#[must_use]
+pub fn event_line(event: &Value, color: bool) -> String {
+    format!("{}  {}", moment(event["at"].as_str().unwrap_or("-")), event_text(event, color))
+}
+
+/// A time of the API as people read it: `2026-11-21 09:00:00.250`, in UTC.
+fn moment(at: &str) -> String {
+    at.chars().take("2026-11-21T09:00:00.250".len()).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+/// Whether the state change that an alert stands beside says the same.
+#[must_use]
+pub fn repeats_a_state(event: &Value) -> bool {
+    event["type"] == "alert.raised"
+        && event["service"].is_string()
+        && (event["alert"] == "failed" || event["alert"] == "stuck")
+}
+
+/// One event without its time.
+#[must_use]
+pub fn event_text(event: &Value, color: bool) -> String {
+    let text = |key: &str| event[key].as_str().unwrap_or_default();
+    let because = |text: &str| if text.is_empty() { String::new() } else { format!(" ({text})") };
+    let about = if text("service").is_empty() { String::new() } else { format!("{}: ", text("service")) };
+    match text("type") {
+        "service.state" => {
+            let pid = event["pid"].as_u64().map(|pid| format!(", pid {pid}")).unwrap_or_default();
+            let to = paint(text("to"), state_color(text("to")), color);
+            // On its way back up, a service still carries the reason that the change before has told.
+            let told = text("to") == "starting" || (text("to") == "spawning" && text("from") == "stopping");
+            let reason = if told { "" } else { text("reason") };
+            format!("{about}{} -> {to}{pid}{}", text("from"), because(reason))
+        }
+        "alert.raised" => {
+            let head = paint(&format!("{} {}", text("severity"), text("alert")), RED, color);
+            format!("{about}{head}: {}", text("message"))
+        }
+        "alert.cleared" => format!("{about}{} is over", text("alert")),
+        "runtime.state" => format!("runtime {}{}", text("state"), because(text("reason"))),
+        "gap" => match event["missed"].as_u64() {
+            Some(n) if n > 0 => paint(&format!("{n} events were missed"), YELLOW, color),
+            _ => paint("events before this one are not known any more", YELLOW, color),
+        },
+        // A newer runtime tells of more than this version knows.
+        other => format!("{about}{other} {event}"),
+    }
+}
+
+fn state_color(name: &str) -> u8 {
+    let known = greenroom_actors::state::ServiceState::ALL.into_iter().find(|state| state.name() == name);
+    known.map_or(0, super::table::color_of)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_short_and_one_without_is_no_reason_to_fail() {
+        let event = |at: Value| event_line(&json!({ "at": at, "type": "gap", "missed": 1 }), false);
+        assert_eq!(event(json!("2026-11-21T09:00:00.250731Z")), "2026-11-21 09:00:00.250  1 events were missed");
+        assert_eq!(event(Value::Null), "-  1 events were missed");
+    }
+
+    #[test]
+    fn each_kind_has_its_line() {
+        let line = |value: Value| event_text(&value, false);
+        assert_eq!(
+            line(json!({ "type": "service.state", "service": "a", "from": "starting", "to": "ready", "pid": 7 })),
+            "a: starting -> ready, pid 7"
+        );
+        assert_eq!(
+            line(json!({ "type": "alert.raised", "service": null, "alert": "guardian_died", "severity": "warning",
+                         "message": "another one was started" })),
+            "warning guardian_died: another one was started"
+        );
+        assert_eq!(
+            line(json!({ "type": "service.state", "service": "a", "from": "spawning", "to": "starting", "pid": 7,
+                         "reason": "by request" })),
+            "a: spawning -> starting, pid 7"
+        );
+        assert_eq!(line(json!({ "type": "gap", "missed": 3 })), "3 events were missed");
+        assert_eq!(
+            line(json!({ "type": "runtime.state", "state": "stopping", "reason": "SIGTERM" })),
+            "runtime stopping (SIGTERM)"
+        );
+        assert_eq!(line(json!({ "type": "swap.done" })), "swap.done {\"type\":\"swap.done\"}");
+    }
+}

@@ -1,0 +1,39 @@
+//! The command line: one file per command, each a thin layer over the library, the control socket or the files of a
+//! state dir.
+//!
+//! [`main`] parses, runs the command and gives back the exit code; ending the process is the launcher's. Commands
+//! answer a `Failure` instead of printing errors, so that each ends in one place as a sentence (or as JSON) with the
+//! right code. What is shown is made by pure functions from views, and only `terminal` writes.
+
+mod args;
+mod ask;
+mod check;
+mod client;
+mod completions;
+mod config_show;
+mod control;
+mod demo;
+mod detach;
+mod dispatch;
+mod doctor;
+mod events;
+mod failure;
+mod follow;
+mod history;
+mod init;
+mod interrupt;
+mod logs;
+mod place;
+mod progress;
+mod run;
+mod seen;
+mod shutdown;
+mod status;
+mod sweep;
+mod table;
+mod terminal;
+mod waves;
+mod why;
+mod wrap;
+
+pub use dispatch::main;

@@ -1,0 +1,134 @@
+//! What the command line reads of the control API's answers: the fields it shows and no others, so that a newer
+//! runtime with more of them is still understood.
+
+use greenroom_actors::{
+    ids::{Pid, RunId},
+    state::ServiceState,
+    time::Timestamp,
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+/// `GET /api/status`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Status {
+    /// The runtime.
+    pub runtime: Runtime,
+    /// Its services.
+    pub services: Vec<Service>,
+}
+
+/// The runtime.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Runtime {
+    /// Its label.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its phase.
+    pub state: String,
+    /// Its process.
+    pub pid: Pid,
+    /// Its guardian's process.
+    pub guardian: Option<Pid>,
+    /// Its state dir.
+    pub state_dir: String,
+    /// Since when it runs.
+    pub started: Timestamp,
+    /// The first half of its event ids.
+    pub epoch: u64,
+    /// How it holds trees.
+    pub containment: String,
+    /// How its history fares.
+    pub history: HistoryHealth,
+}
+
+/// How the history fares.
+#[derive(Debug, Clone, Deserialize)]
+pub struct HistoryHealth {
+    /// `{"state": "ok"}` or `{"state": "degraded", "reason": ...}`.
+    pub state: Value,
+    /// Records lost.
+    pub dropped: u64,
+}
+
+/// One service.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: ServiceState,
+    /// Why it is in that state.
+    pub reason: Option<String>,
+    /// Its main process.
+    pub pid: Option<Pid>,
+    /// Its run.
+    pub run_id: Option<RunId>,
+    /// Since when it is ready.
+    pub ready_since: Option<Timestamp>,
+    /// Restart counts.
+    pub restarts: Restarts,
+    /// Where it listens.
+    pub endpoint: Option<String>,
+    /// What it directly depends on.
+    #[serde(default)]
+    pub depends_on: Vec<String>,
+    /// How it is held.
+    pub containment: Containment,
+    /// Its memory.
+    pub memory: Memory,
+}
+
+/// Restart counts.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Restarts {
+    /// Since the runtime started.
+    pub total: u64,
+}
+
+/// How a service is held.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Containment {
+    /// Processes in it.
+    pub processes: usize,
+}
+
+/// Memory of a tree.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Memory {
+    /// Host memory in bytes.
+    pub ram: u64,
+}
+
+/// `GET /api/services/{name}/why`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Why {
+    /// The service.
+    pub service: Service,
+    /// Why it is in that state.
+    pub because: Vec<String>,
+    /// What to do.
+    pub remedy: Vec<String>,
+    /// Its last state changes.
+    pub recent: Vec<Value>,
+}
+
+impl Service {
+    /// The port it listens on.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.endpoint.as_ref().and_then(|e| e.rsplit(':').next()).and_then(|port| port.parse().ok())
+    }
+}
+
+impl HistoryHealth {
+    /// What is wrong with it, if anything is.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        let state = if self.state.is_string() { &self.state } else { &self.state["state"] };
+        let reason = || self.state["reason"].as_str().unwrap_or("no reason given").to_owned();
+        let lost = (self.dropped > 0).then(|| format!("{} records lost", self.dropped));
+        if state == "ok" { lost } else { Some(reason()) }
+    }
+}

@@ -1,0 +1,60 @@
+//! `shutdown`: the ordered stop of a running runtime, also of a detached one, with its report.
+
+use std::{fs, time::Duration};
+
+use greenroom_actors::os::proc::ProcessIdentity;
+use serde_json::Value;
+
+use super::{
+    args::{Global, ShutdownArgs},
+    ask::{Asked, block_on, get, read},
+    failure::Failure,
+    progress,
+    seen::Status,
+    terminal::Terminal,
+};
+use crate::runtime::{ShutdownReport, shutdown_json};
+
+/// Pause between two looks at whether the runtime's process has ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Asks for the stop and waits for the end of the process; the exit code is the one the report stands for.
+pub fn run(args: &ShutdownArgs, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
+    let asked = Asked::find(global)?;
+    let report = block_on(async {
+        let status: Status = read("/api/status", get(&asked, "/api/status").await?)?;
+        let process = ProcessIdentity::of(status.runtime.pid);
+        let mut events = progress::events(&asked.client, terminal).await;
+        let path = if args.force { "/api/shutdown?force=1" } else { "/api/shutdown" };
+        asked.client.post::<Value>(path).await.map_err(|e| asked.failure(e))?;
+        let end = async {
+            while process.as_ref().is_ok_and(ProcessIdentity::is_alive) {
+                tokio::time::sleep(LOOK).await;
+            }
+            Ok(())
+        };
+        let wait = progress::during(&mut events, terminal, |event| event["type"] != "gap", end);
+        let late = |_| Failure::TimedOut { what: "the shutdown".to_owned(), bound: args.timeout };
+        tokio::time::timeout(args.timeout, wait).await.map_err(late)??;
+        self::report(&asked, status.runtime.epoch)
+    })?;
+    if terminal.json {
+        terminal.value(&report)?;
+    } else {
+        terminal.say(report.to_string())?;
+    }
+    Ok(report.exit_code())
+}
+
+/// The report that the runtime left at its end.
+fn report(asked: &Asked, epoch: u64) -> Result<ShutdownReport, Failure> {
+    let path = shutdown_json(&asked.place.state_dir);
+    let refuse = |source| Failure::Io { operation: "read the report in", path: path.clone(), source };
+    let text = fs::read(&path).map_err(refuse)?;
+    let report: ShutdownReport = serde_json::from_slice(&text).map_err(|e| refuse(e.into()))?;
+    if report.epoch == epoch {
+        return Ok(report);
+    }
+    // It is an earlier runtime's: this one was killed before it could write its own.
+    Err(refuse(std::io::Error::other("the runtime ended without one; the last one there is of an earlier runtime")))
+}

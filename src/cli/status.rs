@@ -1,0 +1,182 @@
+//! `status`: the runtime in one line and its services in a table.
+
+use greenroom_actors::{os::clock, time::Timestamp, units::ByteSize};
+
+use super::{
+    args::Global,
+    ask::{Asked, block_on, get, read},
+    failure::Failure,
+    seen::{Runtime, Service, Status},
+    table::{Cell, age, cut, paint, table},
+    terminal::Terminal,
+};
+
+const RED: u8 = 31;
+const HEADS: [&str; 9] = ["NAME", "STATE", "PID", "READY", "RESTARTS", "RAM", "PROCS", "PORT", "REASON"];
+
+/// Prints it.
+pub fn run(global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
+    let asked = Asked::find(global)?;
+    let value = block_on(get(&asked, "/api/status"))?;
+    if terminal.json {
+        terminal.value(&value)?;
+        return Ok(0);
+    }
+    let status: Status = read("/api/status", value)?;
+    terminal.say(render(&status, clock::wall(), terminal.width, terminal.color))?;
+    Ok(0)
+}
+
+/// The whole of it.
+#[must_use]
+pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool) -> String {
+    let mut lines = headline(&status.runtime, now, color);
+    lines.push(String::new());
+    if status.services.is_empty() {
+        lines.push("no services".to_owned());
+    } else {
+        lines.extend(services(&status.services, now, width, color));
+    }
+    lines.join("\n")
+}
+
+fn headline(runtime: &Runtime, now: Timestamp, color: bool) -> Vec<String> {
+    let guardian = runtime.guardian.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
+    let mut lines = vec![
+        format!(
+            "{} {} {} for {}, pid {}, guardian {guardian}, containment {}",
+            runtime.name,
+            runtime.version,
+            runtime.state,
+            age(now.since(runtime.started)),
+            runtime.pid,
+            runtime.containment
+        ),
+        format!("state dir {}", runtime.state_dir),
+    ];
+    if let Some(trouble) = runtime.history.trouble() {
+        lines.push(paint(&format!("history: {trouble}"), RED, color));
+    }
+    lines
+}
+
+/// The table of services.
+#[must_use]
+pub fn services(services: &[Service], now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
+    let mut rows: Vec<Vec<Cell>> = services.iter().map(|service| row(service, now)).collect();
+    let whole = table(&HEADS, &rows, None, false);
+    if width.is_none_or(|width| whole.iter().all(|line| line.chars().count() <= width)) {
+        return table(&HEADS, &rows, None, color);
+    }
+    // A reason that does not fit beside its service stands below the table, where it has the whole width.
+    let (heads, _reason) = HEADS.split_at(HEADS.len() - 1);
+    rows.iter_mut().for_each(|row| row.truncate(heads.len()));
+    let mut lines = table(heads, &rows, width, color);
+    let reasons = services.iter().filter_map(|s| s.reason.as_ref().map(|reason| format!("{}: {reason}", s.name)));
+    lines.extend(reasons.map(|line| cut(&line, width.unwrap_or(usize::MAX))));
+    lines
+}
+
+fn row(service: &Service, now: Timestamp) -> Vec<Cell> {
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    let processes = service.containment.processes;
+    let ram = (processes > 0).then(|| short_size(service.memory.ram));
+    vec![
+        Cell::text(&service.name),
+        Cell::state(service.state),
+        Cell::number(or_dash(service.pid.map(|pid| pid.to_string()))),
+        Cell::number(or_dash(service.ready_since.map(|since| age(now.since(since))))),
+        Cell::number(service.restarts.total.to_string()),
+        Cell::number(or_dash(ram)),
+        Cell::number(processes.to_string()),
+        Cell::number(or_dash(service.port().map(|port| port.to_string()))),
+        Cell::text(service.reason.clone().unwrap_or_default()),
+    ]
+}
+
+/// A size in few characters: a fraction below ten of a unit only.
+fn short_size(bytes: u64) -> String {
+    let unit = [1u64 << 40, 1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= *unit).unwrap_or(1);
+    let step = if bytes / unit >= 10 { unit } else { (unit / 10).max(1) };
+    let rounded = bytes.div_ceil(step) * step;
+    ByteSize(if bytes / unit >= 10 { rounded } else { bytes }).to_string()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A service as the API shows it.
+    pub fn service(name: &str, state: &str, more: Value) -> Value {
+        let mut service = json!({
+            "name": name, "engine": "generic", "state": state, "disposition": "up", "reason": null, "pid": null,
+            "run_id": null, "since": "2026-11-21T09:00:00Z", "ready_since": null,
+            "restarts": { "consecutive": 0, "total": 0 }, "endpoint": null, "serves": [name],
+            "containment": { "kind": "cgroup", "processes": 0 }, "memory": { "ram": 0 }, "last_exit": null,
+            "next_start": null,
+        });
+        for (key, value) in more.as_object().cloned().unwrap_or_default() {
+            service[key] = value;
+        }
+        service
+    }
+
+    /// A status with a ready, a failed and a stopped service.
+    pub fn example() -> Value {
+        let chat = json!({ "pid": 4711, "ready_since": "2026-11-21T09:00:00Z", "endpoint": "http://127.0.0.1:10800",
+                           "containment": { "kind": "cgroup", "processes": 3 }, "memory": { "ram": 7_575_000_000u64 },
+                           "restarts": { "consecutive": 0, "total": 12 } });
+        let image = json!({ "reason": "exit status 1 (bad_model) 5 times in a row; it is given up" });
+        json!({
+            "runtime": { "name": "studio", "version": "0.1.0", "state": "running", "pid": 4242, "guardian": 4243,
+                         "state_dir": "/home/a/.local/state/greenroom", "started": "2026-11-21T08:58:00Z",
+                         "epoch": 1, "containment": "cgroup", "containment_root": "/sys/fs/cgroup/x",
+                         "history": { "state": { "state": "ok" }, "buffered": 0, "dropped": 0 } },
+            "services": [service("chat", "ready", chat), service("image-generator", "failed", image),
+                         service("embeddings", "stopped", json!({ "disposition": "down" }))],
+        })
+    }
+
+    fn rendered(value: Value, width: Option<usize>) -> String {
+        let now = "2026-11-21T09:03:07Z".parse().expect("a time");
+        render(&serde_json::from_value(value).expect("a status"), now, width, false)
+    }
+
+    #[test]
+    fn the_table_fits_eighty_columns() {
+        let text = rendered(example(), Some(80));
+        let expected = "\
+studio 0.1.0 running for 5m07s, pid 4242, guardian 4243, containment cgroup
+state dir /home/a/.local/state/greenroom
+
+NAME             STATE     PID  READY  RESTARTS     RAM  PROCS   PORT
+chat             ready    4711  3m07s        12  7.1GiB      3  10800
+image-generator  failed      -      -         0       -      0      -
+embeddings       stopped     -      -         0       -      0      -
+image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
+        assert_eq!(text, expected);
+        assert!(rendered(example(), Some(40)).lines().skip(3).all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn nothing_is_cut_where_there_is_no_terminal() {
+        assert!(rendered(example(), None).contains("5 times in a row; it is given up"));
+    }
+
+    #[test]
+    fn a_history_in_trouble_is_said() {
+        let mut status = example();
+        status["runtime"]["history"]["state"] = json!({ "state": "degraded", "reason": "the disk is full" });
+        assert!(rendered(status, None).contains("history: the disk is full"));
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(short_size(7_575_000_000), "7.1GiB");
+        assert_eq!(short_size(23_475_000_000), "22GiB");
+        assert_eq!(short_size(5 << 20), "5MiB");
+        assert_eq!(short_size(100), "100B");
+    }
+}

@@ -1,0 +1,112 @@
+//! What the routes ask for: the runtime behind a seam, so that they can be tested without one.
+
+use std::path::Path;
+
+use greenroom_actors::{
+    event::{EventId, EventStream},
+    history_store::messages::{EventRow, HistoryFilter, RunRow},
+};
+
+use crate::runtime::{
+    CommandError, RuntimeHandle, ServiceCommand,
+    view::{RuntimeView, ServiceView, StatusView, WhyView},
+};
+
+/// A runtime as the control API sees it. Each method does what the one of the same name does on [`RuntimeHandle`].
+///
+/// The futures are polled on one worker thread and need not be `Send`.
+#[allow(async_fn_in_trait, reason = "only the routes of this crate use it")]
+pub trait Control: Clone + Send + 'static {
+    /// The state dir, in which the service logs lie.
+    fn state_dir(&self) -> &Path;
+    /// Everything at a glance.
+    fn status(&self) -> StatusView;
+    /// The runtime itself.
+    fn runtime(&self) -> RuntimeView;
+    /// One service.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    fn service(&self, name: &str) -> Result<ServiceView, CommandError>;
+    /// Tells a service something and does not wait.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the runtime is stopping.
+    fn tell(&self, name: &str, command: ServiceCommand) -> Result<(), CommandError>;
+    /// Tells a service something and waits for what comes of it.
+    ///
+    /// # Errors
+    /// When it ended in another state than wanted.
+    async fn carry_out(&self, name: &str, command: ServiceCommand) -> Result<ServiceView, CommandError>;
+    /// Why a service is in its state.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    async fn why(&self, name: &str) -> Result<WhyView, CommandError>;
+    /// Events from now on, or from just after `after`.
+    fn events(&self, after: Option<EventId>) -> EventStream;
+    /// Past runs, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn history_runs(&self, filter: HistoryFilter) -> Result<Vec<RunRow>, CommandError>;
+    /// Past events, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError>;
+    /// Begins the ordered stop.
+    fn begin_shutdown(&self, reason: &str);
+    /// Ends everything now.
+    fn force_shutdown(&self);
+}
+
+impl Control for RuntimeHandle {
+    fn state_dir(&self) -> &Path {
+        self.state_dir()
+    }
+
+    fn status(&self) -> StatusView {
+        self.status()
+    }
+
+    fn runtime(&self) -> RuntimeView {
+        self.runtime()
+    }
+
+    fn service(&self, name: &str) -> Result<ServiceView, CommandError> {
+        self.service(name)
+    }
+
+    fn tell(&self, name: &str, command: ServiceCommand) -> Result<(), CommandError> {
+        self.tell(name, command)
+    }
+
+    async fn carry_out(&self, name: &str, command: ServiceCommand) -> Result<ServiceView, CommandError> {
+        self.carry_out(name, command).await
+    }
+
+    async fn why(&self, name: &str) -> Result<WhyView, CommandError> {
+        self.why(name)
+    }
+
+    fn events(&self, after: Option<EventId>) -> EventStream {
+        self.events(after)
+    }
+
+    async fn history_runs(&self, filter: HistoryFilter) -> Result<Vec<RunRow>, CommandError> {
+        self.history_runs(filter).await
+    }
+
+    async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
+        self.history_events(filter).await
+    }
+
+    fn begin_shutdown(&self, reason: &str) {
+        self.begin_shutdown(reason);
+    }
+
+    fn force_shutdown(&self) {
+        self.force_shutdown();
+    }
+}

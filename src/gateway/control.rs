@@ -1,0 +1,219 @@
+//! The control API: paths, methods and shapes. What the command line uses, and any program may.
+//!
+//! Every route takes what it answers from a [`Control`] and turns a refusal into an [`ApiError`].
+
+use std::future::Future;
+
+use actix_web::{
+    HttpRequest, HttpResponse, Resource, Route,
+    http::StatusCode,
+    web::{self, Data, Path, Query, ServiceConfig},
+};
+use futures_util::stream;
+use greenroom_actors::{
+    event::EventId,
+    ids::ServiceName,
+    os::clock,
+    state::{Disposition, ServiceState},
+};
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::{
+    api::Control,
+    errors::ApiError,
+    query::{HistoryQuery, number, switch},
+    service_log::{LogReader, folder},
+    sse,
+};
+use crate::runtime::ServiceCommand;
+
+/// Lines of a log that are given where the caller does not say how many.
+const TAIL: u64 = 100;
+
+/// What every route has at hand.
+#[derive(Debug, Clone)]
+pub struct Door<C> {
+    /// The runtime.
+    pub control: C,
+    /// Turns to `true` when the server closes: streams and waits end then.
+    pub closing: watch::Sender<bool>,
+}
+
+type Answer = Result<HttpResponse, ApiError>;
+
+/// Adds every route of the control API; `Door<C>` must be there as app data.
+pub fn routes<C: Control>(app: &mut ServiceConfig) {
+    app.service(at("/health", web::get().to(|| async { "OK" })))
+        .service(at("/ready", web::get().to(ready::<C>)))
+        .service(at("/api/status", web::get().to(status::<C>)))
+        .service(at("/api/services", web::get().to(services::<C>)))
+        .service(at("/api/services/{name}", web::get().to(service::<C>)))
+        .service(at("/api/services/{name}/logs", web::get().to(logs::<C>)))
+        .service(at("/api/services/{name}/why", web::get().to(why::<C>)))
+        .service(at("/api/services/{name}/{command:start|stop|restart|reset}", web::post().to(command::<C>)))
+        .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
+        .service(at("/api/history/events", web::get().to(history_events::<C>)))
+        .service(at("/api/events", web::get().to(events::<C>)))
+        .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
+        .default_service(web::to(nothing_here));
+}
+
+/// A path with the one method it has; other methods are refused in the shape of every refusal.
+fn at(path: &str, route: Route) -> Resource {
+    web::resource(path).route(route).default_service(web::to(wrong_method))
+}
+
+async fn wrong_method(request: HttpRequest) -> Answer {
+    let message = format!("{} does not take {}", request.path(), request.method());
+    Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message))
+}
+
+async fn nothing_here(request: HttpRequest) -> Answer {
+    let message = format!("there is nothing at {} {}", request.method(), request.path());
+    Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
+}
+
+/// 200 when everything that is wanted up is ready.
+async fn ready<C: Control>(door: Data<Door<C>>) -> Answer {
+    let missing = |s: &crate::runtime::view::ServiceView| {
+        s.disposition == Disposition::Up && !matches!(s.state, ServiceState::Ready | ServiceState::Completed)
+    };
+    let status = door.control.status();
+    let waiting: Vec<String> =
+        status.services.iter().filter(|s| missing(s)).map(|s| format!("{} is {}", s.name, s.state.name())).collect();
+    if waiting.is_empty() {
+        return Ok(HttpResponse::Ok().json(json!({ "ready": true })));
+    }
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", waiting.join(", ")))
+}
+
+async fn status<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.status())
+}
+
+async fn services<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.status().services)
+}
+
+async fn service<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(door.control.service(&name)?))
+}
+
+async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(door.control.why(&name).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct CommandQuery {
+    wait: Option<String>,
+}
+
+/// 200 with the service when it is done; 202 at once with `wait=false`.
+async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, query: Query<CommandQuery>) -> Answer {
+    let (name, word) = path.into_inner();
+    let command = match word.as_str() {
+        "start" => ServiceCommand::Start,
+        "stop" => ServiceCommand::Stop,
+        "restart" => ServiceCommand::Restart,
+        // The route lets nothing else in.
+        _ => ServiceCommand::Reset,
+    };
+    if switch("wait", query.wait.as_deref(), true)? {
+        let done = unless_closing(&door, door.control.carry_out(&name, command)).await?;
+        return Ok(HttpResponse::Ok().json(done?));
+    }
+    door.control.tell(&name, command)?;
+    Ok(HttpResponse::Accepted().json(door.control.service(&name)?))
+}
+
+/// Waits for `wait`, but no longer than the server lives.
+async fn unless_closing<C, T>(door: &Door<C>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
+    let mut closing = door.closing.subscribe();
+    tokio::select! {
+        biased;
+        done = wait => Ok(done),
+        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct LogsQuery {
+    follow: Option<String>,
+    tail: Option<String>,
+}
+
+/// The output as it came, in chunks.
+async fn logs<C: Control>(door: Data<Door<C>>, name: Path<String>, query: Query<LogsQuery>) -> Answer {
+    // Also keeps the name from being a path to somewhere else.
+    let name: ServiceName = door.control.service(&name)?.name;
+    let follow = switch("follow", query.follow.as_deref(), false)?;
+    let log = folder(door.control.state_dir(), name.as_str());
+    let tail = number("tail", query.tail.as_deref())?.unwrap_or(TAIL);
+    let reader = LogReader::open(&log, tail).map_err(|error| {
+        let message = format!("cannot read the logs in {}: {error}", log.display());
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "logs_unreadable", message)
+    })?;
+    let closing = door.closing.subscribe();
+    let chunks = stream::try_unfold((reader, closing), move |(mut reader, mut closing)| async move {
+        let chunk = if follow {
+            tokio::select! {
+                biased;
+                chunk = reader.follow() => chunk.map(Some)?,
+                _closed = closing.wait_for(|closing| *closing) => None,
+            }
+        } else {
+            reader.read()?
+        };
+        Ok::<_, std::io::Error>(chunk.map(|chunk| (chunk, (reader, closing))))
+    });
+    Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(chunks))
+}
+
+async fn history_runs<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
+    let filter = query.filter(clock::wall())?;
+    Ok(HttpResponse::Ok().json(door.control.history_runs(filter).await?))
+}
+
+async fn history_events<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
+    let filter = query.filter(clock::wall())?;
+    Ok(HttpResponse::Ok().json(door.control.history_events(filter).await?))
+}
+
+#[derive(Debug, Deserialize)]
+struct EventsQuery {
+    since: Option<String>,
+    follow: Option<String>,
+}
+
+/// Server-sent events, from just after `Last-Event-ID` (or `since=`) if one is given. `follow=0` ends where waiting
+/// would begin.
+async fn events<C: Control>(request: HttpRequest, door: Data<Door<C>>, query: Query<EventsQuery>) -> Answer {
+    let follow = switch("follow", query.follow.as_deref(), true)?;
+    let header = request.headers().get("Last-Event-ID").map(|v| v.to_str().unwrap_or("unreadable").to_owned());
+    let after: Option<EventId> = header
+        .or_else(|| query.since.clone())
+        .map(|text| text.parse().map_err(|e| ApiError::bad_param("Last-Event-ID", format!("`{text}`: {e}"))))
+        .transpose()?;
+    let chunks = sse::stream(door.control.events(after), door.closing.subscribe(), follow);
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header(("Cache-Control", "no-store"))
+        .streaming(chunks))
+}
+
+#[derive(Debug, Deserialize)]
+struct ShutdownQuery {
+    force: Option<String>,
+}
+
+/// 202: the stop has begun. Its end is the end of the process.
+async fn shutdown<C: Control>(door: Data<Door<C>>, query: Query<ShutdownQuery>) -> Answer {
+    if switch("force", query.force.as_deref(), false)? {
+        door.control.force_shutdown();
+    } else {
+        door.control.begin_shutdown("asked over the control socket");
+    }
+    Ok(HttpResponse::Accepted().json(door.control.runtime()))
+}

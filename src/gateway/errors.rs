@@ -1,0 +1,127 @@
+//! The one shape of every refusal over HTTP, and which refusal gets which status and code. Pure but for the response.
+//!
+//! `{"error":{"message","type","param","code",...},"src":"greenroom"}`: the shape that clients of inference servers
+//! know, with `src` telling that the answer is not the engine's.
+
+use actix_web::{HttpResponse, ResponseError, http::StatusCode};
+use greenroom_actors::{
+    engines::hint,
+    spec::FailureClass,
+    state::{Disposition, ServiceState},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::runtime::{CommandError, view::ServiceView};
+
+/// A refusal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// A short word for programs, for example `service_not_found`.
+    pub code: &'static str,
+    /// A sentence for people.
+    pub message: String,
+    /// The parameter that is to blame, if one is.
+    pub param: Option<&'static str>,
+    /// What a failed start left to say.
+    pub cause: Option<Box<Cause>>,
+}
+
+/// Why a start failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cause {
+    /// The class of the failure, where one is known.
+    pub class: Option<FailureClass>,
+    /// What to do about a failure of that class.
+    pub remedy: Option<&'static str>,
+    /// The last lines of stderr, oldest first.
+    pub stderr: Vec<String>,
+    /// Exit status of the last run.
+    pub exit_code: Option<i32>,
+    /// Signal that ended the last run.
+    pub signal: Option<i32>,
+}
+
+impl ApiError {
+    /// A refusal without a parameter or a cause.
+    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), param: None, cause: None }
+    }
+
+    /// 400 `invalid_request`: `param` does not say what it should.
+    pub fn bad_param(param: &'static str, message: impl Into<String>) -> Self {
+        Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", message) }
+    }
+
+    /// 503 `stopping`.
+    #[must_use]
+    pub fn stopping() -> Self {
+        CommandError::Stopping.into()
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.status.is_client_error() { "invalid_request_error" } else { "server_error" }
+    }
+
+    /// The body.
+    #[must_use]
+    pub fn body(&self) -> serde_json::Value {
+        let mut error = json!({
+            "message": self.message,
+            "type": self.kind(),
+            "param": self.param,
+            "code": self.code,
+        });
+        if let (Some(cause), Some(object)) = (&self.cause, error.as_object_mut()) {
+            object.insert("class".to_owned(), json!(cause.class));
+            object.insert("remedy".to_owned(), json!(cause.remedy));
+            object.insert("stderr".to_owned(), json!(cause.stderr));
+            object.insert("exit_code".to_owned(), json!(cause.exit_code));
+            object.insert("signal".to_owned(), json!(cause.signal));
+        }
+        json!({ "error": error, "src": "greenroom" })
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::build(self.status).json(self.body())
+    }
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let message = error.to_string();
+        match error {
+            CommandError::UnknownService { .. } => Self::new(StatusCode::NOT_FOUND, "service_not_found", message),
+            CommandError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message),
+            CommandError::History(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "history_unavailable", message),
+            CommandError::NotReached(view) => not_reached(&view, message),
+        }
+    }
+}
+
+fn not_reached(view: &ServiceView, message: String) -> ApiError {
+    if view.state == ServiceState::Stuck {
+        return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stuck", message);
+    }
+    if view.state == ServiceState::Stopped && view.disposition == Disposition::Down {
+        return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "service_stopped", message);
+    }
+    let exit = view.last_exit.as_ref();
+    let cause = Cause {
+        class: exit.and_then(|e| e.class),
+        remedy: exit.and_then(|e| e.class).map(hint),
+        stderr: exit.map(|e| e.stderr.clone()).unwrap_or_default(),
+        exit_code: exit.and_then(|e| e.code),
+        signal: exit.and_then(|e| e.signal),
+    };
+    ApiError { cause: Some(Box::new(cause)), ..ApiError::new(StatusCode::BAD_GATEWAY, "start_failed", message) }
+}

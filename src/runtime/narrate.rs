@@ -1,0 +1,204 @@
+//! What the log of a runtime says of its events: one line per thing. Pure.
+//!
+//! A start is one line when the service is ready, with how long it took; so is a stop. Only one that takes longer than
+//! [`PATIENCE`] is also told while it lasts. What repeats what another line has said is left out.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use greenroom_actors::{
+    event::{Event, EventKind, Severity},
+    ids::ServiceName,
+    state::ServiceState,
+    time::Timestamp,
+    units::format_duration,
+};
+use tracing::Level;
+
+/// How long a start or a stop may take before it is told that it goes on.
+pub const PATIENCE: Duration = Duration::from_secs(1);
+
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// How bad it is.
+    pub level: Level,
+    /// What it says.
+    pub text: String,
+}
+
+/// Turns events into lines.
+#[derive(Debug, Default)]
+pub struct Narrator {
+    /// When each service that is on its way began to start or to stop.
+    begun: BTreeMap<ServiceName, Timestamp>,
+    /// Lines that are told when nothing else comes first.
+    held: BTreeMap<ServiceName, (Instant, Line)>,
+}
+
+impl Narrator {
+    /// What there is to say about `event`, which came at `now`.
+    pub fn hear(&mut self, event: &Event, now: Instant) -> Option<Line> {
+        let line = |level, text: String| Some(Line { level, text });
+        match &event.kind {
+            EventKind::ServiceState { .. } => self.state(event, now),
+            // The change of state beside it says the same.
+            EventKind::AlertRaised { alert, service: Some(_), .. } if alert == "failed" || alert == "stuck" => None,
+            EventKind::AlertRaised { alert, severity, service, message } => {
+                let level = if *severity == Severity::Warning { Level::WARN } else { Level::ERROR };
+                line(level, format!("{}{alert}: {message}", about(service.as_ref())))
+            }
+            EventKind::AlertCleared { alert, service } => {
+                line(Level::INFO, format!("{}{alert} is over", about(service.as_ref())))
+            }
+            EventKind::RuntimeState { state, reason } => line(Level::INFO, format!("runtime {state}{}", why(reason))),
+            EventKind::Gap { missed } => line(Level::WARN, format!("{missed} events came too fast to be logged")),
+        }
+    }
+
+    /// When a held line is due.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Instant> {
+        self.held.values().map(|(due, _)| *due).min()
+    }
+
+    /// The held lines that are due at `now`.
+    pub fn due(&mut self, now: Instant) -> Vec<Line> {
+        let due: Vec<ServiceName> =
+            self.held.iter().filter(|(_, (at, _))| *at <= now).map(|(s, _)| s.clone()).collect();
+        due.iter().filter_map(|service| self.held.remove(service)).map(|(_, line)| line).collect()
+    }
+
+    fn state(&mut self, event: &Event, now: Instant) -> Option<Line> {
+        let EventKind::ServiceState { service, from, to, reason, pid, exit, .. } = &event.kind else { return None };
+        self.held.remove(service);
+        if matches!(to, ServiceState::Spawning | ServiceState::Stopping) {
+            self.begun.insert(service.clone(), event.at);
+        }
+        let pid = pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default();
+        let plain = format!("{service}: {}{pid}{}", to.name(), why(reason));
+        let mut took = || match self.begun.remove(service) {
+            Some(since) => format!(" after {}", format_duration(to_millis(event.at.since(since)))),
+            None => String::new(),
+        };
+        let (level, text) = match to {
+            ServiceState::Spawning => {
+                // The first restart after a failure is immediate: no other state tells of it.
+                exit.as_ref().and_then(|exit| exit.class)?;
+                (Level::WARN, format!("{service}: {}; started again", reason.as_deref().unwrap_or("failed")))
+            }
+            ServiceState::Starting | ServiceState::Stopping => {
+                let reason = if *to == ServiceState::Stopping { why(reason) } else { String::new() };
+                let text = format!("{service}: {}{pid}{reason}", to.name());
+                self.held.insert(service.clone(), (now + PATIENCE, Line { level: Level::INFO, text }));
+                return None;
+            }
+            ServiceState::Ready if *from == ServiceState::Unready => {
+                (Level::INFO, format!("{service}: ready again{pid}"))
+            }
+            ServiceState::Ready => (Level::INFO, format!("{service}: ready{}{pid}", took())),
+            ServiceState::Stopped => (Level::INFO, format!("{service}: stopped{}{}", took(), why(reason))),
+            ServiceState::Completed => (Level::INFO, plain),
+            ServiceState::Killing | ServiceState::Backoff | ServiceState::Unready => (Level::WARN, plain),
+            ServiceState::Failed | ServiceState::Stuck => (Level::ERROR, plain),
+        };
+        Some(Line { level, text })
+    }
+}
+
+fn about(service: Option<&ServiceName>) -> String {
+    service.map(|service| format!("{service}: ")).unwrap_or_default()
+}
+
+fn why(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+/// Nobody reads more of it.
+fn to_millis(span: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_actors::{event::EventId, ids::Pid, os::clock, spec::FailureClass, state::ExitReport};
+
+    use super::*;
+
+    /// One service's change of state at a moment, in milliseconds.
+    fn change(ms: i64, from: ServiceState, to: ServiceState, reason: Option<&str>) -> Event {
+        Event {
+            id: EventId { epoch: 1, sequence: 1 },
+            at: Timestamp::from_micros(ms * 1_000),
+            kind: EventKind::ServiceState {
+                service: "chat".parse().expect("a name"),
+                run_id: None,
+                from,
+                to,
+                reason: reason.map(str::to_owned),
+                pid: (to == ServiceState::Ready).then_some(Pid(7)),
+                exit: (reason == Some("boom")).then(|| ExitReport {
+                    code: Some(1),
+                    signal: None,
+                    class: Some(FailureClass::Exit),
+                    stderr: Vec::new(),
+                    at: Timestamp::from_micros(ms * 1_000),
+                }),
+            },
+        }
+    }
+
+    fn texts(events: &[Event]) -> Vec<String> {
+        let (mut narrator, now) = (Narrator::default(), clock::now());
+        events.iter().filter_map(|event| narrator.hear(event, now)).map(|line| line.text).collect()
+    }
+
+    #[test]
+    fn a_start_and_a_stop_are_one_line_each() {
+        use ServiceState::{Ready, Spawning, Starting, Stopped, Stopping};
+        let lines = texts(&[
+            change(0, Stopped, Spawning, None),
+            change(5, Spawning, Starting, None),
+            change(172, Starting, Ready, None),
+            change(1_000, Ready, Stopping, Some("by request")),
+            change(1_018, Stopping, Stopped, Some("by request")),
+        ]);
+        assert_eq!(lines, ["chat: ready after 172ms (pid 7)", "chat: stopped after 18ms: by request"]);
+    }
+
+    #[test]
+    fn a_long_start_is_told_while_it_lasts() {
+        use ServiceState::{Ready, Spawning, Starting, Stopped};
+        let (mut narrator, now) = (Narrator::default(), clock::now());
+        assert_eq!(narrator.hear(&change(0, Stopped, Spawning, None), now), None);
+        assert_eq!(narrator.hear(&change(0, Spawning, Starting, None), now), None);
+        assert_eq!(narrator.next_due(), Some(now + PATIENCE));
+        assert_eq!(narrator.due(now), []);
+        let told = narrator.due(now + PATIENCE);
+        assert_eq!(told, [Line { level: Level::INFO, text: "chat: starting".to_owned() }]);
+        assert_eq!(narrator.next_due(), None);
+        let ready = narrator.hear(&change(2_000, Starting, Ready, None), now).expect("a line");
+        assert_eq!(ready.text, "chat: ready after 2s (pid 7)");
+    }
+
+    #[test]
+    fn a_failure_is_told_once_and_as_what_it_is() {
+        use ServiceState::{Backoff, Failed, Ready, Spawning, Stopping};
+        let (mut narrator, now) = (Narrator::default(), clock::now());
+        let mut level = |event: &Event| narrator.hear(event, now).map(|line| line.level);
+        assert_eq!(level(&change(0, Ready, Spawning, Some("boom"))), Some(Level::WARN));
+        assert_eq!(level(&change(0, Stopping, Spawning, Some("by request"))), None);
+        assert_eq!(level(&change(0, Stopping, Backoff, Some("exit code 1"))), Some(Level::WARN));
+        assert_eq!(level(&change(0, Ready, Failed, Some("gave up"))), Some(Level::ERROR));
+        let alert = EventKind::AlertRaised {
+            alert: "failed".to_owned(),
+            severity: Severity::Critical,
+            service: Some("chat".parse().expect("a name")),
+            message: "gave up".to_owned(),
+        };
+        let event = Event { kind: alert, ..change(0, Ready, Failed, None) };
+        assert_eq!(level(&event), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! What has come of a command, read from a service's status. Pure, apart from the wait at the end.
+
+use std::time::Duration;
+
+use futures_util::future::{FutureExt, select_all};
+use greenroom_actors::{
+    ids::RunId,
+    spec::{Probe, ServiceSpec},
+    state::{Disposition, ServiceState, ServiceStatus},
+    time::Timestamp,
+};
+use tokio::sync::watch;
+
+use super::handle::ServiceCommand;
+
+/// How long a service without a probe must go on running before a start of it counts: a program that lacks a library
+/// or its file ends sooner.
+const PROOF: Duration = Duration::from_millis(200);
+
+/// What has come of a command so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was wanted.
+    Reached,
+    /// Something else, and waiting will not change it.
+    Missed,
+    /// Nothing yet.
+    Open,
+}
+
+/// Judges a status that was published after `command` was taken. `before` is the run from before it; `blocked` says
+/// that something the service waits for cannot come.
+#[must_use]
+pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, blocked: bool) -> Outcome {
+    use ServiceState as S;
+    let is_new = now.run_id.is_some() && now.run_id != before;
+    match (command, now.state) {
+        (ServiceCommand::Reset, _)
+        | (ServiceCommand::Start, S::Ready | S::Completed)
+        | (ServiceCommand::Stop, S::Stopped | S::Completed | S::Failed) => Outcome::Reached,
+        (ServiceCommand::Restart, S::Ready | S::Completed) if is_new => Outcome::Reached,
+        (_, S::Stuck) => Outcome::Missed,
+        // A failed start is tried again, but whoever waits wants the cause now.
+        (ServiceCommand::Start | ServiceCommand::Restart, S::Failed | S::Backoff) => Outcome::Missed,
+        (ServiceCommand::Start | ServiceCommand::Restart, S::Stopped) if blocked => Outcome::Missed,
+        // Somebody else has asked for a stop meanwhile.
+        (ServiceCommand::Start | ServiceCommand::Restart, S::Stopped) if now.disposition == Disposition::Down => {
+            Outcome::Missed
+        }
+        (
+            ServiceCommand::Start | ServiceCommand::Stop | ServiceCommand::Restart,
+            S::Stopped
+            | S::Spawning
+            | S::Starting
+            | S::Ready
+            | S::Unready
+            | S::Stopping
+            | S::Killing
+            | S::Backoff
+            | S::Completed,
+        ) => Outcome::Open,
+    }
+}
+
+/// How much longer to look at a service that has come up and whose readiness nothing has proven: one without a probe
+/// is ready as soon as it runs. `None` when nothing is open.
+#[must_use]
+pub fn unproven_for(
+    command: ServiceCommand,
+    spec: &ServiceSpec,
+    now: &ServiceStatus,
+    wall: Timestamp,
+) -> Option<Duration> {
+    let came_up = matches!(command, ServiceCommand::Start | ServiceCommand::Restart);
+    let ready = now.ready_since.filter(|_| now.state == ServiceState::Ready)?;
+    if !came_up || spec.ready.probe != Probe::None {
+        return None;
+    }
+    PROOF.checked_sub(wall.since(ready)).filter(|left| !left.is_zero())
+}
+
+/// Whether whoever waits for this service to come up waits in vain.
+#[must_use]
+pub fn is_dead_end(status: &ServiceStatus) -> bool {
+    matches!(status.state, ServiceState::Failed | ServiceState::Stuck)
+}
+
+/// Whether a start would do anything for it.
+#[must_use]
+pub fn may_be_started(status: &ServiceStatus) -> bool {
+    matches!(status.state, ServiceState::Stopped | ServiceState::Failed)
+}
+
+/// Waits until one of them changes; forever if there is none. One whose sender is gone counts as unchanged.
+pub async fn any_changes(statuses: &mut [watch::Receiver<ServiceStatus>]) {
+    let open = statuses.iter_mut().filter(|s| s.has_changed().is_ok());
+    let waits: Vec<_> = open.map(|s| s.changed().boxed()).collect();
+    if waits.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    // Closed or changed, the caller looks again either way.
+    drop(select_all(waits).await.0);
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_actors::{ids::ServiceName, time::Timestamp};
+
+    use super::*;
+
+    fn status(state: ServiceState) -> ServiceStatus {
+        let name: ServiceName = "chat".parse().expect("a name");
+        ServiceStatus { state, ..ServiceStatus::initial(name, Disposition::Up, Timestamp::from_micros(0)) }
+    }
+
+    #[test]
+    fn a_start_is_open_until_ready_and_says_so_when_it_fails() {
+        let judge = |state| of(ServiceCommand::Start, None, &status(state), false);
+        assert_eq!(judge(ServiceState::Stopped), Outcome::Open);
+        assert_eq!(judge(ServiceState::Starting), Outcome::Open);
+        assert_eq!(judge(ServiceState::Ready), Outcome::Reached);
+        assert_eq!(judge(ServiceState::Backoff), Outcome::Missed);
+        assert_eq!(judge(ServiceState::Failed), Outcome::Missed);
+        assert_eq!(of(ServiceCommand::Start, None, &status(ServiceState::Stopped), true), Outcome::Missed);
+    }
+
+    #[test]
+    fn a_restart_is_done_only_with_another_run() {
+        let run = RunId::fresh();
+        let now = ServiceStatus { run_id: Some(run), ..status(ServiceState::Ready) };
+        assert_eq!(of(ServiceCommand::Restart, Some(run), &now, false), Outcome::Open);
+        assert_eq!(of(ServiceCommand::Restart, Some(RunId::fresh()), &now, false), Outcome::Reached);
+    }
+
+    #[test]
+    fn a_stop_ends_with_nothing_running_or_with_stuck() {
+        let judge = |state| of(ServiceCommand::Stop, None, &status(state), false);
+        assert_eq!(judge(ServiceState::Killing), Outcome::Open);
+        assert_eq!(judge(ServiceState::Stopped), Outcome::Reached);
+        assert_eq!(judge(ServiceState::Stuck), Outcome::Missed);
+    }
+}

@@ -1,0 +1,227 @@
+//! The stand-in's HTTP side: what llama-server answers, as far as Greenroom and its tests ask.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::Sender,
+    },
+    thread,
+    time::Duration,
+};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    web::{self, Bytes, Data, Json},
+};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{
+    life::{Stage, Wake},
+    options::Options,
+    output,
+};
+
+/// What the handlers share.
+#[derive(Debug)]
+pub struct Engine {
+    name: String,
+    tokens: u32,
+    token_time: Duration,
+    crash_after: Option<u64>,
+    chats: AtomicU64,
+    stage: watch::Receiver<Stage>,
+    wake: Sender<Wake>,
+}
+
+impl Engine {
+    /// An engine whose model is where `stage` says and that asks for what it needs by `wake`.
+    pub fn new(options: &Options, stage: watch::Receiver<Stage>, wake: Sender<Wake>) -> Self {
+        Self {
+            name: options.name.clone(),
+            tokens: options.tokens,
+            token_time: Duration::from_millis(options.token_ms),
+            crash_after: options.crash_after,
+            chats: AtomicU64::new(0),
+            stage,
+            wake,
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        *self.stage.borrow()
+    }
+
+    /// An error means that the process is about to end.
+    fn wake(&self, wake: Wake) {
+        self.wake.send(wake).ok();
+    }
+}
+
+/// Serves on a thread of its own until the process ends.
+///
+/// # Errors
+/// When the thread cannot be started. That the port is taken is said on stderr and woken for, as an engine finds it
+/// out: after its start.
+pub fn serve(address: (String, u16), engine: Engine) -> io::Result<()> {
+    let engine = Data::new(engine);
+    thread::Builder::new().name("http".into()).spawn(move || {
+        let served = actix_web::rt::System::new().block_on(listen(&address, engine.clone()));
+        if let Err(error) = served {
+            let (host, port) = address;
+            output::complain(&format!("couldn't bind HTTP server socket, hostname: {host}, port: {port}: {error}"));
+        }
+        engine.wake(Wake::NoHttp);
+    })?;
+    Ok(())
+}
+
+async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()> {
+    let app = move || {
+        App::new()
+            .app_data(engine.clone())
+            .route("/health", web::get().to(health))
+            .route("/props", web::get().to(props))
+            .route("/unload", web::post().to(unload))
+            .route("/v1/models", web::get().to(models))
+            .route("/v1/chat/completions", web::post().to(chat))
+    };
+    let server = HttpServer::new(app).workers(1).tcp_nodelay(true).h1_allow_half_closed(false).disable_signals();
+    server.bind(address.clone())?.run().await
+}
+
+async fn health(engine: Data<Engine>) -> HttpResponse {
+    match engine.stage() {
+        Stage::Loading => loading(),
+        Stage::Loaded | Stage::Unloaded => HttpResponse::Ok().json(json!({ "status": "ok" })),
+    }
+}
+
+fn loading() -> HttpResponse {
+    let error = json!({ "message": "Loading model", "type": "unavailable_error", "code": 503 });
+    HttpResponse::ServiceUnavailable().json(json!({ "error": error }))
+}
+
+async fn props(engine: Data<Engine>) -> HttpResponse {
+    let sleeping = engine.stage() == Stage::Unloaded;
+    HttpResponse::Ok().json(json!({ "model_alias": engine.name, "total_slots": 1, "is_sleeping": sleeping }))
+}
+
+async fn unload(engine: Data<Engine>) -> HttpResponse {
+    engine.wake(Wake::Unload);
+    // The answer comes when the memory is back, or not at all because the process ended.
+    let mut stage = engine.stage.clone();
+    drop(stage.wait_for(|stage| *stage == Stage::Unloaded).await);
+    HttpResponse::Ok().json(json!({ "success": true }))
+}
+
+async fn models(engine: Data<Engine>) -> HttpResponse {
+    let model = json!({ "id": engine.name, "object": "model", "owned_by": "greenroom" });
+    HttpResponse::Ok().json(json!({ "object": "list", "data": [model] }))
+}
+
+#[derive(Debug, Deserialize)]
+struct ChatRequest {
+    model: Option<String>,
+    #[serde(default)]
+    stream: bool,
+    max_tokens: Option<u32>,
+}
+
+async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse {
+    match engine.stage() {
+        Stage::Loading => return loading(),
+        Stage::Loaded => {}
+        Stage::Unloaded => {
+            engine.wake(Wake::Load);
+            drop(engine.stage.clone().wait_for(|stage| *stage == Stage::Loaded).await);
+        }
+    }
+    let nth = engine.chats.fetch_add(1, Ordering::Relaxed) + 1;
+    if engine.crash_after.is_some_and(|limit| nth >= limit) {
+        engine.wake(Wake::Crash);
+        // The process ends under this request, as a crashed engine's does.
+        return std::future::pending().await;
+    }
+    let answer = Answer {
+        id: format!("chatcmpl-{nth}"),
+        model: request.model.clone().unwrap_or_else(|| engine.name.clone()),
+        tokens: request.max_tokens.unwrap_or(engine.tokens),
+        token_time: engine.token_time,
+    };
+    if request.stream { answer.stream() } else { answer.whole().await }
+}
+
+/// An answer to be given.
+#[derive(Debug, Clone)]
+struct Answer {
+    id: String,
+    model: String,
+    tokens: u32,
+    token_time: Duration,
+}
+
+impl Answer {
+    async fn whole(self) -> HttpResponse {
+        tokio::time::sleep(self.token_time * self.tokens).await;
+        let text: String = (0..self.tokens).map(token).collect();
+        let choice =
+            json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "length" });
+        let usage = json!({ "completion_tokens": self.tokens, "prompt_tokens": 1, "total_tokens": self.tokens + 1 });
+        HttpResponse::Ok().json(self.envelope("chat.completion", &choice, &usage))
+    }
+
+    fn stream(self) -> HttpResponse {
+        let answer = Arc::new(self);
+        let pieces = stream::unfold(0, move |n| {
+            let answer = Arc::clone(&answer);
+            async move {
+                if n > answer.tokens {
+                    return None;
+                }
+                if n < answer.tokens {
+                    tokio::time::sleep(answer.token_time).await;
+                }
+                Some((Ok::<_, io::Error>(Bytes::from(answer.piece(n))), n + 1))
+            }
+        });
+        HttpResponse::Ok().content_type("text/event-stream").streaming(pieces)
+    }
+
+    /// The `n`-th event of the stream; the one after the last token closes it.
+    fn piece(&self, n: u32) -> String {
+        let (delta, finish) =
+            if n < self.tokens { (json!({ "content": token(n) }), Value::Null) } else { (json!({}), json!("length")) };
+        let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+        let event = format!("data: {}\n\n", self.envelope("chat.completion.chunk", &choice, &Value::Null));
+        if n < self.tokens { event } else { event + "data: [DONE]\n\n" }
+    }
+
+    fn envelope(&self, object: &str, choice: &Value, usage: &Value) -> Value {
+        json!({ "id": self.id, "object": object, "model": self.model, "choices": [choice], "usage": usage })
+    }
+}
+
+/// The `n`-th word the stand-in says.
+fn token(n: u32) -> String {
+    const WORDS: [&str; 6] = ["the ", "heron ", "waits ", "in ", "the ", "greenroom "];
+    WORDS[n as usize % WORDS.len()].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_one_event_for_each_token_and_is_closed_once() {
+        let answer = Answer { id: "x".into(), model: "m".into(), tokens: 3, token_time: Duration::ZERO };
+        let stream: String = (0..=3).map(|n| answer.piece(n)).collect();
+        assert_eq!(stream.matches("\"content\"").count(), 3);
+        assert!(stream.ends_with("data: [DONE]\n\n"));
+        assert_eq!(stream.matches("[DONE]").count(), 1);
+    }
+}
