@@ -1,0 +1,187 @@
+//! The shape of the code base, held by tests: pure files touch nothing outside, rooms import only downwards, files stay
+//! readable.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Decisions: no actor framework, executor, system call, file system or clock in them.
+const PURE: &[&str] = &[
+    "actors/src/ids.rs",
+    "actors/src/spec.rs",
+    "actors/src/state.rs",
+    "actors/src/template.rs",
+    "actors/src/time.rs",
+    "actors/src/units.rs",
+    "actors/src/engines",
+    "actors/src/process_supervisor/classify.rs",
+    "actors/src/process_supervisor/lifecycle",
+    "actors/src/process_supervisor/output/splitter.rs",
+    "actors/src/process_supervisor/output/tail.rs",
+    "actors/src/process_supervisor/restart_policy.rs",
+    "actors/src/shutdown_coordinator/graph.rs",
+    "actors/src/shutdown_coordinator/schedule.rs",
+    "src/config/schema",
+    "src/config/validate.rs",
+    "src/config/validate.rs",
+    "src/config/walk.rs",
+    "src/runtime/view.rs",
+    "src/runtime/why.rs",
+];
+
+/// What a pure file must not name.
+const OUTSIDE: &[&str] = &[
+    "actix",
+    "tokio",
+    "nix::",
+    "rustix::",
+    "std::fs",
+    "TcpListener",
+    "TcpStream",
+    "std::process",
+    "std::thread",
+    "Instant::now",
+    "SystemTime",
+    "os::clock",
+];
+
+/// Rooms of the actor crate, lowest first. A file names only rooms of its own line or of lines above it.
+const LEVELS: &[&[&str]] = &[
+    &["ids", "units", "time"],
+    &["spec", "state", "template"],
+    &["os"],
+    &["event"],
+    &["history_store", "shutdown_coordinator", "engines"],
+    &["process_supervisor"],
+    &["assembly"],
+];
+
+/// Past this there are two concerns in a file; tests, at its end or in a `_tests.rs` beside it, are not counted.
+const LONGEST: usize = 400;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file at or below `path`.
+fn rust_files(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.flatten().flat_map(|e| rust_files(&e.path())).collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "rs"));
+    files.sort();
+    files
+}
+
+/// The code of a file without its unit tests and comments.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).expect("a source file");
+    let body = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    body.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn pure_files_touch_nothing_outside() {
+    let mut broken = Vec::new();
+    for pure in PURE {
+        let files = rust_files(&root().join(pure));
+        assert!(!files.is_empty(), "{pure} is named as pure and is not there");
+        for file in files {
+            let code = code(&file);
+            broken.extend(
+                OUTSIDE.iter().filter(|word| code.contains(**word)).map(|w| format!("{}: {w}", file.display())),
+            );
+        }
+    }
+    assert!(broken.is_empty(), "pure files name the outside:\n{}", broken.join("\n"));
+}
+
+/// The room of an actor crate file: its first folder, or its own name.
+fn room(file: &Path) -> String {
+    let below = file.strip_prefix(root().join("actors/src")).expect("a file of the actor crate");
+    let first = below.components().next().expect("a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn level(room: &str) -> Option<usize> {
+    LEVELS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// Rooms that a file names, by `crate::room` alone or in a `use crate::{..}` list.
+fn named_rooms(code: &str) -> Vec<&'static str> {
+    let all = LEVELS.iter().flat_map(|rooms| rooms.iter().copied());
+    let flat = code.replace("\n    ", " ");
+    let listed: String = flat.split("use crate::{").skip(1).filter_map(|rest| rest.split("\n}").next()).collect();
+    let in_list = |room: &str| {
+        listed.split([' ', ',', '{', '\n']).any(|word| word.starts_with(&format!("{room}::")) || word == room)
+    };
+    all.filter(|room| code.contains(&format!("crate::{room}::")) || in_list(room)).collect()
+}
+
+#[test]
+fn rooms_of_the_actor_crate_import_only_downwards() {
+    let mut broken = Vec::new();
+    for file in rust_files(&root().join("actors/src")) {
+        let own = room(&file);
+        if own == "lib" {
+            continue;
+        }
+        let here = level(&own).unwrap_or_else(|| panic!("room `{own}` has no level: add it to LEVELS"));
+        for other in named_rooms(&code(&file)) {
+            let there = level(other).expect("listed");
+            if other != own && there > here {
+                broken.push(format!("{} names the higher room `{other}`", file.display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn the_actor_crate_knows_neither_http_routes_nor_the_command_line() {
+    for file in rust_files(&root().join("actors/src")) {
+        let code = code(&file);
+        for word in ["actix_web", "clap::", "\"/api/"] {
+            assert!(!code.contains(word), "{} names {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_launcher_ends_the_process() {
+    for file in rust_files(&root().join("src")).into_iter().chain(rust_files(&root().join("actors/src"))) {
+        if file.ends_with("src/main.rs") {
+            continue;
+        }
+        assert!(!code(&file).contains("process::exit"), "{} ends the process", file.display());
+    }
+}
+
+#[test]
+fn files_have_one_concern_each() {
+    let long: Vec<String> = ["src", "actors/src"]
+        .iter()
+        .flat_map(|part| rust_files(&root().join(part)))
+        .filter(|file| !file.to_string_lossy().ends_with("_tests.rs"))
+        .map(|file| {
+            let text = fs::read_to_string(&file).expect("a source file");
+            let body = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            (body.lines().count(), file)
+        })
+        .filter(|(lines, _)| *lines > LONGEST)
+        .map(|(lines, file)| format!("{lines} lines: {}", file.display()))
+        .collect();
+    assert!(long.is_empty(), "{}", long.join("\n"));
+}
+
+#[test]
+fn the_top_level_holds_what_it_should() {
+    let allowed = ["Cargo.toml", "Cargo.lock", "src", "actors", "tests", "config", "docs", "README.md", "target"];
+    for entry in fs::read_dir(root()).expect("the root").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} does not belong at the top level");
+    }
+}

@@ -1,0 +1,21 @@
+//! What the integration tests share: a runtime of their own per test, looked at from outside only.
+//!
+//! A test says what to supervise, starts the real binary in a folder of its own, and looks at processes, files, the
+//! command line and the control socket. Whatever happens, [`Greenroom`] leaves nothing behind when it is dropped.
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+
+mod cli;
+pub mod gguf;
+mod greenroom;
+mod http;
+pub mod llama;
+mod ports;
+mod processes;
+mod seen;
+mod wait;
+
+pub use cli::Cli;
+pub use greenroom::{BIN, Greenroom};
+pub use http::{Answer, EventReader, Http, SseEvent};
+pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, threads};
+pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};

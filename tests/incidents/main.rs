@@ -1,0 +1,7 @@
+//! The incidents that Greenroom exists to end, each as it happened.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod i1_memory_held_after_a_crash;
+mod i4_growth_over_many_runs;
+mod i5_wrapper_respawns_workers;
