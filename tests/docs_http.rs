@@ -1,0 +1,67 @@
+//! `docs/http.md` names every route and every code of the control API, and none that does not exist.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+fn read(path: &str) -> String {
+    fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// What stands between each `open` and the next `close`.
+fn between<'a>(text: &'a str, open: &'a str, close: char) -> impl Iterator<Item = &'a str> {
+    text.split(open).skip(1).filter_map(move |rest| rest.split(close).next())
+}
+
+/// The rows of the table whose head begins with `head`, as cells.
+fn rows(document: &str, head: &str) -> Vec<Vec<String>> {
+    let table = document.lines().skip_while(|line| !line.starts_with(head)).skip(2);
+    let rows = table.take_while(|line| line.starts_with('|'));
+    rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
+}
+
+#[test]
+fn every_route_is_in_the_document_and_the_other_way_round() {
+    let code = read("src/gateway/control.rs");
+    let in_code: BTreeSet<(String, String)> = code
+        .split(".service(at(\"")
+        .skip(1)
+        .filter_map(|rest| {
+            let path = rest.split('"').next()?.replace("{command:start|stop|restart|reset}", "{command}");
+            let method = between(rest, "web::", '(').next()?.to_uppercase();
+            Some((method, path))
+        })
+        .collect();
+    assert!(in_code.len() > 10, "the routes in the code were not found: {in_code:?}");
+    let in_document: BTreeSet<(String, String)> = rows(&read("docs/http.md"), "| method | path |")
+        .into_iter()
+        .map(|cells| (cells[0].clone(), cells[1].clone()))
+        .collect();
+    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+}
+
+#[test]
+fn every_code_is_in_the_document_and_the_other_way_round() {
+    let sources = read("src/gateway/errors.rs") + &read("src/gateway/control.rs");
+    let mut in_code = BTreeSet::new();
+    for rest in sources.split("StatusCode::").skip(1) {
+        // `StatusCode::NOT_FOUND, "not_found", ...`
+        let mut parts = rest.splitn(3, ',');
+        let (Some(_status), Some(code)) = (parts.next(), parts.next()) else { continue };
+        if let Some(code) = code.trim().strip_prefix('"').and_then(|code| code.strip_suffix('"')) {
+            in_code.insert(code.to_owned());
+        }
+    }
+    assert!(in_code.len() > 8, "the codes in the code were not found: {in_code:?}");
+    let in_document: BTreeSet<String> =
+        rows(&read("docs/http.md"), "| status | code |").into_iter().map(|cells| cells[1].clone()).collect();
+    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+}
+
+#[test]
+fn every_kind_of_event_is_in_the_document_and_the_other_way_round() {
+    let code = read("actors/src/event.rs");
+    let in_code: BTreeSet<String> = between(&code, "#[serde(rename = \"", '"').map(str::to_owned).collect();
+    assert!(in_code.len() > 4, "the events in the code were not found: {in_code:?}");
+    let in_document: BTreeSet<String> =
+        rows(&read("docs/http.md"), "| type | fields").into_iter().map(|cells| cells[0].clone()).collect();
+    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+}
