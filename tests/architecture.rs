@@ -8,6 +8,7 @@ use std::{
 
 /// Decisions: no actor framework, executor, system call, file system or clock in them.
 const PURE: &[&str] = &[
+    "actors/src/cause.rs",
     "actors/src/ids.rs",
     "actors/src/spec.rs",
     "actors/src/state.rs",
@@ -48,7 +49,7 @@ const OUTSIDE: &[&str] = &[
 
 /// Rooms of the actor crate, lowest first. A file names only rooms of its own line or of lines above it.
 const LEVELS: &[&[&str]] = &[
-    &["ids", "units", "time"],
+    &["cause", "ids", "units", "time"],
     &["spec", "state", "template"],
     &["os"],
     &["event"],

@@ -1,6 +1,7 @@
 //! The actor system of Greenroom.
 
 pub mod assembly;
+pub mod cause;
 pub mod engines;
 pub mod event;
 pub mod history_store;

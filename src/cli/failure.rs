@@ -1,8 +1,9 @@
 //! Why a command did not do what was asked, with the exit code that says so.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
+use std::{io, path::PathBuf, time::Duration};
 
 use greenroom_actors::{
+    cause,
     history_store::HistoryError,
     os::{state_dir::StateDirError, sweep::SweepError},
 };
@@ -195,14 +196,7 @@ impl Failure {
     /// The message and its causes, as one text.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        cause::chain(self)
     }
 
     /// The shape that errors have over HTTP as well.

@@ -14,6 +14,7 @@ use std::{
 use actix::WeakAddr;
 use greenroom_actors::{
     assembly::{Supervised, with_dependencies},
+    cause::chain,
     event::{EventBus, EventId, EventStream},
     history_store::{
         HistoryReader, HistorySink,
@@ -365,7 +366,6 @@ fn by_request() -> String {
     "by request".to_owned()
 }
 
-fn history_error(error: &dyn std::error::Error) -> CommandError {
-    let causes = std::iter::successors(Some(error), |e| e.source());
-    CommandError::History(causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+fn history_error(error: &(dyn std::error::Error + 'static)) -> CommandError {
+    CommandError::History(chain(error))
 }

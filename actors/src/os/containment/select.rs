@@ -11,7 +11,10 @@ use super::{
     location::{self, CgroupProblem},
     probe,
 };
-use crate::spec::{ContainmentChoice, GuardianChoice};
+use crate::{
+    cause::chain,
+    spec::{ContainmentChoice, GuardianChoice},
+};
 
 /// A layer that does not work here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,18 +88,6 @@ impl Tried {
     pub fn of(problem: &CgroupProblem) -> Self {
         Self { layer: ContainmentKind::Cgroup, problem: chain(problem), remedy: problem.remedy().to_owned() }
     }
-}
-
-/// An error and its causes in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

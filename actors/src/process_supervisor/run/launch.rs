@@ -1,9 +1,10 @@
 //! The start of a run: port, folder, containment, process.
 
-use std::{error::Error, ffi::OsString, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{ffi::OsString, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
 use super::context::{RunContext, render};
 use crate::{
+    cause::chain,
     ids::RunId,
     os::{
         clock,
@@ -66,14 +67,7 @@ impl LaunchError {
 impl LaunchError {
     /// The error and its causes in one line.
     pub(super) fn told(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        chain(self)
     }
 }
 
