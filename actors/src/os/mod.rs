@@ -25,6 +25,8 @@ pub mod ports;
 pub mod proc;
 pub mod registry;
 pub mod roots;
+pub mod running;
+pub mod shim;
 pub mod spawn;
 pub mod state_dir;
 pub mod sweep;

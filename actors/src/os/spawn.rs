@@ -15,7 +15,7 @@ use std::{
 use rustix::fs::{Access, access};
 use tokio::process::Command;
 
-use super::{entry, limits, pidfd};
+use super::{entry, limits, pidfd, running::Running};
 use crate::ids::Pid;
 
 /// What to start.
@@ -27,15 +27,13 @@ pub struct SpawnRequest {
     pub env: Vec<(OsString, OsString)>,
     /// Where it runs.
     pub working_dir: PathBuf,
-    /// From [`super::containment::Hold::enter_args`].
-    pub enter: Vec<OsString>,
 }
 
 /// A started process.
 #[derive(Debug)]
 pub struct Spawned {
-    /// Owns the pipes and the exit status.
-    pub child: tokio::process::Child,
+    /// Its output and its exit status.
+    pub running: Running,
     /// Readable once the process has ended. Opened before anybody could have reaped it.
     pub pidfd: OwnedFd,
     /// Its id.
@@ -61,25 +59,34 @@ pub enum SpawnError {
     Kernel(#[source] io::Error),
 }
 
-/// Starts a process in its hold. Standard input is `/dev/null`, output and errors are pipes; no other descriptor is
-/// inherited. To be called inside a tokio runtime.
+/// Says what is wrong with a request before anything is started for it.
 ///
 /// # Errors
-/// See [`SpawnError`]; nothing was started then.
-pub fn spawn(request: &SpawnRequest) -> Result<Spawned, SpawnError> {
-    let (program, arguments) = request
-        .command
-        .split_first()
-        .ok_or_else(|| SpawnError::Program { program: String::new(), why: "the command is empty" })?;
+/// See [`SpawnError`]; never [`SpawnError::Kernel`].
+pub fn check(request: &SpawnRequest) -> Result<(), SpawnError> {
+    let program = request.command.first().ok_or_else(no_program)?;
     if !request.working_dir.is_dir() || access(&request.working_dir, Access::EXEC_OK).is_err() {
         return Err(SpawnError::WorkingDir(request.working_dir.clone()));
     }
     let path = request.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_os_str());
-    find_program(program, path, &request.working_dir, look_at)
-        .map_err(|why| SpawnError::Program { program: program.clone(), why })?;
+    let found = find_program(program, path, &request.working_dir, look_at);
+    found.map(drop).map_err(|why| SpawnError::Program { program: program.clone(), why })
+}
 
+fn no_program() -> SpawnError {
+    SpawnError::Program { program: String::new(), why: "the command is empty" }
+}
+
+/// Starts a process in its hold. Standard input is `/dev/null`, output and errors are pipes; no other descriptor is
+/// inherited. `enter` are the options for `__exec` that make it enter its hold. To be called inside a tokio runtime.
+///
+/// # Errors
+/// See [`SpawnError`]; nothing was started then.
+pub fn spawn(request: &SpawnRequest, enter: &[OsString]) -> Result<Spawned, SpawnError> {
+    check(request)?;
+    let Some((program, arguments)) = request.command.split_first() else { return Err(no_program()) };
     let mut command = Command::new(entry::helper().map_err(SpawnError::Kernel)?);
-    command.arg(entry::EXEC).args(&request.enter).arg("--runtime").arg(std::process::id().to_string());
+    command.arg(entry::EXEC).args(enter).arg("--runtime").arg(std::process::id().to_string());
     if let Some(soft) = limits::original_nofile() {
         command.arg("--nofile").arg(soft.to_string());
     }
@@ -88,7 +95,7 @@ pub fn spawn(request: &SpawnRequest) -> Result<Spawned, SpawnError> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(false);
     let mut child = command.spawn().map_err(SpawnError::Kernel)?;
     match own_pidfd(&child) {
-        Ok((pid, pidfd)) => Ok(Spawned { child, pidfd, pid }),
+        Ok((pid, pidfd)) => Ok(Spawned { running: Running::child(child), pidfd, pid }),
         Err(error) => {
             // Without a pidfd its end could not be seen. It is in `__exec` still, or in the hold, which the caller ends.
             drop(child.start_kill());

@@ -45,7 +45,7 @@ fn a_tree_that_hides_ends_by_one_kill() -> Verdict {
         until("the hold is empty", || hold.is_empty().expect("known"));
         assert_eq!(survivors(&tree), []);
         assert!(pidfd::wait_end(std::os::fd::AsFd::as_fd(&spawned.pidfd), LONG).expect("known"));
-        spawned.child.wait().await.expect("a status");
+        spawned.running.status().await.expect("a status");
         hold.remove().expect("removed");
         stage.containment.close().expect("closed");
         assert!(!stage.containment.root().exists());
@@ -97,7 +97,7 @@ fn who_has_ended_and_was_not_waited_for_does_not_count() -> Verdict {
         assert_eq!(hold.members().expect("members"), []);
         assert!(fs::metadata(format!("/proc/{}", spawned.pid)).is_ok(), "it is a zombie still");
         hold.remove().expect("removed");
-        assert_eq!(spawned.child.wait().await.expect("a status").code(), Some(3));
+        assert_eq!(spawned.running.status().await.expect("a status").code(), Some(3));
     });
     Verdict::Held
 }
@@ -164,7 +164,7 @@ fn best_effort_ends_what_has_not_hidden_completely() -> Verdict {
         hold.kill().expect("killed");
         until("the hold is empty", || hold.is_empty().expect("known"));
         assert_eq!(survivors(&tree), []);
-        spawned.child.wait().await.expect("a status");
+        spawned.running.status().await.expect("a status");
         hold.remove().expect("removed");
         containment.close().expect("closed");
     });

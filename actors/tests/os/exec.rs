@@ -8,10 +8,7 @@ use std::{
 
 use greenroom_actors::{
     ids::Pid,
-    os::{
-        pidfd,
-        spawn::{SpawnError, spawn},
-    },
+    os::{pidfd, spawn::SpawnError},
 };
 use rustix::io::{FdFlags, fcntl_setfd};
 
@@ -35,7 +32,7 @@ fn descriptors_are_0_1_2_only() -> Verdict {
     fcntl_setfd(&leaky, FdFlags::empty()).expect("not close-on-exec");
     let text =
         "n=3; while [ $n -lt 300 ]; do [ -e /proc/$$/fd/$n ] && echo $n; n=$((n+1)); done; readlink /proc/$$/fd/0";
-    let (code, out, _) = run_to_end(&script(text, &*hold));
+    let (code, out, _) = run_to_end(&script(text, &*hold), &*hold);
     assert_eq!((code, out.as_str()), (Some(0), "/dev/null\n"));
     Verdict::Held
 }
@@ -59,7 +56,8 @@ fn signals_are_as_a_program_expects() -> Verdict {
 fn it_leads_its_session_and_is_in_its_hold() -> Verdict {
     let stage = Stage::new();
     let hold = stage.hold();
-    let (code, out, _) = run_to_end(&script("cut -d' ' -f6 /proc/$$/stat; echo $$; grep ^0:: /proc/$$/cgroup", &*hold));
+    let (code, out, _) =
+        run_to_end(&script("cut -d' ' -f6 /proc/$$/stat; echo $$; grep ^0:: /proc/$$/cgroup", &*hold), &*hold);
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!((code, lines[0]), (Some(0), lines[1]));
     let name = hold.describe();
@@ -70,9 +68,8 @@ fn it_leads_its_session_and_is_in_its_hold() -> Verdict {
 fn what_cannot_be_run_is_told_before_and_after() -> Verdict {
     let stage = Stage::new();
     let hold = stage.hold();
-    let spawn_error = |program: &str| {
-        runtime().block_on(async { spawn(&request(&[program], &*hold)) }).expect_err("an error").to_string()
-    };
+    let spawn_error =
+        |program: &str| runtime().block_on(hold.spawn(&request(&[program], &*hold))).expect_err("an error").to_string();
     assert!(spawn_error("no-such-program").contains("not found on PATH"));
     let plain = stage.dir.path().join("plain");
     fs::write(&plain, "text").expect("written");
@@ -80,7 +77,7 @@ fn what_cannot_be_run_is_told_before_and_after() -> Verdict {
     assert!(spawn_error("/etc").contains("it is a directory"));
     let mut lost = request(&["true"], &*hold);
     lost.working_dir = "/no/such/folder".into();
-    let lost = runtime().block_on(async { spawn(&lost) });
+    let lost = runtime().block_on(hold.spawn(&lost));
     assert!(matches!(lost, Err(SpawnError::WorkingDir(_))));
 
     // A file that only the kernel finds to be no program, and one whose interpreter is missing.
@@ -88,7 +85,7 @@ fn what_cannot_be_run_is_told_before_and_after() -> Verdict {
     for (content, expected) in [(&b"\x7fELF rubbish"[..], 126), (b"#!/no/such/interpreter\n", 127)] {
         fs::write(&bad, content).expect("written");
         fs::set_permissions(&bad, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
-        let (code, _, err) = run_to_end(&request(&[bad.to_str().expect("a path")], &*hold));
+        let (code, _, err) = run_to_end(&request(&[bad.to_str().expect("a path")], &*hold), &*hold);
         assert_eq!(code, Some(expected), "{err}");
         assert!(err.starts_with(&format!("greenroom: cannot execute {}: ", bad.display())), "{err}");
     }
@@ -96,7 +93,7 @@ fn what_cannot_be_run_is_told_before_and_after() -> Verdict {
     let gone = stage.hold();
     let request = request(&["true"], &*gone);
     gone.remove().expect("removed");
-    let (code, _, err) = run_to_end(&request);
+    let (code, _, err) = run_to_end(&request, &*gone);
     assert_eq!(code, Some(125), "{err}");
     Verdict::Held
 }
@@ -109,7 +106,7 @@ fn who_enters_after_the_runtime_died_ends_by_itself() -> Verdict {
     // Process 2 is never the parent of this one's children.
     let child = Command::new("/proc/self/exe")
         .arg("__exec")
-        .args(hold.enter_args())
+        .args(["--cgroup", &hold.describe()])
         .args(["--runtime", "2", "--", "sleep", "987"])
         .stderr(Stdio::piped())
         .spawn()

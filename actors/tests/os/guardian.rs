@@ -190,7 +190,7 @@ fn a_guardian_that_comes_too_late_acts_at_once() -> Verdict {
             .expect("a status");
         assert!(status.success());
         assert_eq!(survivors(&tree), []);
-        spawned.child.wait().await.expect("a status");
+        spawned.running.status().await.expect("a status");
         assert!(!stage.containment.root().exists());
     });
     Verdict::Held

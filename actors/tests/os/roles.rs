@@ -46,7 +46,7 @@ fn signals() {
     SigSet::all().thread_block().expect("blocked");
     let stage = Stage::new();
     let hold = stage.hold();
-    print!("{}", run_to_end(&script("grep Sig /proc/self/status", &*hold)).1);
+    print!("{}", run_to_end(&script("grep Sig /proc/self/status", &*hold), &*hold).1);
 }
 
 /// Claims, holds, starts the guardian and one tree that hides, tells, and waits to be killed. On input it ends in order.
@@ -76,7 +76,7 @@ fn play_runtime(layer: &str, state_dir: &Path) {
         std::io::stdout().flush().expect("told");
         let _order = std::io::stdin().read(&mut [0]);
         hold.kill().expect("killed");
-        spawned.child.wait().await.expect("a status");
+        spawned.running.status().await.expect("a status");
         crate::support::until("the hold is empty", || hold.remove().is_ok());
         registry.remove(run).expect("removed");
         guardian.dismiss().await;

@@ -54,7 +54,7 @@ fn a_hold_stays_populated_until_what_is_stuck_is_gone() -> Verdict {
         assert!(hold.remove().is_err() && stage.containment.close().is_err());
         freezer.set("THAWED");
         until("the pending kill ends it", || hold.is_empty().expect("known"));
-        spawned.child.wait().await.expect("a status");
+        spawned.running.status().await.expect("a status");
     });
     Verdict::Held
 }

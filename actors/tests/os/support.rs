@@ -5,18 +5,20 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use greenroom_actors::{
     ids::{Pid, RunId},
     os::{
         clock,
         containment::{Containment, Hold, Place, cgroup::CgroupContainment, location, tree},
         proc::{self, ProcessIdentity},
-        spawn::{SpawnRequest, Spawned, spawn},
+        spawn::{SpawnRequest, Spawned},
         state_dir,
     },
 };
 use tempfile::TempDir;
-use tokio::{io::AsyncReadExt, runtime::Runtime};
+use tokio::runtime::Runtime;
+use tokio_process_stream::Item;
 
 /// Far more than anything here takes on a machine that is not broken.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -103,13 +105,12 @@ pub fn request(command: &[&str], hold: &dyn Hold) -> SpawnRequest {
         command: command.iter().map(|&part| part.to_owned()).collect(),
         env,
         working_dir: PathBuf::from("/"),
-        enter: hold.enter_args(),
     }
 }
 
 /// Spawns a script and tells the hold.
 pub fn start(text: &str, hold: &dyn Hold) -> Spawned {
-    let spawned = spawn(&script(text, hold)).expect("spawned");
+    let spawned = hold.spawn(&script(text, hold)).now_or_never().expect("at once").expect("spawned");
     hold.set_main(spawned.pid);
     spawned
 }
@@ -136,15 +137,17 @@ pub fn survivors(processes: &[ProcessIdentity]) -> Vec<Pid> {
 }
 
 /// Runs a request to its end; gives the exit code and what it wrote to stdout and stderr.
-pub fn run_to_end(request: &SpawnRequest) -> (Option<i32>, String, String) {
+pub fn run_to_end(request: &SpawnRequest, hold: &dyn Hold) -> (Option<i32>, String, String) {
     runtime().block_on(async {
-        let mut spawned = spawn(request).expect("spawned");
-        let (mut out, mut err) = (String::new(), String::new());
-        let mut stdout = spawned.child.stdout.take().expect("stdout");
-        let mut stderr = spawned.child.stderr.take().expect("stderr");
-        stdout.read_to_string(&mut out).await.expect("output");
-        stderr.read_to_string(&mut err).await.expect("errors");
-        let status = spawned.child.wait().await.expect("a status");
-        (status.code(), out, err)
+        let mut spawned = hold.spawn(request).await.expect("spawned");
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let code = loop {
+            match spawned.running.next().await.expect("an end") {
+                Item::Stdout(bytes) => out.extend_from_slice(&bytes),
+                Item::Stderr(bytes) => err.extend_from_slice(&bytes),
+                Item::Done(status) => break status.expect("a status").code(),
+            }
+        };
+        (code, String::from_utf8_lossy(&out).into_owned(), String::from_utf8_lossy(&err).into_owned())
     })
 }

@@ -9,7 +9,7 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    future::ready,
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -17,12 +17,13 @@ use std::{
 
 use nix::sys::signal::Signal;
 
-use super::{Containment, ContainmentError, ContainmentKind, Hold, Place};
+use super::{Containment, ContainmentError, ContainmentKind, Hold, Place, Starting};
 use crate::{
     ids::{Pid, RunId, ServiceName},
     os::{
         pidfd,
         proc::{self, Stat},
+        spawn::{SpawnRequest, spawn},
     },
 };
 
@@ -176,9 +177,9 @@ fn find(table: &[(Pid, Stat)], seen: &Seen, marked: impl Fn(Pid) -> bool) -> BTr
 struct BestEffortHold(Arc<Tree>);
 
 impl Hold for BestEffortHold {
-    fn enter_args(&self) -> Vec<OsString> {
+    fn spawn<'a>(&'a self, request: &'a SpawnRequest) -> Starting<'a> {
         // `__exec` makes the session in any case.
-        Vec::new()
+        Box::pin(ready(spawn(request, &[])))
     }
 
     fn marker(&self) -> Option<(String, String)> {

@@ -5,18 +5,23 @@
 //! process moves itself in (see [`crate::os::exec`]), so nothing it starts can be born outside.
 
 use std::{
-    ffi::OsString,
-    fs, io,
+    fs,
+    future::ready,
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::sys::signal::Signal;
 
-use super::{Containment, ContainmentError, ContainmentKind, Hold, Place, location::CgroupProblem, tree};
+use super::{Containment, ContainmentError, ContainmentKind, Hold, Place, Starting, location::CgroupProblem, tree};
 use crate::{
     ids::{Pid, RunId, ServiceName},
-    os::{pidfd, roots::Roots},
+    os::{
+        pidfd,
+        roots::Roots,
+        spawn::{SpawnRequest, spawn},
+    },
 };
 
 /// The variable that marks every process of a state dir's services; its value is the state dir.
@@ -106,8 +111,8 @@ struct CgroupHold {
 }
 
 impl Hold for CgroupHold {
-    fn enter_args(&self) -> Vec<OsString> {
-        vec!["--cgroup".into(), self.path.clone().into()]
+    fn spawn<'a>(&'a self, request: &'a SpawnRequest) -> Starting<'a> {
+        Box::pin(ready(spawn(request, &["--cgroup".into(), self.path.clone().into()])))
     }
 
     fn marker(&self) -> Option<(String, String)> {

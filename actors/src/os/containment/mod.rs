@@ -14,11 +14,12 @@ pub mod tree;
 pub use probe::probe;
 pub use select::{Refusal, Selection, Tried, select};
 
-use std::{ffi::OsString, fmt, io, path::PathBuf};
+use std::{fmt, future::Future, io, path::PathBuf, pin::Pin};
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
+use super::spawn::{SpawnError, SpawnRequest, Spawned};
 use crate::ids::{Pid, RunId, ServiceName};
 
 /// The layers, best first.
@@ -119,10 +120,16 @@ pub trait Containment: fmt::Debug + Send + Sync {
     }
 }
 
+/// A process on its way into a hold.
+pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<Spawned, SpawnError>> + 'a>>;
+
 /// Holds one run's process tree. All calls return at once.
 pub trait Hold: fmt::Debug + Send + Sync {
-    /// Options for `__exec` that make the new process enter, before it becomes the service's program.
-    fn enter_args(&self) -> Vec<OsString>;
+    /// Starts a process in it. To be called, and awaited, inside a tokio runtime; the first one is the main process.
+    ///
+    /// # Errors
+    /// See [`SpawnError`]; nothing was started then.
+    fn spawn<'a>(&'a self, request: &'a SpawnRequest) -> Starting<'a>;
 
     /// Variables the new process must have to be found again by a sweep.
     fn marker(&self) -> Option<(String, String)> {

@@ -5,11 +5,13 @@
 
 use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
-use tokio::{io::AsyncRead, process::Child, sync::oneshot, time::timeout};
+use nix::sys::signal::Signal;
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::os::{
     containment::Hold,
-    spawn::{SpawnError, SpawnRequest, spawn},
+    pidfd::{self, EndWatch},
+    spawn::{SpawnError, SpawnRequest, Spawned},
 };
 
 /// How long a killed command may take to be gone. One that hangs in the kernel is left to the end of the run.
@@ -40,42 +42,43 @@ pub async fn exec_in_hold(
     hold: Arc<dyn Hold>,
     within: Duration,
 ) -> Result<ExitStatus, ExecError> {
-    let child = spawn(&SpawnRequest { command, env, working_dir, enter: hold.enter_args() })?.child;
+    let spawned = hold.spawn(&SpawnRequest { command, env, working_dir }).await?;
     let (answer, outcome) = oneshot::channel();
-    actix_rt::spawn(see_to_its_end(child, answer, within));
+    actix_rt::spawn(see_to_its_end(spawned, answer, within));
     outcome.await.unwrap_or(Err(ExecError::TimedOut))
 }
 
 async fn see_to_its_end(
-    mut child: Child,
+    mut spawned: Spawned,
     mut answer: oneshot::Sender<Result<ExitStatus, ExecError>>,
     within: Duration,
 ) {
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    // A command whose pipe is full would never end. Its own tasks: a worker that holds the pipe must not hold us.
-    let readers = [actix_rt::spawn(discard(stdout)), actix_rt::spawn(discard(stderr))];
     let outcome = tokio::select! {
-        status = timeout(within, child.wait()) => match status {
-            Ok(status) => status.map_err(ExecError::Lost),
+        status = timeout(within, run_out(&mut spawned)) => match status {
+            Ok(status) => status,
             Err(_) => Err(ExecError::TimedOut),
         },
         () = answer.closed() => Err(ExecError::TimedOut),
     };
     if outcome.is_err() {
         // Either may fail only if it has ended by now.
-        drop(child.start_kill());
-        drop(timeout(REAPED_WITHIN, child.wait()).await);
-    }
-    for reader in readers {
-        reader.abort();
+        drop(pidfd::send(&spawned.pidfd, Signal::SIGKILL));
+        drop(timeout(REAPED_WITHIN, spawned.running.status()).await);
     }
     // Nobody listens if the probe was given up.
     drop(answer.send(outcome));
 }
 
-async fn discard(stream: Option<impl AsyncRead + Unpin>) {
-    if let Some(mut stream) = stream {
-        // An error means that there is nothing left to read.
-        drop(tokio::io::copy(&mut stream, &mut tokio::io::sink()).await);
+/// Waits for the process, and throws away what it says: one whose pipe is full would never end. Not for the end of the
+/// output: a worker that holds the pipe must not hold us.
+async fn run_out(spawned: &mut Spawned) -> Result<ExitStatus, ExecError> {
+    let watch = EndWatch::new(spawned.pidfd.try_clone().map_err(ExecError::Lost)?).map_err(ExecError::Lost)?;
+    let mut more = true;
+    while more {
+        tokio::select! {
+            () = watch.ended() => break,
+            item = spawned.running.next() => more = item.is_some(),
+        }
     }
+    spawned.running.status().await.ok_or_else(|| ExecError::Lost(io::Error::other("nobody knows it")))
 }

@@ -12,7 +12,7 @@ use crate::{
         ports::{PortError, PortLease},
         proc::ProcessIdentity,
         registry::RegistryEntry,
-        spawn::{SpawnError, SpawnRequest, Spawned, spawn},
+        spawn::{SpawnError, SpawnRequest, Spawned},
     },
     spec::FailureClass,
     template::RunValues,
@@ -84,9 +84,8 @@ pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, Lau
         command: render(&ctx.spec.command, &values),
         env: env.to_vec(),
         working_dir: ctx.spec.working_dir.clone(),
-        enter: hold.enter_args(),
     };
-    let spawned = match spawn(&request) {
+    let spawned = match hold.spawn(&request).await {
         Ok(spawned) => spawned,
         Err(error) => {
             give_back(hold.as_ref()).await;

@@ -12,14 +12,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::FutureExt;
 use nix::sys::signal::Signal;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     sync::watch,
     time::{sleep, sleep_until, timeout_at},
 };
-use tokio_process_stream::{Item, ProcessChunkStream};
+use tokio_process_stream::Item;
 
 use super::{
     ask::{ask, has_request},
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     engines::traits,
     ids::{Pid, RunId},
-    os::{clock, containment::Hold, pidfd, ports::PortLease},
+    os::{clock, containment::Hold, pidfd, ports::PortLease, running::Running},
     process_supervisor::{
         classify::{Exit, classify},
         lifecycle::RunNews,
@@ -93,7 +93,7 @@ struct Owner {
     lease: Option<PortLease>,
     values: RunValues,
     env: Arc<[(OsString, OsString)]>,
-    stream: ProcessChunkStream,
+    running: Running,
     output: Output,
     /// Both pipes have ended, and the main process has.
     drained: bool,
@@ -109,7 +109,6 @@ impl Owner {
             .inspect_err(|error| tracing::warn!(service = %ctx.spec.name, error = %error, "a process is not watched"))
             .ok();
         let main = spawned.pid;
-        let stream = ProcessChunkStream::from(spawned.child);
         Self {
             ctx,
             run,
@@ -120,7 +119,7 @@ impl Owner {
             lease,
             values,
             env,
-            stream,
+            running: spawned.running,
             output,
             drained: false,
             exit: None,
@@ -163,7 +162,7 @@ impl Owner {
                         ending.refused(clock::now());
                     }
                 }
-                item = self.stream.next(), if !self.drained => self.soak(item),
+                item = self.running.next(), if !self.drained => self.soak(item),
             }
         }
         drop((health, asking));
@@ -267,10 +266,7 @@ impl Owner {
 
     async fn reap(&mut self) {
         // The pidfd has said that it is dead, so this does not wait.
-        let status = match self.stream.child_mut() {
-            Some(child) => child.wait().await.ok(),
-            None => None,
-        };
+        let status = self.running.status().await;
         self.exit = Some(status.map_or(Exit::Unknown, exit_of));
     }
 
@@ -278,7 +274,7 @@ impl Owner {
     fn soak(&mut self, first: Option<Item<Bytes>>) {
         self.take(first);
         for _ in 1..BURST {
-            let next = if self.drained { None } else { self.stream.next().now_or_never() };
+            let next = if self.drained { None } else { self.running.next().now_or_never() };
             match next {
                 Some(item) => self.take(item),
                 None => break,
@@ -303,7 +299,7 @@ impl Owner {
     async fn finish(mut self) {
         let until = tokio::time::Instant::from_std(clock::now() + DRAIN);
         while !self.drained {
-            match timeout_at(until, self.stream.next()).await {
+            match timeout_at(until, self.running.next()).await {
                 Ok(item) => self.soak(item),
                 Err(_) => break,
             }
