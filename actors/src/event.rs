@@ -17,7 +17,7 @@ use tokio::sync::broadcast;
 use crate::{
     ids::{Pid, RunId, ServiceName},
     os::clock,
-    state::{ExitReport, ServiceState},
+    state::{ExitReport, LoadProgress, ServiceState},
     time::Timestamp,
 };
 
@@ -108,6 +108,16 @@ pub enum EventKind {
         /// How the run ended, on the transition that the end caused.
         exit: Option<ExitReport>,
     },
+    /// The load of a service has come further. At most ten a second for each service, and not kept in the history.
+    #[serde(rename = "service.load")]
+    ServiceLoad {
+        /// Which service.
+        service: ServiceName,
+        /// Its run.
+        run_id: Option<RunId>,
+        /// How far.
+        load: LoadProgress,
+    },
     /// Something needs attention.
     #[serde(rename = "alert.raised")]
     AlertRaised {
@@ -150,6 +160,7 @@ impl EventKind {
     pub fn name(&self) -> &'static str {
         match self {
             Self::ServiceState { .. } => "service.state",
+            Self::ServiceLoad { .. } => "service.load",
             Self::AlertRaised { .. } => "alert.raised",
             Self::AlertCleared { .. } => "alert.cleared",
             Self::RuntimeState { .. } => "runtime.state",
@@ -157,11 +168,17 @@ impl EventKind {
         }
     }
 
+    /// Whether it is of interest only while it is news: a step of progress is overtaken by the next one.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::ServiceLoad { .. })
+    }
+
     /// The service it is about, if it is about one.
     #[must_use]
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::ServiceState { service, .. } => Some(service),
+            Self::ServiceState { service, .. } | Self::ServiceLoad { service, .. } => Some(service),
             Self::AlertRaised { service, .. } | Self::AlertCleared { service, .. } => service.as_ref(),
             Self::RuntimeState { .. } | Self::Gap { .. } => None,
         }
@@ -220,11 +237,12 @@ impl EventBus {
         EventStream { backlog, live, last: inner.next }
     }
 
-    /// The last events about a service that are still known, oldest first, at most `most`.
+    /// The last events about a service that are still known, oldest first, at most `most`; no progress.
     #[must_use]
     pub fn last_about(&self, service: &ServiceName, most: usize) -> Vec<Event> {
         let inner = self.lock();
-        let about = inner.ring.iter().rev().filter(|event| event.kind.service() == Some(service));
+        let about =
+            inner.ring.iter().rev().filter(|event| event.kind.service() == Some(service) && !event.kind.is_passing());
         let mut last: Vec<Event> = about.take(most).cloned().collect();
         last.reverse();
         last

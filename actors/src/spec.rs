@@ -8,9 +8,16 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    engines::EngineRef,
     ids::ServiceName,
     template::Template,
     units::{ByteSize, DurationRange},
+};
+
+pub use crate::{
+    failure::{FailureClass, FailureRule},
+    probe::Probe,
+    template::GpuLayers,
 };
 
 /// Everything one runtime is told at its start.
@@ -89,7 +96,7 @@ pub struct ServiceSpec {
     /// Its name.
     pub name: ServiceName,
     /// What kind of program it is.
-    pub engine: EngineKind,
+    pub engine: EngineRef,
     /// Program and arguments; the first part has been looked up to a path if that was possible.
     pub command: Vec<Template>,
     /// The model file, if one is named.
@@ -122,51 +129,6 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// Output lines that name the cause of a failure, before the engine's own rules.
     pub failure: Vec<FailureRule>,
-}
-
-/// The kinds of program that are known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EngineKind {
-    /// llama.cpp's server.
-    LlamaServer,
-    /// stable-diffusion.cpp's server.
-    SdServer,
-    /// ComfyUI.
-    Comfyui,
-    /// AUTOMATIC1111 or Forge WebUI.
-    A1111,
-    /// vLLM.
-    Vllm,
-    /// Anything else.
-    Generic,
-}
-
-impl EngineKind {
-    /// The name in the config and the API.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::LlamaServer => "llama-server",
-            Self::SdServer => "sd-server",
-            Self::Comfyui => "comfyui",
-            Self::A1111 => "a1111",
-            Self::Vllm => "vllm",
-            Self::Generic => "generic",
-        }
-    }
-}
-
-/// `gpu_layers`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GpuLayers {
-    /// As many as fit. Until a planner decides, the same as `All`.
-    Auto,
-    /// Every layer.
-    All,
-    /// This many.
-    Count(u32),
 }
 
 /// `inherit_env`.
@@ -220,23 +182,6 @@ pub enum DependencyCondition {
     Ready,
     /// It has run to its end with status 0.
     Completed,
-}
-
-/// A way to find out how a service fares.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Probe {
-    /// As soon as the process runs.
-    None,
-    /// An HTTP GET on the service's port answers with a status from 200 to 399. The path begins with `/`.
-    Http(String),
-    /// The service's port accepts a connection.
-    Tcp,
-    /// A line of output matches this regular expression.
-    Log(String),
-    /// This command ends with status 0.
-    Exec(Vec<Template>),
-    /// This much time has passed.
-    Delay(Duration),
 }
 
 /// `ready.*`.
@@ -313,70 +258,4 @@ pub enum StopSignal {
     SigUsr1,
     SigUsr2,
     SigKill,
-}
-
-/// Names the cause of a failure by a line of output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FailureRule {
-    /// A regular expression, already known to compile.
-    pub pattern: String,
-    /// The class it stands for.
-    pub class: FailureClass,
-}
-
-/// Why something failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FailureClass {
-    /// Not-a-number in the computation.
-    Nan,
-    /// GPU memory ran out.
-    OomGpu,
-    /// Host memory ran out.
-    OomHost,
-    /// Another process listens on its port.
-    PortInUse,
-    /// The program is not there or cannot be executed.
-    MissingCommand,
-    /// A shared library is not there.
-    MissingLibrary,
-    /// The model file is not there, not readable or damaged.
-    BadModel,
-    /// The GPU driver failed.
-    Driver,
-    /// It was not ready, or not alive, in time.
-    Timeout,
-    /// A signal that Greenroom did not send ended it.
-    Killed,
-    /// It ended with a status other than 0.
-    Exit,
-    /// Nothing is known.
-    Unknown,
-}
-
-impl FailureClass {
-    /// Whether trying again with the same command and files cannot help.
-    #[must_use]
-    pub fn is_permanent(self) -> bool {
-        matches!(self, Self::MissingCommand | Self::MissingLibrary | Self::BadModel)
-    }
-
-    /// The name in config, API and history.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nan => "nan",
-            Self::OomGpu => "oom_gpu",
-            Self::OomHost => "oom_host",
-            Self::PortInUse => "port_in_use",
-            Self::MissingCommand => "missing_command",
-            Self::MissingLibrary => "missing_library",
-            Self::BadModel => "bad_model",
-            Self::Driver => "driver",
-            Self::Timeout => "timeout",
-            Self::Killed => "killed",
-            Self::Exit => "exit",
-            Self::Unknown => "unknown",
-        }
-    }
 }

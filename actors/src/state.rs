@@ -1,5 +1,7 @@
 //! What a service is doing and what is wanted of it, as status, events, history and the API name it.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -104,6 +106,33 @@ pub struct ExitReport {
     pub at: Timestamp,
 }
 
+/// How far the load of a service has come, as its own output tells it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoadProgress {
+    /// What it does, in a word: `weights`, `graphs`.
+    pub phase: String,
+    /// How much of this phase is done, in whatever the program counts; 0 of 1 for a phase that it only names.
+    pub done: u64,
+    /// The whole of this phase, in the same; at least 1.
+    pub total: u64,
+    /// Seconds until this phase is done at its pace so far; `None` until there is a pace.
+    pub eta: Option<f64>,
+}
+
+impl fmt::Display for LoadProgress {
+    /// `weights 1/4, 2.1s left`, as much of it as is known.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.phase)?;
+        if self.total > 1 {
+            write!(f, " {}/{}", self.done, self.total)?;
+        }
+        match self.eta {
+            Some(seconds) if seconds > 0.0 => write!(f, ", {seconds:.1}s left"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What is known of one service at this moment. Published by its supervisor, read by anybody without a wait.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServiceStatus {
@@ -129,6 +158,8 @@ pub struct ServiceStatus {
     pub restarts_total: u64,
     /// The port it has now.
     pub port: Option<u16>,
+    /// In `starting`: how far its load has come, where its engine tells.
+    pub load: Option<LoadProgress>,
     /// How its last run ended.
     pub last_exit: Option<ExitReport>,
     /// In `backoff`: when the next start is due.
@@ -151,8 +182,23 @@ impl ServiceStatus {
             restarts_consecutive: 0,
             restarts_total: 0,
             port: None,
+            load: None,
             last_exit: None,
             next_start: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_says_as_much_as_is_known() {
+        let progress = |done, total, eta| LoadProgress { phase: "weights".to_owned(), done, total, eta }.to_string();
+        assert_eq!(progress(1, 4, Some(2.14)), "weights 1/4, 2.1s left");
+        assert_eq!(progress(0, 4, None), "weights 0/4");
+        assert_eq!(progress(0, 1, None), "weights");
+        assert_eq!(progress(4, 4, Some(0.0)), "weights 4/4");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::{ids::ServiceName, spec::GpuLayers};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::ServiceName;
 
 /// A piece of text, some parts of which are known only when a run starts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,6 +29,18 @@ pub enum Part {
     Gpu,
     /// `${data_dir}`.
     DataDir,
+}
+
+/// `gpu_layers`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GpuLayers {
+    /// As many as fit. Until a planner decides, the same as `All`.
+    Auto,
+    /// Every layer.
+    All,
+    /// This many.
+    Count(u32),
 }
 
 /// What the holes are filled with for one run.
@@ -59,6 +73,12 @@ impl Template {
     #[must_use]
     pub fn uses(&self, part: &Part) -> bool {
         self.0.contains(part)
+    }
+
+    /// What of its text is known before a run.
+    #[must_use]
+    pub fn plain(&self) -> String {
+        self.0.iter().map(|part| if let Part::Text(text) = part { text.as_str() } else { "" }).collect()
     }
 
     /// Its text with every hole filled.

@@ -1,5 +1,6 @@
 //! Events as lines for people. Pure.
 
+use greenroom_actors::state::LoadProgress;
 use serde_json::Value;
 
 use super::table::paint;
@@ -41,6 +42,10 @@ pub fn event_text(event: &Value, color: bool) -> String {
             let reason = if told { "" } else { text("reason") };
             format!("{about}{} -> {to}{pid}{}", text("from"), because(reason))
         }
+        "service.load" => match serde_json::from_value::<LoadProgress>(event["load"].clone()) {
+            Ok(load) => format!("{about}{load}"),
+            Err(_) => format!("{about}loads"),
+        },
         "alert.raised" => {
             let head = paint(&format!("{} {}", text("severity"), text("alert")), RED, color);
             format!("{about}{head}: {}", text("message"))
@@ -80,6 +85,11 @@ mod tests {
         assert_eq!(
             line(json!({ "type": "service.state", "service": "a", "from": "starting", "to": "ready", "pid": 7 })),
             "a: starting -> ready, pid 7"
+        );
+        assert_eq!(
+            line(json!({ "type": "service.load", "service": "a",
+                         "load": { "phase": "weights", "done": 1, "total": 4, "eta": null } })),
+            "a: weights 1/4"
         );
         assert_eq!(
             line(json!({ "type": "alert.raised", "service": null, "alert": "guardian_died", "severity": "warning",

@@ -45,7 +45,7 @@ pub fn sources(global: &Global) -> Sources {
     // It is one more key, so it is checked and shown like one.
     let level = global.log_level.iter().map(|level| format!("log.level={level}"));
     let set = global.set.iter().cloned().chain(level).collect();
-    Sources { files, env: env.collect(), set, state_dir: global.state_dir.clone() }
+    Sources { files, env: env.collect(), set, state_dir: global.state_dir.clone(), ..Sources::default() }
 }
 
 /// The configuration.

@@ -3,7 +3,7 @@
 
 use greenroom_actors::{
     ids::{Pid, RunId},
-    state::ServiceState,
+    state::{LoadProgress, ServiceState},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -67,6 +67,9 @@ pub struct Service {
     pub run_id: Option<RunId>,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// How far its load has come.
+    #[serde(default)]
+    pub load: Option<LoadProgress>,
     /// Restart counts.
     pub restarts: Restarts,
     /// Where it listens.

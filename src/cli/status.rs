@@ -72,7 +72,7 @@ pub fn services(services: &[Service], now: Timestamp, width: Option<usize>, colo
     let (heads, _reason) = HEADS.split_at(HEADS.len() - 1);
     rows.iter_mut().for_each(|row| row.truncate(heads.len()));
     let mut lines = table(heads, &rows, width, color);
-    let reasons = services.iter().filter_map(|s| s.reason.as_ref().map(|reason| format!("{}: {reason}", s.name)));
+    let reasons = services.iter().filter_map(|s| Some(format!("{}: {}", s.name, reason(s)?)));
     lines.extend(reasons.map(|line| cut(&line, width.unwrap_or(usize::MAX))));
     lines
 }
@@ -90,8 +90,18 @@ fn row(service: &Service, now: Timestamp) -> Vec<Cell> {
         Cell::number(or_dash(ram)),
         Cell::number(processes.to_string()),
         Cell::number(or_dash(service.port().map(|port| port.to_string()))),
-        Cell::text(service.reason.clone().unwrap_or_default()),
+        Cell::text(reason(service).unwrap_or_default()),
     ]
+}
+
+/// Why it is in its state; of one that loads, how far it has come.
+fn reason(service: &Service) -> Option<String> {
+    match (&service.reason, &service.load) {
+        (Some(reason), Some(load)) => Some(format!("{load} ({reason})")),
+        (Some(reason), None) => Some(reason.clone()),
+        (None, Some(load)) => Some(load.to_string()),
+        (None, None) => None,
+    }
 }
 
 /// A size in few characters: a fraction below ten of a unit only.
@@ -158,6 +168,13 @@ embeddings       stopped     -      -         0       -      0      -
 image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         assert_eq!(text, expected);
         assert!(rendered(example(), Some(40)).lines().skip(3).all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn of_one_that_loads_it_says_how_far_it_has_come() {
+        let mut status = example();
+        status["services"][0]["load"] = json!({ "phase": "weights", "done": 1, "total": 4, "eta": 2.1 });
+        assert!(rendered(status, Some(80)).contains("chat: weights 1/4, 2.1s left"));
     }
 
     #[test]

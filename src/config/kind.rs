@@ -5,7 +5,10 @@
 
 use std::{path::Path, time::Duration};
 
-use greenroom_actors::units::{ByteSize, DurationRange, parse_duration};
+use greenroom_actors::{
+    engines::Engines,
+    units::{ByteSize, DurationRange, parse_duration},
+};
 
 use super::{
     holes::{BadHole, Piece, from_outside, pieces},
@@ -39,6 +42,8 @@ pub struct Checker<'a> {
     pub outside: &'a dyn Outside,
     /// What paths in `${file:...}` are relative to.
     pub base: &'a Path,
+    /// What `engine` can name.
+    pub engines: &'a Engines,
 }
 
 impl Checker<'_> {
@@ -51,6 +56,7 @@ impl Checker<'_> {
             Kind::Choice(fields) => self.record(kind, fields, true, node),
             Kind::OneOf(kinds) => self.one_of(kind, kinds, node),
             Kind::Command => command(kind, node),
+            Kind::Engine => self.engine(kind, node),
             Kind::Path | Kind::Template => match &node.value {
                 Value::Text(text) => pieces(text).map(|_| node.clone()).map_err(|bad| Fault::hole(node.span, &bad)),
                 _ => Err(Fault::sort(kind, node)),
@@ -90,6 +96,19 @@ impl Checker<'_> {
         }
         let one_hole = matches!(parts.as_slice(), [Piece::Hole(_)]);
         Ok((Node { value: Value::Text(filled), span: node.span, secret }, one_hole))
+    }
+
+    /// A name that the application's own engines have, or one that is built in.
+    fn engine(&self, kind: &Kind, node: &Node) -> Result<Node, Fault> {
+        let (filled, _) = self.fill(node)?;
+        let Some(name) = filled.text() else { return Err(Fault::sort(kind, &filled)) };
+        if name == "auto" || self.engines.named(name).is_some() {
+            return Ok(filled);
+        }
+        let known: Vec<&str> = std::iter::once("auto").chain(self.engines.all().map(|engine| engine.name())).collect();
+        let help = nearest(name, known.iter().copied()).map(|near| format!("did you mean \"{near}\"?"));
+        let message = format!("`{name}` is not one of \"{}\"", known.join("\", \""));
+        Err(Fault { span: node.span, message, help, inside: false })
     }
 
     fn list(&self, kind: &Kind, of: &Kind, node: &Node) -> Result<Node, Fault> {

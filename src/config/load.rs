@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use greenroom_actors::spec::RuntimeSpec;
+use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec};
 
 use super::{
     build::build,
@@ -34,6 +34,8 @@ pub struct Sources {
     pub set: Vec<String>,
     /// `--state-dir`, above everything.
     pub state_dir: Option<PathBuf>,
+    /// What `engine` can name: the built-in ones, and an application's own.
+    pub engines: Engines,
 }
 
 /// How many services and the like there may be: each is at least a process.
@@ -136,6 +138,8 @@ impl<'a> Loading<'a> {
         }
         self.overrides();
         self.count();
+        let wrong = self.given.engines.problems();
+        self.problems.extend(wrong.iter().map(|wrong| Problem::whole("engines", chain(wrong))));
         if self.broken {
             return Err(errors_of(self.problems));
         }
@@ -147,7 +151,7 @@ impl<'a> Loading<'a> {
                 return Err(errors_of(self.problems));
             }
         };
-        finish(effective, &self.machine, self.problems)
+        finish(effective, &self.machine, &self.given.engines, self.problems)
     }
 
     fn file(&mut self, path: &Path) {
@@ -202,15 +206,20 @@ impl<'a> Loading<'a> {
     }
 
     fn walk(&mut self, root: &Node) {
-        let mut checked = walk(&self.sources, &self.machine, root);
+        let mut checked = walk(&self.sources, &self.machine, &self.given.engines, root);
         self.problems.append(&mut checked.problems);
         self.checked.push(checked);
     }
 }
 
 /// The steps on the merged whole.
-fn finish(effective: Effective, outside: &dyn Outside, mut problems: Vec<Problem>) -> Result<Loaded, ConfigErrors> {
-    let (spec, found) = build(&effective, outside);
+fn finish(
+    effective: Effective,
+    outside: &dyn Outside,
+    engines: &Engines,
+    mut problems: Vec<Problem>,
+) -> Result<Loaded, ConfigErrors> {
+    let (spec, found) = build(&effective, outside, engines);
     problems.extend(found);
     problems.extend(validate(&effective, &spec));
     if problems.iter().any(|problem| problem.severity == Severity::Error) {

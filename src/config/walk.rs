@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use greenroom_actors::ids::ServiceName;
+use greenroom_actors::{engines::Engines, ids::ServiceName};
 
 use super::{
     kind::{Checker, Fault},
@@ -47,8 +47,8 @@ pub struct Checked {
 
 /// Checks `root`, the tree of one source.
 #[must_use]
-pub fn walk(sources: &SourceMap, outside: &dyn Outside, root: &Node) -> Checked {
-    let mut walker = Walker { sources, outside, out: Checked::default() };
+pub fn walk(sources: &SourceMap, outside: &dyn Outside, engines: &Engines, root: &Node) -> Checked {
+    let mut walker = Walker { sources, outside, engines, out: Checked::default() };
     match &root.value {
         Value::Table(entries) => walker.table(&mut Vec::new(), entries),
         value => {
@@ -62,6 +62,7 @@ pub fn walk(sources: &SourceMap, outside: &dyn Outside, root: &Node) -> Checked 
 struct Walker<'a> {
     sources: &'a SourceMap,
     outside: &'a dyn Outside,
+    engines: &'a Engines,
     out: Checked,
 }
 
@@ -105,7 +106,8 @@ impl Walker<'_> {
     }
 
     fn key(&mut self, key: &'static Key, path: &KeyPath, entry: &Entry) {
-        let checker = Checker { outside: self.outside, base: self.sources.base(entry.node.span) };
+        let base = self.sources.base(entry.node.span);
+        let checker = Checker { outside: self.outside, base, engines: self.engines };
         let checked = checker.check(&key.kind, &entry.node).or_else(|fault| {
             // What stands in a variable or an argument may be plain text that only looks like something else.
             let plain = self.plain_text(&entry.node).ok_or_else(|| fault.clone())?;

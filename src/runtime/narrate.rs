@@ -44,6 +44,7 @@ impl Narrator {
         let line = |level, text: String| Some(Line { level, text });
         match &event.kind {
             EventKind::ServiceState { .. } => self.state(event, now),
+            EventKind::ServiceLoad { .. } => None,
             // The change of state beside it says the same.
             EventKind::AlertRaised { alert, service: Some(_), .. } if alert == "failed" || alert == "stuck" => None,
             EventKind::AlertRaised { alert, severity, service, message } => {

@@ -7,7 +7,7 @@ use greenroom_actors::{
     ids::{Pid, RunId, ServiceName},
     os::{containment::ContainmentKind, proc},
     spec::ServiceSpec,
-    state::{Disposition, ExitReport, ServiceState, ServiceStatus},
+    state::{Disposition, ExitReport, LoadProgress, ServiceState, ServiceStatus},
     time::Timestamp,
 };
 use serde::Serialize;
@@ -83,8 +83,8 @@ pub struct ServiceView {
     pub waiting: Vec<serde_json::Value>,
     /// Seconds since its last request; `null` while nobody counts requests.
     pub idle_for: Option<f64>,
-    /// How far its loading has come; `null` while no engine reports it.
-    pub load: Option<serde_json::Value>,
+    /// In `starting`: how far its load has come; `null` while its engine tells nothing.
+    pub load: Option<LoadProgress>,
     /// How it is held.
     pub containment: ServiceContainmentView,
     /// Memory of its whole tree.
@@ -166,7 +166,7 @@ impl ServiceView {
             in_flight: 0,
             waiting: Vec::new(),
             idle_for: None,
-            load: None,
+            load: status.load,
             containment: ServiceContainmentView { kind: kind.name().to_owned(), processes },
             memory,
             lease: None,

@@ -33,6 +33,7 @@ pub fn because(service: &ServiceView, spec: &ServiceSpec, dependencies: &[Servic
             StartMode::Eager => {}
         }
     }
+    said.extend(service.load.as_ref().map(|load| format!("it loads: {load}")));
     if let Some(exit) = &service.last_exit {
         said.extend(last_end(service, exit));
     }

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use greenroom_actors::{ids::Pid, state::ServiceStatus};
+use greenroom_actors::{
+    ids::Pid,
+    state::{LoadProgress, ServiceStatus},
+};
 
 use super::*;
 use crate::{
@@ -98,6 +101,14 @@ fn what_it_depends_on_is_named_whether_it_waits_or_runs() {
     let running = said(status("chat", ServiceState::Ready), ServiceState::Stopped);
     assert!(running.0.contains(&"it depends on `db`, which is stopped".to_owned()), "{running:?}");
     assert_eq!(said(status("chat", ServiceState::Ready), ServiceState::Ready).0.len(), 1);
+}
+
+#[test]
+fn of_one_that_loads_it_says_how_far_it_has_come() {
+    let load = LoadProgress { phase: "weights".to_owned(), done: 1, total: 4, eta: Some(2.1) };
+    let starting = ServiceStatus { load: Some(load), ..status("chat", ServiceState::Starting) };
+    let (why, _) = said(starting, ServiceState::Ready);
+    assert_eq!(why[1..], ["it loads: weights 1/4, 2.1s left"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom::{
-    actors::spec::{EngineKind, Probe, StartMode},
+    actors::spec::{Probe, StartMode},
     config::{load_text, starter},
 };
 
@@ -33,8 +33,8 @@ fn the_files_that_come_along_are_right() {
     assert_eq!(loaded.warnings, []);
     let chat = service(&loaded.spec, "chat");
     assert_eq!(
-        (chat.engine, chat.start, chat.model_file.clone()),
-        (EngineKind::LlamaServer, StartMode::Eager, Some(model))
+        (chat.engine.name(), chat.start, chat.model_file.clone()),
+        ("llama-server", StartMode::Eager, Some(model))
     );
 
     folder.sources.files = vec![root.join("config/comfyui.toml")];

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use greenroom::actors::{
-    spec::{EngineKind, InheritEnv, PortSpec, Probe, StartMode},
+    spec::{InheritEnv, PortSpec, Probe, StartMode},
     template::Template,
 };
 
@@ -145,10 +145,10 @@ fn engines_bring_their_probes_and_starts() {
     );
     let spec = folder.loaded().spec;
     let l = service(&spec, "l");
-    assert_eq!((l.engine, l.start, l.port), (EngineKind::LlamaServer, StartMode::OnDemand, Some(PortSpec::Assigned)));
+    assert_eq!((l.engine.name(), l.start, l.port), ("llama-server", StartMode::OnDemand, Some(PortSpec::Assigned)));
     assert_eq!((&l.ready.probe, &l.alive.probe), (&Probe::Http("/health".into()), &Probe::Http("/health".into())));
     let g = service(&spec, "g");
-    assert_eq!((g.engine, g.start, g.port), (EngineKind::Generic, StartMode::Eager, None));
+    assert_eq!((g.engine.name(), g.start, g.port), ("generic", StartMode::Eager, None));
     assert_eq!(g.inherit_env, InheritEnv::Only(vec!["PATH".to_owned()]));
     let f = service(&spec, "f");
     assert_eq!((&f.ready.probe, &f.alive.probe), (&Probe::Http("/v1/models".into()), &Probe::None));

@@ -62,6 +62,10 @@ fn it_gets_ready_answers_and_stops_clean() {
     assert!(answer["choices"][0]["message"]["content"].as_str().is_some_and(|text| text.len() > 8), "{answer:#}");
     let logs = greenroom.cli(&["logs", "-n", "1000", "chat"]).expect(0);
     assert!(logs.stdout.contains("model loaded"), "{logs:?}");
+    let events = greenroom.cli(&["--json", "events"]).expect(0).stdout;
+    let told = events.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let phases: Vec<Value> = told.filter(|e| e["type"] == "service.load").map(|e| e["load"]["phase"].clone()).collect();
+    assert_eq!(phases.first(), Some(&json!("weights")), "its load was not seen to get on: {events}");
     let (stopped, took) = timed(|| greenroom.cli(&["stop", "chat"]));
     stopped.expect(0);
     note(&format!("an idle llama-server stopped after {took:?}"));

@@ -1,13 +1,49 @@
 //! AUTOMATIC1111's and Forge's WebUI.
 
-use super::traits::{Line, Traits};
-use crate::spec::FailureClass;
+use super::{
+    engine::{Engine, FailureLine, LoadStep},
+    loading::after,
+    names::{last_part, program_name, python_words},
+};
+use crate::{failure::FailureClass, probe::Probe};
 
 /// Ends at the first signal.
-pub const TRAITS: Traits = Traits { failures: LINES, second_signal: None };
+pub(super) struct A1111;
+
+impl Engine for A1111 {
+    fn name(&self) -> &str {
+        "a1111"
+    }
+
+    fn recognises(&self, program: &str, arguments: &[&str]) -> bool {
+        let is_script = |word: String| matches!(last_part(&word).as_str(), "webui.py" | "launch.py");
+        program_name(program) == "webui" || python_words(program, arguments).any(is_script)
+    }
+
+    /// `modules/api` and Gradio's own routes.
+    fn ready_probe(&self) -> Probe {
+        Probe::Http("/internal/ping".to_owned())
+    }
+
+    fn failures(&self) -> &[FailureLine] {
+        LINES
+    }
+
+    fn progress_lines(&self) -> &[&'static str] {
+        &[WEIGHTS]
+    }
+
+    /// Only that it has begun: nothing is counted.
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        after(line, WEIGHTS).map(|_| LoadStep::new("weights", 0, 1))
+    }
+}
+
+/// `modules/sd_models.py`, followed by a hash and the file.
+const WEIGHTS: &str = "Loading weights ";
 
 /// On top of what PyTorch says.
-const LINES: &[Line] = &[
+const LINES: &[FailureLine] = &[
     ("A tensor with all NaNs was produced", FailureClass::Nan),
     ("ModuleNotFoundError: No module named", FailureClass::MissingLibrary),
     ("Torch is not able to use GPU", FailureClass::Driver),

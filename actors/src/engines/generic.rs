@@ -1,13 +1,23 @@
 //! Any program: what loaders, shells, runtimes and drivers say, whatever is run. Part of every other engine's rules.
 
-use super::traits::{Line, Traits};
-use crate::spec::FailureClass;
+use super::engine::{Engine, FailureLine};
+use crate::failure::FailureClass;
 
-/// What any program may say.
-pub const TRAITS: Traits = Traits { failures: LINES, second_signal: None };
+/// Its name in the configuration.
+pub(super) const NAME: &str = "generic";
+
+/// A program of which nothing is known: what no other engine recognises. What any program may say comes to every
+/// engine's lines, and so to this one's, which has none of its own.
+pub(super) struct Generic;
+
+impl Engine for Generic {
+    fn name(&self) -> &str {
+        NAME
+    }
+}
 
 /// Lines of the dynamic loader, of CUDA and PyTorch, of the C library and the common network libraries.
-pub const LINES: &[Line] = &[
+pub(super) const LINES: &[FailureLine] = &[
     ("error while loading shared libraries", FailureClass::MissingLibrary),
     ("cannot open shared object file", FailureClass::MissingLibrary),
     ("CUDA out of memory", FailureClass::OomGpu),

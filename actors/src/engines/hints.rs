@@ -1,6 +1,6 @@
 //! What to do about a failure.
 
-use crate::spec::FailureClass;
+use crate::failure::FailureClass;
 
 /// What to do about a failure of this class, as a request without a full stop.
 #[must_use]

@@ -2,15 +2,74 @@
 
 use std::time::Duration;
 
-use super::traits::{Line, Traits};
-use crate::spec::FailureClass;
+use super::{
+    engine::{Engine, FailureLine, LoadStep},
+    loading::after,
+    names::program_name,
+};
+use crate::{failure::FailureClass, probe::Probe};
 
 /// SIGTERM makes a busy server finish its generation first (still alive after 40 s in a test); a second one ends it
 /// within 0.1 s.
-pub const TRAITS: Traits = Traits { failures: LINES, second_signal: Some(Duration::from_secs(1)) };
+pub(super) struct LlamaServer;
+
+impl Engine for LlamaServer {
+    fn name(&self) -> &str {
+        "llama-server"
+    }
+
+    fn recognises(&self, program: &str, _: &[&str]) -> bool {
+        program_name(program) == "llama-server"
+    }
+
+    /// `tools/server`.
+    fn ready_probe(&self) -> Probe {
+        Probe::Http("/health".to_owned())
+    }
+
+    fn failures(&self) -> &[FailureLine] {
+        LINES
+    }
+
+    fn second_signal(&self) -> Option<Duration> {
+        Some(Duration::from_secs(1))
+    }
+
+    fn progress_lines(&self) -> &[&'static str] {
+        &[
+            r"^\.+$",
+            "load_model: loading model ",
+            "load_tensors: loading model tensors",
+            "constructing llama_context",
+            "warming up the model",
+            ", n_slots = ",
+        ]
+    }
+
+    /// Dots are drawn one by one, at most a hundred (`src/llama.cpp`, the default progress callback); the server has had
+    /// a silent callback of its own for some time (build 10068) and only names its phases.
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        if line.iter().all(|byte| *byte == b'.') {
+            return Some(LoadStep::new("weights", line.len() as u64, DOTS));
+        }
+        let named = PHASES.iter().find(|(text, _)| after(line, text).is_some());
+        named.map(|(_, phase)| LoadStep::new(*phase, 0, 1))
+    }
+}
+
+/// Dots of a whole load.
+const DOTS: u64 = 100;
+
+/// What it says when a phase begins. Which of these appear depends on `-lv`: with the default the first and the last.
+const PHASES: &[(&str, &str)] = &[
+    ("loading model", "weights"),
+    ("constructing llama_context", "context"),
+    ("warming up the model", "warmup"),
+    (", n_slots = ", "slots"),
+];
 
 /// From runs of a real one (build 10068). `error loading model` follows on most of the others and so comes last.
-const LINES: &[Line] = &[
+const LINES: &[FailureLine] = &[
     ("unable to allocate (CUDA|Vulkan|ROCm|SYCL|Metal)[^ ]* buffer", FailureClass::OomGpu),
     ("allocating [0-9.]+ MiB on device [0-9]+: cudaMalloc failed", FailureClass::OomGpu),
     ("ggml_vulkan: Device memory allocation of size", FailureClass::OomGpu),

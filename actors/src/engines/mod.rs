@@ -1,20 +1,31 @@
 //! What is known about the programs that are run: one file per engine.
 //!
-//! An engine is described by its [`Traits`]: lines of output that name the cause of a failure, and how it takes being
-//! asked to stop. The lines are judged only after the fact (exit status and health decide *whether* something failed,
-//! since engines print such lines and recover); they name the cause. Order matters: the first rule that matched wins, so
-//! the cause stands before what follows from it (`out of memory` before `cannot load the model`).
+//! An [`Engine`] says how a program is recognised and probed, which lines of its output name the cause of a failure or
+//! tell how a load gets on, and how it takes being asked to stop. Those that are built in and those that an application
+//! brings are the same to everybody else: [`EngineRef`] is what a spec carries, [`Engines`] what a configuration can
+//! name. Pure: an engine is asked, and does nothing.
+//!
+//! Failure lines are judged only after the fact (exit status and health decide *whether* something failed, since engines
+//! print such lines and recover); they name the cause. Order matters: the first rule that matched wins, so the cause
+//! stands before what follows from it (`out of memory` before `cannot load the model`).
 
 mod a1111;
 mod comfyui;
+mod engine;
 mod generic;
 mod hints;
+mod known;
 mod llama_server;
+mod loading;
+mod names;
+mod reference;
 mod rules;
 mod sd_server;
-mod traits;
 mod vllm;
 
+pub use engine::{Engine, FailureLine, LoadStep};
 pub use hints::hint;
+pub use known::{EngineProblem, Engines};
+pub use loading::LoadLines;
+pub use reference::EngineRef;
 pub use rules::FailureRules;
-pub use traits::{Line, Traits, traits};

@@ -1,13 +1,46 @@
 //! stable-diffusion.cpp's `sd-server`.
 
-use super::traits::{Line, Traits};
-use crate::spec::FailureClass;
+use super::{
+    engine::{Engine, FailureLine, LoadStep},
+    loading::{after, counted},
+    names::program_name,
+};
+use crate::{failure::FailureClass, probe::Probe};
 
 /// Ends at the first SIGTERM.
-pub const TRAITS: Traits = Traits { failures: LINES, second_signal: None };
+pub(super) struct SdServer;
+
+impl Engine for SdServer {
+    fn name(&self) -> &str {
+        "sd-server"
+    }
+
+    fn recognises(&self, program: &str, _: &[&str]) -> bool {
+        program_name(program) == "sd-server"
+    }
+
+    /// `examples/server`: it has no path for health, and listens only once it has loaded.
+    fn ready_probe(&self) -> Probe {
+        Probe::Http("/v1/models".to_owned())
+    }
+
+    fn failures(&self) -> &[FailureLine] {
+        LINES
+    }
+
+    fn progress_lines(&self) -> &[&'static str] {
+        &[r"\| \d+/\d+ - [0-9.]+ ?[KMG]?B/s"]
+    }
+
+    /// The bar of a load counts tensors and says bytes a second; that of a job says steps.
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        let (done, total) = counted(after(line, "| ")?)?;
+        Some(LoadStep::new("weights", done, total))
+    }
+}
 
 /// `new_sd_ctx_t failed` follows on most of the others and so comes last.
-const LINES: &[Line] = &[
+const LINES: &[FailureLine] = &[
     ("alloc params backend buffer failed", FailureClass::OomGpu),
     ("failed to allocate the compute buffer", FailureClass::OomGpu),
     ("ggml_aligned_malloc: insufficient memory", FailureClass::OomHost),

@@ -1,14 +1,60 @@
 //! vLLM. Its workers (`EngineCore`, tensor-parallel ones) outlive a killed parent and keep the GPU's memory while the
 //! port is free: only the end of the whole containment is the end of it.
 
-use super::traits::{Line, Traits};
-use crate::spec::FailureClass;
+use std::time::Duration;
+
+use super::{
+    engine::{Engine, FailureLine, LoadStep, reading},
+    loading::{after, counted},
+    names::{program_name, python_words},
+};
+use crate::{failure::FailureClass, probe::Probe};
+
+/// It compiles and captures graphs before it answers.
+const READY: Duration = Duration::from_secs(15 * 60);
 
 /// Ends at the first SIGTERM, workers included.
-pub const TRAITS: Traits = Traits { failures: LINES, second_signal: None };
+pub(super) struct Vllm;
+
+impl Engine for Vllm {
+    fn name(&self) -> &str {
+        "vllm"
+    }
+
+    fn recognises(&self, program: &str, arguments: &[&str]) -> bool {
+        program_name(program) == "vllm" || python_words(program, arguments).any(|word| word.starts_with("vllm."))
+    }
+
+    /// `entrypoints`.
+    fn ready_probe(&self) -> Probe {
+        Probe::Http("/health".to_owned())
+    }
+
+    fn ready_timeout(&self, model_file: u64) -> Duration {
+        READY.max(reading(model_file))
+    }
+
+    fn failures(&self) -> &[FailureLine] {
+        LINES
+    }
+
+    fn progress_lines(&self) -> &[&'static str] {
+        &[r"checkpoint shards: .*\d+/\d+ \[", r"Capturing CUDA graph.*\d+/\d+ \["]
+    }
+
+    /// Bars of `tqdm`: files of weights, then graphs.
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        let (phase, rest) = match after(line, "checkpoint shards: ") {
+            Some(rest) => ("weights", rest),
+            None => ("graphs", after(line, "Capturing CUDA graph")?),
+        };
+        let (done, total) = counted(rest)?;
+        Some(LoadStep::new(phase, done, total))
+    }
+}
 
 /// On top of what PyTorch says.
-const LINES: &[Line] = &[
+const LINES: &[FailureLine] = &[
     ("Free memory on device .* is less than desired GPU memory utilization", FailureClass::OomGpu),
     ("No available memory for the cache blocks", FailureClass::OomGpu),
     ("ModuleNotFoundError: No module named", FailureClass::MissingLibrary),

@@ -90,6 +90,7 @@ fn event_texts(kind: &crate::event::EventKind) -> usize {
     let text = |t: &Option<String>| t.as_ref().map_or(0, String::len);
     match kind {
         Kind::ServiceState { reason, exit, .. } => text(reason) + exit.as_ref().map_or(0, |e| lines(&e.stderr)),
+        Kind::ServiceLoad { load, .. } => load.phase.len(),
         Kind::AlertRaised { alert, message, .. } => alert.len() + message.len(),
         Kind::AlertCleared { alert, .. } => alert.len(),
         Kind::RuntimeState { state, reason } => state.len() + text(reason),

@@ -1,4 +1,4 @@
-//! Every event of the bus goes into the history.
+//! Every event of the bus goes into the history, but for what is of interest only while it is news.
 //!
 //! The bus keeps its last events for those who fall behind, so a gap is filled by subscribing again from the last event
 //! that was written. Only what even the bus has forgotten is lost, and counted.
@@ -50,8 +50,8 @@ pub(super) async fn follow(bus: EventBus, sink: HistorySink, mark: Mark, counts:
             let mut step = vec![event];
             gap = waiting(&mut stream, &mut step);
             let last = step.last().map(|event| event.id);
-            let records = step.into_iter().map(Record::Event).collect();
-            if sink.record_acked(records).await == Err(NotRecorded::Closed) {
+            let records: Vec<Record> = step.into_iter().filter(is_kept).map(Record::Event).collect();
+            if !records.is_empty() && sink.record_acked(records).await == Err(NotRecorded::Closed) {
                 return;
             }
             if let Some(last) = last {
@@ -85,7 +85,7 @@ pub(super) fn rest(bus: &EventBus, mark: &Mark) -> Vec<Event> {
     while let Some(Some(event)) = stream.next().now_or_never() {
         if !is_gap(&event) {
             mark.set(event.id);
-            rest.push(event);
+            rest.extend(Some(event).filter(is_kept));
         }
     }
     rest
@@ -101,6 +101,10 @@ fn waiting(stream: &mut EventStream, step: &mut Vec<Event>) -> bool {
         }
     }
     false
+}
+
+fn is_kept(event: &Event) -> bool {
+    !event.kind.is_passing()
 }
 
 fn is_gap(event: &Event) -> bool {

@@ -14,6 +14,7 @@ use crate::{
     },
     ids::{Pid, RunId},
     shutdown_coordinator::messages::{StopOutcome, UnitStopped},
+    state::LoadProgress,
     units::ByteSize,
 };
 
@@ -120,6 +121,30 @@ async fn a_storm_of_events_is_written_whole_and_in_order() {
     assert_eq!(history.sink().health().dropped, 0);
     assert!(history.end(LONG));
     assert_eq!(phases(&path), storm);
+}
+
+#[actix::test]
+async fn steps_of_progress_are_not_kept_and_are_no_loss() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let bus = EventBus::new(5);
+    let history = History::start(&spec(&path), &bus).expect("a thread");
+    let step = |done| EventKind::ServiceLoad {
+        service: "chat".parse().expect("a name"),
+        run_id: None,
+        load: LoadProgress { phase: "weights".to_owned(), done, total: 9, eta: None },
+    };
+    for n in 0..9 {
+        bus.emit(step(n));
+        bus.emit(phase(&n.to_string()));
+        tokio::task::yield_now().await;
+    }
+    bus.emit(step(9));
+    assert_eq!(stop(&history).await, StopOutcome::Clean);
+    assert_eq!(history.sink().health().dropped, 0);
+    assert!(history.end(LONG));
+    let rows = HistoryReader::open(&path).expect("open").events(&HistoryFilter::default()).expect("rows");
+    assert_eq!((rows.len(), phases(&path).len()), (9, 9));
 }
 
 #[actix::test]

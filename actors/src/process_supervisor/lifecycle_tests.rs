@@ -10,7 +10,7 @@ use crate::{
     os::clock,
     shutdown_coordinator::messages::StopOutcome,
     spec::{FailureClass, RestartPolicy, RestartSpec},
-    state::{Disposition, ExitReport, ServiceState},
+    state::{Disposition, ExitReport, LoadProgress, ServiceState},
     time::Timestamp,
     units::DurationRange,
 };
@@ -100,6 +100,12 @@ impl World {
         self.news(RunNews::Spawned { pid: Pid(7), port: None });
     }
 
+    fn loading(&mut self, done: u64) -> Option<u64> {
+        let load = LoadProgress { phase: "weights".to_owned(), done, total: 4, eta: None };
+        self.news(RunNews::Loading(load));
+        self.life.view().load.map(|load| load.done)
+    }
+
     fn up(&mut self) {
         self.spawned();
         self.news(RunNews::Ready);
@@ -126,6 +132,20 @@ fn stop() -> Event {
 
 fn restart() -> Event {
     Event::Restart { reason: "somebody asked".to_owned() }
+}
+
+#[test]
+fn progress_is_seen_while_it_starts_and_belongs_to_one_run() {
+    let mut world = World::new();
+    world.tell(Event::Start);
+    world.spawned();
+    assert_eq!(world.loading(1), Some(1));
+    world.news(RunNews::Ready);
+    assert_eq!(world.loading(2), None);
+    world.tell(Event::Restart { reason: "anew".to_owned() });
+    world.news(exit(0));
+    world.spawned();
+    assert_eq!(world.life.view().load, None);
 }
 
 #[test]

@@ -43,6 +43,10 @@ impl Publisher {
                 exit: if status.last_exit == before.last_exit { None } else { status.last_exit.clone() },
             });
         }
+        if let (Some(load), true) = (&status.load, status.load != before.load) {
+            let (service, run_id) = (self.name.clone(), status.run_id);
+            self.bus.emit(EventKind::ServiceLoad { service, run_id, load: load.clone() });
+        }
         self.status.send_replace(status);
     }
 
@@ -63,6 +67,7 @@ impl Publisher {
             restarts_consecutive: view.failures,
             restarts_total: view.restarts,
             port: view.port,
+            load: view.load.clone(),
             last_exit: view.last_exit.clone(),
             next_start: if same && before.next_start.is_some() {
                 before.next_start

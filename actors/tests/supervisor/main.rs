@@ -4,5 +4,6 @@
 //! the whole program.
 
 mod lives;
+mod loading;
 mod rig;
 mod stops;

@@ -11,6 +11,7 @@ use std::{
 use actix::{Actor, Addr, Context, Handler};
 use actix_rt::Arbiter;
 use greenroom_actors::{
+    engines::EngineRef,
     event::{EventBus, EventKind, EventStream},
     history_store::HistorySink,
     os::{
@@ -23,8 +24,8 @@ use greenroom_actors::{
     process_supervisor::{ProcessSupervisor, SupervisorParts},
     shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
     spec::{
-        AliveSpec, EngineKind, GpuLayers, InheritEnv, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec,
-        ServiceSpec, StartMode, StopSignal, StopSpec,
+        AliveSpec, GpuLayers, InheritEnv, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec, ServiceSpec,
+        StartMode, StopSignal, StopSpec,
     },
     state::{Disposition, ServiceState, ServiceStatus},
     template::Template,
@@ -57,7 +58,7 @@ pub fn script(text: &str) -> ServiceSpec {
     let short = DurationRange { min: Duration::from_millis(20), max: Duration::from_millis(40) };
     ServiceSpec {
         name: "svc".parse().expect("a name"),
-        engine: EngineKind::Generic,
+        engine: EngineRef::generic(),
         command: ["sh", "-c", text].map(Template::text).to_vec(),
         model_file: None,
         gpu_layers: GpuLayers::Auto,

@@ -4,14 +4,13 @@
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
 mod command;
-mod engine;
 mod probe;
 mod read;
 mod runtime;
 mod service;
 mod template;
 
-use greenroom_actors::spec::RuntimeSpec;
+use greenroom_actors::{engines::Engines, spec::RuntimeSpec};
 
 use super::{effective::Effective, outside::Outside, problem::Problem};
 
@@ -19,8 +18,8 @@ use read::Reader;
 
 /// Builds the spec. It is complete only if no problem is an error.
 #[must_use]
-pub fn build(effective: &Effective, outside: &dyn Outside) -> (RuntimeSpec, Vec<Problem>) {
-    let mut reader = Reader::new(effective, outside);
+pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {
+    let mut reader = Reader::new(effective, outside, engines);
     let mut spec = runtime::build(&mut reader);
     for (name, span) in effective.names("service") {
         // A name that cannot be one has been reported with its place.

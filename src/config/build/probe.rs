@@ -1,19 +1,16 @@
 //! `ready.probe` and `alive.probe`.
 
-use greenroom_actors::{
-    spec::{EngineKind, Probe},
-    units::parse_duration,
-};
+use greenroom_actors::{spec::Probe, units::parse_duration};
 
-use super::{command::command, engine::health_path, read::Reader};
+use super::{command::command, read::Reader};
 use crate::config::tree::{Node, Value, dotted};
 
-/// The probe at `key`, with `auto` resolved for `engine`.
-pub(super) fn probe(reader: &mut Reader<'_>, key: &[&str], engine: EngineKind) -> Probe {
+/// The probe at `key`; `auto` is the engine's.
+pub(super) fn probe(reader: &mut Reader<'_>, key: &[&str], auto: Probe) -> Probe {
     let Some(node) = reader.node(key) else { return Probe::None };
     match &node.value {
         Value::Text(text) => match text.as_str() {
-            "auto" => health_path(engine).map_or(Probe::None, |path| Probe::Http(path.to_owned())),
+            "auto" => auto,
             "none" => Probe::None,
             path => Probe::Http(path.to_owned()),
         },

@@ -2,7 +2,10 @@
 
 use std::{str::FromStr, time::Duration};
 
-use greenroom_actors::units::{ByteSize, DurationRange, parse_duration};
+use greenroom_actors::{
+    engines::Engines,
+    units::{ByteSize, DurationRange, parse_duration},
+};
 
 use crate::config::{
     effective::Effective,
@@ -16,6 +19,7 @@ use crate::config::{
 pub(super) struct Reader<'a> {
     pub(super) effective: &'a Effective,
     pub(super) outside: &'a dyn Outside,
+    pub(super) engines: &'a Engines,
     problems: Vec<Problem>,
 }
 
@@ -23,8 +27,8 @@ pub(super) struct Reader<'a> {
 const MAX_PROBLEMS: usize = 1_000;
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(effective: &'a Effective, outside: &'a dyn Outside) -> Self {
-        Self { effective, outside, problems: Vec::new() }
+    pub(super) fn new(effective: &'a Effective, outside: &'a dyn Outside, engines: &'a Engines) -> Self {
+        Self { effective, outside, engines, problems: Vec::new() }
     }
 
     /// What was wrong; the same trouble met twice (a default of many services) is told once.

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use greenroom_actors::{
+    engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, Dependency, DependencyCondition, EngineKind, FailureClass, FailureRule, GpuLayers, InheritEnv,
-        PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
+        AliveSpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv, PortSpec, Probe,
+        ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
     },
     template::{Part, Template},
 };
 use serde::{Deserialize, de::IntoDeserializer};
 
-use super::{command::command, engine, probe::probe, read::Reader, template};
+use super::{command::command, probe::probe, read::Reader, template};
 use crate::config::{
     kind::http_call,
     source::Span,
@@ -23,14 +24,13 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
     let own = name.to_string();
     let s = own.as_str();
     let command = main_command(reader, s, span);
-    let engine = engine::named(&reader.text(&["service", s, "engine"])).unwrap_or_else(|| engine::detect(&command));
+    let engine = engine(reader, s, &command);
     let (model_file, size) = model_file(reader, s);
     let env = env(reader, s);
-    let ready = ready(reader, s, engine, size);
-    let alive = alive(reader, s, engine);
+    let ready = ready(reader, s, &engine, size);
+    let alive = alive(reader, s, &engine);
     let stop = stop(reader, s);
     let spec = ServiceSpec {
-        engine,
         model_file,
         gpu_layers: gpu_layers(reader, s),
         serves: serves(reader, s),
@@ -38,11 +38,12 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
         working_dir: working_dir(reader, s),
         port: None,
         owner_check: reader.bool(&["service", s, "owner_check"]),
-        start: start(reader, s, engine),
+        start: start(reader, s, &engine),
         depends_on: depends_on(reader, s),
         restart: restart(reader, s),
         failure: failure(reader, s),
         name,
+        engine,
         command,
         env,
         ready,
@@ -78,6 +79,16 @@ fn main_command(reader: &mut Reader<'_>, s: &str, span: Span) -> Vec<Template> {
         reader.error(node.span, format!("{what}: `command` names no program"), "name the program first");
     }
     parts
+}
+
+/// The engine of that name; `auto`: the one that recognises the command.
+fn engine(reader: &mut Reader<'_>, s: &str, command: &[Template]) -> EngineRef {
+    let named = reader.text(&["service", s, "engine"]);
+    reader.engines.named(&named).unwrap_or_else(|| {
+        let words: Vec<String> = command.iter().map(Template::plain).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        words.split_first().map_or_else(EngineRef::generic, |(program, rest)| reader.engines.recognise(program, rest))
+    })
 }
 
 fn model_file(reader: &mut Reader<'_>, s: &str) -> (Option<PathBuf>, u64) {
@@ -143,12 +154,12 @@ fn inherit_env(reader: &mut Reader<'_>, s: &str) -> InheritEnv {
     }
 }
 
-fn start(reader: &mut Reader<'_>, s: &str, engine: EngineKind) -> StartMode {
+fn start(reader: &mut Reader<'_>, s: &str, engine: &EngineRef) -> StartMode {
     match reader.text(&["service", s, "start"]).as_str() {
         "eager" => StartMode::Eager,
         "on_demand" => StartMode::OnDemand,
         "manual" => StartMode::Manual,
-        _ if engine == EngineKind::Generic => StartMode::Eager,
+        _ if engine.is_generic() => StartMode::Eager,
         _ => StartMode::OnDemand,
     }
 }
@@ -165,19 +176,19 @@ fn depends_on(reader: &mut Reader<'_>, s: &str) -> Vec<Dependency> {
     dependencies
 }
 
-fn ready(reader: &mut Reader<'_>, s: &str, engine: EngineKind, size: u64) -> ReadySpec {
+fn ready(reader: &mut Reader<'_>, s: &str, engine: &EngineRef, size: u64) -> ReadySpec {
     let timeout = ["service", s, "ready", "timeout"];
     let auto = reader.node(&timeout).and_then(Node::text) == Some("auto");
     ReadySpec {
-        probe: probe(reader, &["service", s, "ready", "probe"], engine),
-        timeout: if auto { engine::ready_timeout(engine, size) } else { reader.duration(&timeout) },
+        probe: probe(reader, &["service", s, "ready", "probe"], engine.ready_probe()),
+        timeout: if auto { engine.ready_timeout(size) } else { reader.duration(&timeout) },
         interval: reader.range(&["service", s, "ready", "interval"]),
     }
 }
 
-fn alive(reader: &mut Reader<'_>, s: &str, engine: EngineKind) -> AliveSpec {
+fn alive(reader: &mut Reader<'_>, s: &str, engine: &EngineRef) -> AliveSpec {
     AliveSpec {
-        probe: probe(reader, &["service", s, "alive", "probe"], engine),
+        probe: probe(reader, &["service", s, "alive", "probe"], engine.alive_probe()),
         interval: reader.duration(&["service", s, "alive", "interval"]),
         timeout: reader.duration(&["service", s, "alive", "timeout"]),
         failures: reader.number(&["service", s, "alive", "failures"]),

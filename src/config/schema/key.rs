@@ -1,6 +1,6 @@
 //! What a row of the table says.
 
-use greenroom_actors::units::ByteSize;
+use greenroom_actors::{engines::Engines, units::ByteSize};
 
 /// A key: where it stands, what it takes, what holds without it.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,8 @@ pub enum Kind {
     Url,
     /// `"127.0.0.1:8484"` or `"unix:/path"`.
     Listen,
+    /// `"auto"`, or the name of an engine.
+    Engine,
     /// Program and arguments: a list, or one string.
     Command,
     /// A string, number or `true`/`false`.
@@ -190,6 +192,7 @@ impl Kind {
             Self::HttpRequest => "method and URL such as \"POST https://host/restart\"".to_owned(),
             Self::Url => "a URL such as \"https://host:7860\"".to_owned(),
             Self::Listen => "an address such as \"127.0.0.1:8484\" or \"unix:/run/x.sock\"".to_owned(),
+            Self::Engine => expected_engine(),
             Self::Command => "a command: a list of strings, or one string".to_owned(),
             Self::Scalar => "a string, a number or true or false".to_owned(),
             Self::List(of) => format!("a list, each member {}", of.expected()),
@@ -199,6 +202,11 @@ impl Kind {
             Self::OneOf(kinds) => kinds.iter().map(Self::expected).collect::<Vec<_>>().join(", or "),
         }
     }
+}
+
+fn expected_engine() -> String {
+    let names: Vec<String> = Engines::built_in().all().map(|engine| format!("\"{}\"", engine.name())).collect();
+    format!("\"auto\", the name of an engine that the application brings, or one of {}", names.join(", "))
 }
 
 fn sketch(fields: &[Field], between: &str) -> String {

@@ -41,7 +41,7 @@ const CARD: Kind = Kind::OneOf(&[Kind::Int(0, 255), Kind::Named]);
 pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.engine",
-        Kind::Word(&["auto", "llama-server", "sd-server", "comfyui", "a1111", "vllm", "generic"]),
+        Kind::Engine,
         "What kind of program it is; `auto`: by the name of the command's program.",
     )
     .or("\"auto\""),

@@ -6,7 +6,7 @@ use crate::{
     ids::{Pid, RunId},
     shutdown_coordinator::messages::StopOutcome,
     spec::FailureClass,
-    state::ExitReport,
+    state::{ExitReport, LoadProgress},
 };
 
 /// What a step needs of the world: the time, and two things that are drawn, so that the step itself stays repeatable.
@@ -62,6 +62,8 @@ pub enum RunNews {
         /// The port it was given.
         port: Option<u16>,
     },
+    /// How far its load has come.
+    Loading(LoadProgress),
     /// It can be used: for the first time, or again.
     Ready,
     /// Its liveness probe fails.

@@ -83,6 +83,7 @@ impl Lifecycle {
             run: run.map(|r| r.id).or(self.last_run),
             pid: run.and_then(|r| r.pid),
             port: run.and_then(|r| r.port),
+            load: run.filter(|r| r.stage == Stage::Starting).and_then(|r| r.load.clone()),
             failures: self.failures,
             restarts: self.restarts,
             last_exit: self.last_exit.clone(),
@@ -227,6 +228,7 @@ impl Lifecycle {
                 }
                 todo.push(Effect::NoteStarted { run: id, pid });
             }
+            RunNews::Loading(load) => run.load = Some(load),
             RunNews::Ready if matches!(run.stage, Stage::Starting | Stage::Unready) => self.ready(at.now, todo),
             RunNews::Unready { reason } if matches!(run.stage, Stage::Ready { .. }) => {
                 run.stage = Stage::Unready;
@@ -351,8 +353,15 @@ impl Lifecycle {
             self.phase = Phase::Waiting;
             return;
         }
-        let run =
-            Run { id: at.next_run, pid: None, port: None, was_ready: false, stage: Stage::Spawning, next: Next::Judge };
+        let run = Run {
+            id: at.next_run,
+            pid: None,
+            port: None,
+            load: None,
+            was_ready: false,
+            stage: Stage::Spawning,
+            next: Next::Judge,
+        };
         self.phase = Phase::Live(run);
         self.reason = reason;
         self.last_run = Some(at.next_run);

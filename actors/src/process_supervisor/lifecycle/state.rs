@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::{
     ids::{Pid, RunId},
     spec::FailureClass,
-    state::{Disposition, ExitReport, ServiceState},
+    state::{Disposition, ExitReport, LoadProgress, ServiceState},
 };
 
 /// Where it stands, with what belongs to that place and to no other.
@@ -35,6 +35,8 @@ pub(super) struct Run {
     pub id: RunId,
     pub pid: Option<Pid>,
     pub port: Option<u16>,
+    /// How far its load has come; of interest while it starts.
+    pub load: Option<LoadProgress>,
     /// Whether it has been ready before: the history remembers the first time only.
     pub was_ready: bool,
     pub stage: Stage,
@@ -81,6 +83,8 @@ pub struct View {
     pub pid: Option<Pid>,
     /// The port of the live run.
     pub port: Option<u16>,
+    /// In `starting`: how far the load has come.
+    pub load: Option<LoadProgress>,
     /// Failures in a row.
     pub failures: u32,
     /// Restarts after failures, ever.

@@ -79,6 +79,12 @@ impl Splitter {
         }
     }
 
+    /// What there is of the line that has begun and not ended.
+    #[must_use]
+    pub fn pending(&self) -> &[u8] {
+        &self.pending
+    }
+
     /// Whether a line has begun and not ended.
     #[must_use]
     pub fn is_pending(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What is looked for in the output while it passes. Pure.
 //!
-//! Three things: the last lines of each stream, the line that names the cause of a failure, and the line that says "I am
-//! ready" (while that is waited for). A block in which no pattern can match is not split: of it only the last lines are
+//! Four things: the last lines of each stream, the line that names the cause of a failure, and, while they are waited for,
+//! the line that says "I am ready" and those that tell how a load gets on. A block in which no pattern can match is not split: of it only the last lines are
 //! looked at. Lines that lie across two blocks are always looked at.
 
 use memchr::{memchr, memrchr};
@@ -11,10 +11,16 @@ use super::{
     splitter::{Line, Splitter},
     tail::{TAIL_LINES, Tail},
 };
-use crate::{engines::FailureRules, spec::FailureClass};
+use crate::{
+    engines::{FailureRules, LoadLines, LoadStep},
+    spec::FailureClass,
+};
 
 /// Bytes kept of the line that names a cause.
 const CAUSE_BYTES: usize = 500;
+
+/// A line that is drawn piece by piece is looked at for progress before it ends, while it is at most this long.
+const LONGEST_BAR: usize = 512;
 
 /// Which stream it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,13 +61,16 @@ struct Search {
     ready: Option<Regex>,
     is_ready: bool,
     cause: Option<(usize, Cause)>,
+    /// `None` once it has loaded.
+    loading: Option<LoadLines>,
+    step: Option<LoadStep>,
 }
 
 impl OutputView {
-    /// A view that names causes by `rules` and sees readiness by `ready`.
+    /// A view that names causes by `rules`, sees readiness by `ready` and progress by `loading`.
     #[must_use]
-    pub fn new(rules: FailureRules, ready: Option<Regex>) -> Self {
-        let search = Search { rules, ready, is_ready: false, cause: None };
+    pub fn new(rules: FailureRules, ready: Option<Regex>, loading: Option<LoadLines>) -> Self {
+        let search = Search { rules, ready, is_ready: false, cause: None, loading, step: None };
         Self { stdout: Stream::default(), stderr: Stream::default(), search }
     }
 
@@ -73,6 +82,7 @@ impl OutputView {
             Source::Stderr => &mut self.stderr,
         };
         let searched = search.may_match(block);
+        let began = splitter.is_pending();
         let mut look = |line: Line<'_>| {
             if searched || line.joined {
                 search.look(line.text);
@@ -84,6 +94,9 @@ impl OutputView {
         splitter.push(&block[..first], &mut look);
         let rest = &block[first..];
         splitter.push(if searched { rest } else { last_lines(rest, TAIL_LINES) }, &mut look);
+        if searched || began {
+            search.look_at_bar(splitter.pending());
+        }
     }
 
     /// Both streams have ended.
@@ -102,6 +115,16 @@ impl OutputView {
         self.search.is_ready
     }
 
+    /// The latest that was told of its load, once.
+    pub fn take_step(&mut self) -> Option<LoadStep> {
+        self.search.step.take()
+    }
+
+    /// It has loaded: from now on nothing costs the search for progress.
+    pub fn loaded(&mut self) {
+        self.search.loading = None;
+    }
+
     /// The line closest to the cause of a failure, the latest of its kind.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
@@ -118,7 +141,9 @@ impl OutputView {
 
 impl Search {
     fn may_match(&self, block: &[u8]) -> bool {
-        self.rules.may_match(block) || self.ready.as_ref().is_some_and(|ready| ready.is_match(block))
+        self.rules.may_match(block)
+            || self.ready.as_ref().is_some_and(|ready| ready.is_match(block))
+            || self.loading.as_ref().is_some_and(|lines| lines.may_match(block))
     }
 
     fn look(&mut self, text: &[u8]) {
@@ -126,10 +151,24 @@ impl Search {
             self.is_ready = true;
             self.ready = None;
         }
+        self.look_for_progress(text);
         let Some((rank, class)) = self.rules.class_of(text) else { return };
         if self.cause.as_ref().is_none_or(|(best, _)| rank <= *best) {
             let line = String::from_utf8_lossy(&text[..text.len().min(CAUSE_BYTES)]).trim().to_owned();
             self.cause = Some((rank, Cause { class, line }));
+        }
+    }
+
+    /// Looks at a line that has begun and may go on.
+    fn look_at_bar(&mut self, text: &[u8]) {
+        if !text.is_empty() && text.len() <= LONGEST_BAR {
+            self.look_for_progress(text);
+        }
+    }
+
+    fn look_for_progress(&mut self, text: &[u8]) {
+        if let Some(step) = self.loading.as_ref().and_then(|lines| lines.step(text)) {
+            self.step = Some(step);
         }
     }
 }
@@ -149,12 +188,48 @@ fn last_lines(block: &[u8], count: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::EngineKind;
+    use crate::engines::Engines;
     use proptest::prelude::*;
 
+    fn view_of(engine: &str, ready: Option<&str>) -> OutputView {
+        let engine = Engines::default().named(engine).expect("an engine");
+        let rules = FailureRules::new(&engine, &[]).expect("rules");
+        let loading = LoadLines::new(&engine).expect("patterns");
+        OutputView::new(rules, ready.map(|r| Regex::new(r).expect("a regex")), Some(loading))
+    }
+
     fn view(ready: Option<&str>) -> OutputView {
-        let rules = FailureRules::new(EngineKind::LlamaServer, &[]).expect("rules");
-        OutputView::new(rules, ready.map(|r| Regex::new(r).expect("a regex")))
+        view_of("llama-server", ready)
+    }
+
+    #[test]
+    fn a_bar_that_is_drawn_piece_by_piece_is_seen_as_it_grows_until_it_has_loaded() {
+        let mut view = view(None);
+        let dots = |view: &mut OutputView, block: &[u8]| {
+            view.take(Source::Stderr, block);
+            view.take_step().map(|step| (step.done, step.total))
+        };
+        assert_eq!(dots(&mut view, b"load_tensors: x\n."), Some((1, 100)));
+        assert_eq!(dots(&mut view, b".."), Some((3, 100)));
+        assert_eq!(dots(&mut view, b"..\n"), Some((5, 100)));
+        assert_eq!(dots(&mut view, b"nothing\n"), None);
+        view.loaded();
+        assert_eq!(dots(&mut view, b"..\n"), None);
+    }
+
+    #[test]
+    fn a_bar_that_is_drawn_over_itself_is_seen_wherever_the_chunks_end() {
+        let bars = "\r  |=>  | 1/9 - 2.00GB/s\u{1b}[K\r  |==> | 12/90 - 2.10GB/s\u{1b}[K";
+        for cut in 0..bars.len() {
+            let mut view = view_of("sd-server", None);
+            let (a, b) = bars.as_bytes().split_at(cut);
+            let steps = [a, b].map(|part| {
+                view.take(Source::Stdout, part);
+                view.take_step()
+            });
+            let last = steps.into_iter().flatten().last().map(|step| (step.done, step.total));
+            assert_eq!(last, Some((12, 90)), "cut at {cut}");
+        }
     }
 
     #[test]

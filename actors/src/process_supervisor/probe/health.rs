@@ -9,10 +9,12 @@ use tokio::{
 
 use super::{
     attempt::{Found, attempt},
+    loading::tell_loading,
     patience::Patience,
     pulse::{Pulse, Pulses},
 };
 use crate::{
+    engines::LoadStep,
     ids::Pid,
     os::{clock, containment::Hold},
     process_supervisor::{lifecycle::RunNews, run::Reporter},
@@ -44,9 +46,15 @@ struct NotReady {
     reason: String,
 }
 
-/// Tells when the run is ready, unready, and of no use any more. Ends when there is nothing left to watch.
-pub async fn watch_health(mut health: Health, report: Reporter) {
-    match ready(&mut health).await {
+/// Tells how its load gets on, and when the run is ready, unready, and of no use any more. Ends when there is nothing
+/// left to watch. `loading`, what the output says of the load, is given up once it is ready.
+pub async fn watch_health(mut health: Health, loading: watch::Receiver<Option<LoadStep>>, report: Reporter) {
+    let outcome = tokio::select! {
+        biased;
+        outcome = ready(&mut health) => outcome,
+        never = tell_loading(loading, &report) => match never {},
+    };
+    match outcome {
         Ok(()) => report(RunNews::Ready),
         Err(NotReady { class, reason }) => return report(RunNews::Failing { class, reason }),
     }

@@ -8,6 +8,7 @@
 mod attempt;
 mod health;
 pub mod http;
+mod loading;
 mod patience;
 mod pulse;
 

@@ -29,7 +29,6 @@ use super::{
     output::Output,
 };
 use crate::{
-    engines::traits,
     ids::{Pid, RunId},
     os::{clock, containment::Hold, pidfd, ports::PortLease, running::Running},
     process_supervisor::{
@@ -74,7 +73,7 @@ pub async fn own(ctx: Arc<RunContext>, run: RunId, orders: watch::Receiver<Order
         env: launched.env.clone(),
         log_ready,
     };
-    let health = Box::pin(watch_health(health, report.clone()));
+    let health = Box::pin(watch_health(health, output.loading(), report.clone()));
     Owner::new(ctx, run, launched, output, report).live(orders, health).await;
 }
 
@@ -186,7 +185,7 @@ impl Owner {
         match &mut self.ending {
             Some(ending) => ending.hurry(kill_at),
             None => {
-                let again = traits(self.ctx.spec.engine).second_signal;
+                let again = self.ctx.spec.engine.second_signal();
                 self.ending = Some(Ending::new(kill_at, has_request(&self.ctx.spec), again));
             }
         }

@@ -1,0 +1,99 @@
+//! What is known of a kind of program.
+
+use std::time::Duration;
+
+use crate::{failure::FailureClass, probe::Probe};
+
+/// How long a program may take to be ready when its model file does not say more.
+const READY: Duration = Duration::from_secs(120);
+
+/// A slow disk, in bytes per second: what a cold network volume of a rented machine gives.
+const DISK_RATE: u64 = 100_000_000;
+
+/// A line of output that names the cause of a failure: a regular expression and the class. Patterns begin with plain
+/// text wherever possible, which lets a flood of output be searched at the speed of memory.
+pub type FailureLine = (&'static str, FailureClass);
+
+/// How far a load has come, as a program tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadStep {
+    /// What it does, in a word: `weights`, `graphs`.
+    pub phase: String,
+    /// How much of this phase is done, in whatever the program counts; 0 of 1 for a phase that it only names.
+    pub done: u64,
+    /// The whole of this phase, in the same.
+    pub total: u64,
+}
+
+impl LoadStep {
+    /// A step of a phase.
+    pub fn new(phase: impl Into<String>, done: u64, total: u64) -> Self {
+        Self { phase: phase.into(), done, total }
+    }
+}
+
+/// A kind of program: how it is recognised, when it is ready, what its output means, how it takes being stopped.
+///
+/// Greenroom brings some; an application adds its own with [`Engines::with`](super::Engines::with). Everything but the
+/// name has a default that fits a program of which nothing is known. The methods are asked from several threads, for
+/// the same answer each time; they must not block. What is asked once, when the configuration is read, ends up in the
+/// service's spec and can be overridden there.
+pub trait Engine: Send + Sync + 'static {
+    /// The name in the configuration and the API: lower-case letters, digits and hyphens.
+    fn name(&self) -> &str;
+
+    /// Whether this command runs such a program: for `engine = "auto"`. `program` is the first word of the command, with
+    /// its folder if it has one; in `arguments`, what is known only at a start (`${port}`) is left out.
+    fn recognises(&self, program: &str, arguments: &[&str]) -> bool {
+        let _ = (program, arguments);
+        false
+    }
+
+    /// `ready.probe = "auto"`.
+    fn ready_probe(&self) -> Probe {
+        Probe::None
+    }
+
+    /// `alive.probe = "auto"`; by default what tells readiness, where that can be asked again.
+    fn alive_probe(&self) -> Probe {
+        match self.ready_probe() {
+            Probe::Log(_) | Probe::Delay(_) => Probe::None,
+            again => again,
+        }
+    }
+
+    /// `ready.timeout = "auto"` for a model file of this many bytes, 0 if there is none: by default 120 s, or what
+    /// reading the file at 100 MB/s takes, if that is longer.
+    fn ready_timeout(&self, model_file: u64) -> Duration {
+        READY.max(reading(model_file))
+    }
+
+    /// Lines that name the cause of a failure, the cause before its consequences. They are judged only after the fact:
+    /// exit status and health decide whether something failed. What any program may say is known without them.
+    fn failures(&self) -> &[FailureLine] {
+        &[]
+    }
+
+    /// Send the stop signal once more after this long, for programs that take the first one as "when you are done".
+    fn second_signal(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Regular expressions for the lines that tell how a load gets on: only what matches one of them is shown to
+    /// [`progress`](Self::progress). They keep a flood of output cheap.
+    fn progress_lines(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// How far a load has come, if this line says so. Asked only while the service starts, at most for the first 16 KiB of
+    /// a line, without its ending; the line may go on (a bar that is drawn piece by piece), and is shown again then.
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        let _ = line;
+        None
+    }
+}
+
+/// What reading this many bytes takes on a slow disk.
+pub(super) fn reading(bytes: u64) -> Duration {
+    Duration::from_secs(bytes / DISK_RATE)
+}

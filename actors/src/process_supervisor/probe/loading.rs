@@ -1,0 +1,29 @@
+//! Tells how a load gets on, not faster than anybody looks.
+
+use std::{convert::Infallible, future::pending, time::Duration};
+
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    engines::LoadStep,
+    os::clock,
+    process_supervisor::{lifecycle::RunNews, output::Pace, run::Reporter},
+};
+
+/// Between two pieces of news. What comes in between is dropped but for the latest: a bar may be drawn a thousand times
+/// a second.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Tells every new step. Never ends by itself.
+pub(super) async fn tell_loading(mut loading: watch::Receiver<Option<LoadStep>>, report: &Reporter) -> Infallible {
+    let mut pace = Pace::default();
+    // An error means that the output has ended.
+    while loading.changed().await.is_ok() {
+        let step = loading.borrow_and_update().clone();
+        if let Some(step) = step {
+            report(RunNews::Loading(pace.note(clock::now(), step)));
+        }
+        sleep(PAUSE).await;
+    }
+    pending().await
+}
