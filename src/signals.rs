@@ -1,4 +1,5 @@
-//! Signals of the launcher: the first SIGINT or SIGTERM begins the ordered stop, a second one forces the end.
+//! Signals of the launcher: the first SIGINT or SIGTERM begins the ordered stop, a second one forces the end, SIGHUP has
+//! the configuration read anew.
 //!
 //! A thread of its own reads them, because signal-hook's handler does nothing but wake it: no mask is blocked that
 //! children would inherit. Signals that come before a runtime runs are kept and handed over to it.
@@ -9,6 +10,7 @@ use std::{
     thread::JoinHandle,
 };
 
+use greenroom_actors::cause::chain;
 use nix::sys::signal::{SigSet, Signal};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -30,6 +32,8 @@ pub struct Signals {
 #[derive(Debug, Default)]
 struct Desk {
     asked: Vec<String>,
+    /// SIGHUP came before there was a runtime, which may have read its configuration already.
+    reload: bool,
     runtime: Option<RuntimeHandle>,
 }
 
@@ -63,6 +67,9 @@ impl Signals {
     pub fn attach(&self, runtime: &RuntimeHandle) {
         let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
         desk.runtime = Some(runtime.clone());
+        if std::mem::take(&mut desk.reload) {
+            reload(runtime);
+        }
         for (n, reason) in desk.asked.iter().enumerate() {
             stop(runtime, n, reason);
         }
@@ -80,18 +87,29 @@ impl Drop for Signals {
 }
 
 fn take(desk: &Mutex<Desk>, origin: &Origin) {
+    let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
     if origin.signal == SIGHUP {
-        tracing::warn!("SIGHUP: this version does not re-read its configuration; stop and start it instead");
+        match &desk.runtime {
+            Some(runtime) => reload(runtime),
+            None => desk.reload = true,
+        }
         return;
     }
     let name = if origin.signal == SIGINT { "SIGINT" } else { "SIGTERM" };
     let sender = origin.process.as_ref().filter(|p| p.pid > 0).map(|p| format!(" from process {}", p.pid));
     let reason = format!("{name}{}", sender.unwrap_or_default());
-    let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(runtime) = &desk.runtime {
         stop(runtime, desk.asked.len(), &reason);
     }
     desk.asked.push(reason);
+}
+
+/// What comes of it is logged as what has happened.
+fn reload(runtime: &RuntimeHandle) {
+    tracing::info!("SIGHUP: reading the configuration anew");
+    if let Err(error) = runtime.request_reload() {
+        tracing::warn!("SIGHUP: {}", chain(&error));
+    }
 }
 
 /// The `n`th request, counted from 0.

@@ -53,6 +53,33 @@ fn the_complete_file_has_every_key_with_its_default() {
     }
 }
 
+/// What a key is for, as plain words: up to a link, which a file of settings cannot have.
+fn words(key: &schema::Key) -> String {
+    let link = key.help.find("](").and_then(|end| key.help[..end].rfind('['));
+    let help = key.help[..link.unwrap_or(key.help.len())].replace('`', "");
+    match key.in_force {
+        schema::InForce::Yes => help.trim().to_owned(),
+        schema::InForce::No => format!("{help} Not in force yet."),
+        schema::InForce::Except(values) => format!("{help} Not in force yet: {}.", values.join(", ")),
+    }
+}
+
+#[test]
+fn the_complete_file_says_of_each_key_what_the_table_says() {
+    let text = read("config/greenroom.toml");
+    for key in schema::keys().filter(|key| key.default.is_some() || key.same_as.is_some()) {
+        let named = key.path.contains(".*.");
+        let name = key.path.splitn(if named { 3 } else { 2 }, '.').last().unwrap();
+        let setting = format!("\n#{name} = ");
+        let told: Vec<String> = text
+            .split("\n\n")
+            .filter(|part| part.contains(&setting))
+            .map(|part| part.replace("\n# ", " ").trim_start_matches("# ").to_owned())
+            .collect();
+        assert!(told.iter().any(|told| told.starts_with(&words(key))), "{}: {}\n{told:#?}", key.path, words(key));
+    }
+}
+
 #[test]
 fn the_complete_file_is_right_as_it_is_and_with_every_default_set() {
     let text = read("config/greenroom.toml");

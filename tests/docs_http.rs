@@ -20,12 +20,13 @@ fn rows(document: &str, head: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn every_route_is_in_the_document_and_the_other_way_round() {
-    let code = read("src/gateway/control.rs");
+    // A long route has its arguments on lines of their own.
+    let code = read("src/gateway/control.rs").split_whitespace().collect::<Vec<_>>().join(" ").replace("at( ", "at(");
     let in_code: BTreeSet<(String, String)> = code
         .split(".service(at(\"")
         .skip(1)
         .filter_map(|rest| {
-            let path = rest.split('"').next()?.replace("{command:start|stop|restart|reset}", "{command}");
+            let path = rest.split('"').next()?.replace("{command:start|stop|restart|load|offload|reset}", "{command}");
             let method = between(rest, "web::", '(').next()?.to_uppercase();
             Some((method, path))
         })

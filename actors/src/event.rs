@@ -146,6 +146,23 @@ pub enum EventKind {
         /// Why.
         reason: Option<String>,
     },
+    /// The configuration was read anew, was sound and has been told to the services. What comes of that is theirs to
+    /// tell.
+    #[serde(rename = "config.reloaded")]
+    ConfigReloaded {
+        /// Keys with another value than before.
+        changed: Vec<String>,
+        /// Services with new values and the same process.
+        live: Vec<ServiceName>,
+        /// Services that are stopped and started anew.
+        restarted: Vec<ServiceName>,
+        /// New services.
+        added: Vec<ServiceName>,
+        /// Services that are no more.
+        removed: Vec<ServiceName>,
+        /// Keys that wait for the next start of the runtime.
+        next_start: Vec<String>,
+    },
     /// This subscriber was too slow, or came back too late.
     #[serde(rename = "gap")]
     Gap {
@@ -164,6 +181,7 @@ impl EventKind {
             Self::AlertRaised { .. } => "alert.raised",
             Self::AlertCleared { .. } => "alert.cleared",
             Self::RuntimeState { .. } => "runtime.state",
+            Self::ConfigReloaded { .. } => "config.reloaded",
             Self::Gap { .. } => "gap",
         }
     }
@@ -180,7 +198,7 @@ impl EventKind {
         match self {
             Self::ServiceState { service, .. } | Self::ServiceLoad { service, .. } => Some(service),
             Self::AlertRaised { service, .. } | Self::AlertCleared { service, .. } => service.as_ref(),
-            Self::RuntimeState { .. } | Self::Gap { .. } => None,
+            Self::RuntimeState { .. } | Self::ConfigReloaded { .. } | Self::Gap { .. } => None,
         }
     }
 }

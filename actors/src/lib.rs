@@ -1,10 +1,14 @@
 //! The actor system of Greenroom.
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("Greenroom runs on Linux only: it holds processes by cgroups, pidfds and /proc.");
+
 pub mod assembly;
 pub mod cause;
 pub mod engines;
 pub mod event;
 pub mod failure;
+pub mod gate;
 pub mod history_store;
 pub mod ids;
 pub mod os;

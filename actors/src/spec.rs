@@ -3,14 +3,18 @@
 //! The root package reads files into these types; the actors act on nothing else. Every default has been filled in
 //! and every `auto` resolved by the time a spec exists, so no actor looks anything up.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     engines::EngineRef,
     ids::ServiceName,
-    template::Template,
+    template::{RunValues, Template},
     units::{ByteSize, DurationRange},
 };
 
@@ -51,6 +55,10 @@ pub enum ContainmentChoice {
     Auto,
     /// cgroup v2 or nothing.
     Cgroup,
+    /// A shim for each run.
+    Shim,
+    /// A pid namespace for each run.
+    Namespace,
 }
 
 /// `runtime.guardian`.
@@ -68,6 +76,8 @@ pub enum GuardianChoice {
 pub struct ShutdownSpec {
     /// The whole stop ends within this, by force if need be.
     pub deadline: Duration,
+    /// How long what is in flight at a service may take to leave before the service is stopped; zero waits for nobody.
+    pub drain: Duration,
 }
 
 /// `[history]`.
@@ -129,6 +139,21 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// Output lines that name the cause of a failure, before the engine's own rules.
     pub failure: Vec<FailureRule>,
+}
+
+impl RunValues {
+    /// For a run of this service on this port, below this state dir.
+    #[must_use]
+    pub fn of(spec: &ServiceSpec, port: Option<u16>, state_dir: &Path) -> Self {
+        Self {
+            name: spec.name.clone(),
+            port,
+            model_file: spec.model_file.clone(),
+            gpu_layers: spec.gpu_layers,
+            gpus: Vec::new(),
+            data_dir: state_dir.join("data").join(spec.name.as_str()),
+        }
+    }
 }
 
 /// `inherit_env`.
@@ -244,6 +269,18 @@ pub struct StopSpec {
     pub http: Option<(String, String)>,
     /// Run first.
     pub exec: Vec<Template>,
+    /// What becomes of it when the runtime ends.
+    pub on_runtime_exit: OnRuntimeExit,
+}
+
+/// `stop.on_runtime_exit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnRuntimeExit {
+    /// It is stopped with it.
+    Stop,
+    /// It outlives it and is adopted by the next one.
+    Keep,
 }
 
 /// Signals that may ask a service to stop.
@@ -258,4 +295,20 @@ pub enum StopSignal {
     SigUsr1,
     SigUsr2,
     SigKill,
+}
+
+impl StopSignal {
+    /// Its number, the same on every Linux that Greenroom runs on.
+    #[must_use]
+    pub fn number(self) -> i32 {
+        match self {
+            Self::SigHup => 1,
+            Self::SigInt => 2,
+            Self::SigQuit => 3,
+            Self::SigKill => 9,
+            Self::SigUsr1 => 10,
+            Self::SigUsr2 => 12,
+            Self::SigTerm => 15,
+        }
+    }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Pid, RunId, ServiceName},
-    spec::FailureClass,
+    spec::{FailureClass, StartMode},
     time::Timestamp,
 };
 
@@ -24,6 +24,8 @@ pub enum ServiceState {
     Ready,
     /// It was ready and its liveness probe fails.
     Unready,
+    /// It is about to be stopped: nobody gets in any more, and those who are in may finish.
+    Draining,
     /// It was asked to stop and has its grace.
     Stopping,
     /// Its whole tree is being killed.
@@ -40,12 +42,13 @@ pub enum ServiceState {
 
 impl ServiceState {
     /// Every state, in the order of a life.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Stopped,
         Self::Spawning,
         Self::Starting,
         Self::Ready,
         Self::Unready,
+        Self::Draining,
         Self::Stopping,
         Self::Killing,
         Self::Backoff,
@@ -63,6 +66,7 @@ impl ServiceState {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Unready => "unready",
+            Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Killing => "killing",
             Self::Backoff => "backoff",
@@ -89,6 +93,18 @@ pub enum Disposition {
     Down,
     /// It runs when it is needed.
     OnDemand,
+}
+
+impl Disposition {
+    /// What a start mode wants before anybody has said anything.
+    #[must_use]
+    pub fn of(start: StartMode) -> Self {
+        match start {
+            StartMode::Eager => Self::Up,
+            StartMode::OnDemand => Self::OnDemand,
+            StartMode::Manual => Self::Down,
+        }
+    }
 }
 
 /// How a run ended.

@@ -73,8 +73,14 @@ pub enum Command {
     Stop(Services),
     /// Stop services and start them again.
     Restart(Services),
+    /// Bring services into memory and leave what is wanted of them as it is.
+    Load(Services),
+    /// Take services out of memory and leave what is wanted of them as it is.
+    Offload(Services),
     /// Forget the failures of services.
     Reset(Services),
+    /// Read the configuration of the running runtime anew and apply what has changed.
+    Reload(ReloadArgs),
     /// A service's output, also of runs that have ended.
     Logs(LogsArgs),
     /// What happened since the runtime started.
@@ -101,6 +107,9 @@ pub struct RunArgs {
     /// Go on in the background; say so once the runtime answers.
     #[arg(short, long)]
     pub detach: bool,
+    /// Where no cgroup can be had, start again in a systemd scope that has one (Delegate=yes).
+    #[arg(long)]
+    pub delegate: bool,
     /// Be the process that `--detach` starts: leave the caller's session. Overrules `--detach`.
     #[arg(long, hide = true)]
     pub in_background: bool,
@@ -149,13 +158,21 @@ pub struct OneService {
     pub name: String,
 }
 
-/// Options of `start`, `stop`, `restart` and `reset`.
+/// Options of `start`, `stop`, `restart`, `load`, `offload` and `reset`.
 #[derive(Debug, Clone, Args)]
 pub struct Services {
     /// The services, side by side; stopped ones after those that depend on them.
     #[arg(required = true, value_name = "NAME")]
     pub names: Vec<String>,
     /// Do not wait for the outcome.
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// Options of `reload`.
+#[derive(Debug, Clone, Args)]
+pub struct ReloadArgs {
+    /// Do not wait until the services that it restarts or adds are ready.
     #[arg(long)]
     pub no_wait: bool,
 }
@@ -217,6 +234,9 @@ pub struct SweepArgs {
     /// Only say what would be ended.
     #[arg(long)]
     pub dry_run: bool,
+    /// Also end services that were meant to outlive their runtime (`stop.on_runtime_exit = "keep"`).
+    #[arg(long)]
+    pub kept: bool,
 }
 
 /// Options of `demo`.

@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `reset`: tells services something and waits for what comes of it.
+//! `start`, `stop`, `restart`, `load`, `offload`, `reset`: tells services something and waits for what comes of it.
 
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -58,9 +58,9 @@ pub fn run(command: ServiceCommand, args: &Services, global: &Global, terminal: 
     Ok(0)
 }
 
-/// What is told at the same time. Only a stop has an order of its own: a start waits for dependencies in the runtime.
+/// What is told at the same time. Only an end has an order of its own: a start waits for dependencies in the runtime.
 async fn waves(command: ServiceCommand, args: &Services, asked: &Asked) -> Result<Vec<Vec<String>>, Failure> {
-    if command != ServiceCommand::Stop || args.names.len() == 1 {
+    if !matches!(command, ServiceCommand::Stop | ServiceCommand::Offload) || args.names.len() == 1 {
         return Ok(vec![once(&args.names)]);
     }
     let path = "/api/services";
@@ -82,6 +82,8 @@ fn word(command: ServiceCommand) -> &'static str {
         ServiceCommand::Stop => "stop",
         ServiceCommand::Restart => "restart",
         ServiceCommand::Reset => "reset",
+        ServiceCommand::Load => "load",
+        ServiceCommand::Offload => "offload",
     }
 }
 

@@ -5,12 +5,17 @@ use std::{io, path::PathBuf, time::Duration};
 use greenroom_actors::{
     cause,
     history_store::HistoryError,
-    os::{state_dir::StateDirError, sweep::SweepError},
+    os::{keep::FindError, state_dir::StateDirError, sweep::SweepError},
 };
 use serde_json::{Value, json};
 
 use super::client::ClientError;
-use crate::{config::ConfigErrors, gateway::query::BadSince, runtime::StartError, telemetry::BadLevel};
+use crate::{
+    config::ConfigErrors, embed::EndError, gateway::query::BadSince, runtime::StartError, telemetry::BadLevel,
+};
+
+/// The code of a configuration that cannot be used, here and over HTTP.
+const BAD_CONFIG: &str = "bad_config";
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +41,9 @@ pub enum Failure {
          --state-dir DIR and without -c"
     )]
     Unplaced(ConfigErrors),
+    /// The configuration that was to be reloaded cannot be used.
+    #[error("{0}\n\nnothing was reloaded; what runs goes on as it was")]
+    NotReloaded(ConfigErrors),
     /// An option that means nothing to the command.
     #[error("`{command}` takes no {option}")]
     Unused {
@@ -61,6 +69,21 @@ pub enum Failure {
     /// The runtime did not start.
     #[error("the runtime did not start")]
     Start(#[from] StartError),
+    /// There is no cgroup, and none can be had from systemd.
+    #[error(
+        "no cgroup can be had from systemd: {why}. Here and now: {problem}\n\nstart it in a systemd unit with Delegate=yes, \
+         or in a container with a writable cgroup tree (docker run --cgroupns=private with a writable mount of \
+         /sys/fs/cgroup); without --delegate it starts all the same and holds process trees by shims"
+    )]
+    NotDelegated {
+        /// Why cgroups do not work here.
+        problem: String,
+        /// Why systemd cannot be asked.
+        why: String,
+    },
+    /// It ran, and nobody can say how it ended.
+    #[error(transparent)]
+    End(#[from] EndError),
     /// The runtime that was to go into the background ended.
     #[error("the runtime did not start (exit code {code}); the end of {}:\n{output}", log.display())]
     Detached {
@@ -90,6 +113,9 @@ pub enum Failure {
     /// The sweep could not look or could not end what it found.
     #[error(transparent)]
     Sweep(#[from] SweepError),
+    /// What was kept could not be looked for.
+    #[error(transparent)]
+    Kept(#[from] FindError),
     /// The history cannot be read.
     #[error("cannot read the history")]
     History(#[from] HistoryError),
@@ -147,19 +173,25 @@ impl Failure {
             Self::NoConfig
             | Self::Config(_)
             | Self::Unplaced(_)
+            | Self::NotReloaded(_)
             | Self::Unused { .. }
             | Self::LogLevel(_)
             | Self::Option { .. }
             | Self::Since(_) => 2,
+            // The running runtime has read it.
+            Self::Refused { code, .. } if code == BAD_CONFIG => 2,
             Self::Start(error) => error.exit_code(),
             Self::Detached { code, .. } => *code,
             Self::StateDir(StateDirError::AlreadyRunning { .. }) | Self::Sweep(SweepError::Running(_)) => 4,
             Self::TimedOut { .. } | Self::Client(ClientError::Silent) => 124,
             Self::Interrupted => 130,
             Self::Client(_)
+            | Self::End(_)
             | Self::Refused { .. }
             | Self::StateDir(_)
             | Self::Sweep(_)
+            | Self::Kept(_)
+            | Self::NotDelegated { .. }
             | Self::History(_)
             | Self::NoLogs { .. }
             | Self::Exists(_)
@@ -176,13 +208,15 @@ impl Failure {
             Self::NotRunning(_) => "not_running",
             Self::Running(_) | Self::StateDir(StateDirError::AlreadyRunning { .. }) => "already_running",
             Self::NoConfig => "no_config",
-            Self::Config(_) | Self::Unplaced(_) => "bad_config",
+            Self::Config(_) | Self::Unplaced(_) | Self::NotReloaded(_) => BAD_CONFIG,
             Self::Unused { .. } | Self::LogLevel(_) | Self::Option { .. } | Self::Since(_) => "usage",
             Self::Start(_) | Self::Detached { .. } => "not_started",
+            Self::NotDelegated { .. } => "not_delegated",
+            Self::End(_) => "no_report",
             Self::Client(_) => "no_answer",
             Self::Refused { code, .. } => code,
             Self::StateDir(_) => "bad_state_dir",
-            Self::Sweep(_) => "sweep_failed",
+            Self::Sweep(_) | Self::Kept(_) => "sweep_failed",
             Self::History(_) => "history_unavailable",
             Self::NoLogs { .. } => "no_logs",
             Self::Exists(_) => "exists",
@@ -207,7 +241,9 @@ impl Failure {
         }
         let kind = if self.exit_code() == 2 { "invalid_request_error" } else { "server_error" };
         let mut error = json!({ "message": self.chain(), "type": kind, "param": null, "code": self.code() });
-        if let (Self::Config(errors) | Self::Unplaced(errors), Some(object)) = (self, error.as_object_mut()) {
+        if let (Self::Config(errors) | Self::Unplaced(errors) | Self::NotReloaded(errors), Some(object)) =
+            (self, error.as_object_mut())
+        {
             object.insert("problems".to_owned(), json!(errors.0));
         }
         json!({ "error": error, "src": "greenroom" })

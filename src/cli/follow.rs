@@ -38,7 +38,7 @@ pub fn event_text(event: &Value, color: bool) -> String {
             let pid = event["pid"].as_u64().map(|pid| format!(", pid {pid}")).unwrap_or_default();
             let to = paint(text("to"), state_color(text("to")), color);
             // On its way back up, a service still carries the reason that the change before has told.
-            let told = text("to") == "starting" || (text("to") == "spawning" && text("from") == "stopping");
+            let told = matches!((text("from"), text("to")), ("spawning", "starting") | ("stopping", "spawning"));
             let reason = if told { "" } else { text("reason") };
             format!("{about}{} -> {to}{pid}{}", text("from"), because(reason))
         }
@@ -52,6 +52,27 @@ pub fn event_text(event: &Value, color: bool) -> String {
         }
         "alert.cleared" => format!("{about}{} is over", text("alert")),
         "runtime.state" => format!("runtime {}{}", text("state"), because(text("reason"))),
+        "config.reloaded" => {
+            let is_one = |key: &str| event[key].as_array().is_some_and(|list| list.len() == 1);
+            let count = |key: &str, what: &str| match event[key].as_array().map_or(0, Vec::len) {
+                0 => None,
+                n => Some(format!("{n} {what}")),
+            };
+            let parts = [
+                count("changed", if is_one("changed") { "changed key" } else { "changed keys" }),
+                count("live", "with new values"),
+                count("restarted", "restarted"),
+                count("added", "added"),
+                count("removed", "removed"),
+                count(
+                    "next_start",
+                    if is_one("next_start") { "waits for the next start" } else { "wait for the next start" },
+                ),
+            ];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            let what = if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join(", ") };
+            format!("configuration reloaded: {what}")
+        }
         "gap" => match event["missed"].as_u64() {
             Some(n) if n > 0 => paint(&format!("{n} events were missed"), YELLOW, color),
             _ => paint("events before this one are not known any more", YELLOW, color),
@@ -101,7 +122,21 @@ mod tests {
                          "reason": "by request" })),
             "a: spawning -> starting, pid 7"
         );
+        assert_eq!(
+            line(json!({ "type": "service.state", "service": "a", "from": "stopped", "to": "starting", "pid": 7,
+                         "reason": "kept by an earlier runtime" })),
+            "a: stopped -> starting, pid 7 (kept by an earlier runtime)"
+        );
         assert_eq!(line(json!({ "type": "gap", "missed": 3 })), "3 events were missed");
+        assert_eq!(
+            line(json!({ "type": "config.reloaded", "changed": ["a", "b"], "live": [], "added": ["c"] })),
+            "configuration reloaded: 2 changed keys, 1 added"
+        );
+        assert_eq!(
+            line(json!({ "type": "config.reloaded", "changed": ["a"], "next_start": ["a"] })),
+            "configuration reloaded: 1 changed key, 1 waits for the next start"
+        );
+        assert_eq!(line(json!({ "type": "config.reloaded" })), "configuration reloaded: nothing has changed");
         assert_eq!(
             line(json!({ "type": "runtime.state", "state": "stopping", "reason": "SIGTERM" })),
             "runtime stopping (SIGTERM)"

@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     terminal::Terminal,
 };
-use crate::gateway::service_log::{LogReader, folder};
+use crate::runtime::service_log::{LogReader, folder};
 
 /// Longest piece of a line that waits for its end before it is printed all the same, in bytes.
 const LONGEST_LINE: usize = 64 * 1024;

@@ -53,11 +53,19 @@ pub fn sources(global: &Global) -> Sources {
 /// # Errors
 /// When there is none, or it has problems: all of them.
 pub fn load(global: &Global) -> Result<Loaded, Failure> {
+    load_from(global).map(|(loaded, _)| loaded)
+}
+
+/// The configuration, and where it can be read anew.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_from(global: &Global) -> Result<(Loaded, Sources), Failure> {
     let sources = sources(global);
     if sources.files.is_empty() {
         return Err(Failure::NoConfig);
     }
-    Ok(config::load(&sources)?)
+    Ok((config::load(&sources)?, sources))
 }
 
 /// The state dir that a command which speaks to a runtime means: `--state-dir`, else the configuration's, else the

@@ -1,50 +1,53 @@
 //! `run`: the runtime in the foreground, from its configuration to its report.
 
 use greenroom_actors::{
-    os::{memory::give_back_freed, state_dir::SOCKET},
+    os::{limits::raise_nofile, memory::give_back_freed, state_dir::SOCKET},
     spec::{RuntimeSpec, StartMode},
 };
 use serde_json::json;
 
 use super::{
     args::{Global, RunArgs},
-    detach,
+    delegate, detach,
     failure::Failure,
     place,
     table::{Cell, count, table},
     terminal::Terminal,
+    wrap::wrap,
 };
 use crate::{
     config::{Loaded, LogFormat},
-    runtime::{Runtime, view::RuntimeView},
-    signals::Signals,
+    runtime::{Reloader, Runtime, view::RuntimeView},
     telemetry::{self, Format},
 };
 
 /// Runs until somebody asks for the end.
 pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
-    let Some(spec) = prepare(args, global, terminal)? else { return Ok(0) };
+    let Some((spec, reloader)) = prepare(args, global, terminal)? else { return Ok(0) };
     give_back_freed();
-    let signals =
-        Signals::install().map_err(|source| Failure::Io { operation: "listen for", path: "signals".into(), source })?;
+    // This process is the runtime's alone; an application's limits are its own. Without it fewer services fit.
+    if let Err(error) = raise_nofile() {
+        tracing::warn!("the limit on open descriptors stays as it is: {error}");
+    }
     let shown = spec.clone();
-    let running = Runtime::new(spec).start_blocking()?;
-    let handle = running.handle();
+    let runtime = Runtime::builder().spec(spec).reloader(reloader).whole_process(true).handle_signals(true).build()?;
+    let handle = runtime.start_blocking()?;
     // Whether anybody reads this must not decide whether the runtime lives.
-    drop(announce(&shown, &handle.runtime(), terminal));
+    drop(announce(&shown, &handle.runtime().runtime(), terminal));
     drop(shown);
-    signals.attach(&handle);
-    drop(handle);
-    let report = running.wait_blocking();
+    let report = handle.wait_blocking()?;
     let said = if terminal.json { terminal.value(&report) } else { terminal.say(report.to_string()) };
     drop(said);
     Ok(report.exit_code())
 }
 
-/// Everything before the runtime itself; nothing to run where it goes on in the background. Only the spec outlives this:
-/// the configuration with its places is many times as large.
-fn prepare(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<Option<RuntimeSpec>, Failure> {
-    let loaded = place::load(global)?;
+/// Everything before the runtime itself; nothing to run where it goes on in the background. Only the spec and what was
+/// set outlive this: the configuration with its places and defaults is many times as large.
+fn prepare(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<Option<(RuntimeSpec, Reloader)>, Failure> {
+    let (loaded, sources) = place::load_from(global)?;
+    if args.delegate {
+        delegate::run(terminal)?;
+    }
     // The command that started this one in the background has said them.
     for warning in loaded.warnings.iter().filter(|_| !args.in_background) {
         terminal.note(format!("{warning}\n"));
@@ -55,7 +58,8 @@ fn prepare(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<Optio
         return detach::run(&loaded.spec.state_dir, terminal).map(|_| None);
     }
     telemetry::install(&loaded.log_level, format(&loaded), !global.no_color)?;
-    Ok(Some(loaded.spec))
+    let reloader = Reloader::of_sources(&loaded, sources);
+    Ok(Some((loaded.spec, reloader)))
 }
 
 fn format(loaded: &Loaded) -> Format {
@@ -73,6 +77,9 @@ fn announce(spec: &RuntimeSpec, runtime: &RuntimeView, terminal: &Terminal) -> R
     terminal.say(banner(spec, runtime, terminal.width))
 }
 
+/// Where the right column of the banner begins.
+const INDENT: usize = 15;
+
 /// What a person wants to know at the start.
 fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, width: Option<usize>) -> String {
     let guardian = runtime.guardian.map_or_else(
@@ -82,12 +89,15 @@ fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, width: Option<usize>) -> St
     let mut lines = vec![
         format!("greenroom {}, `{}`, process {}", runtime.version, runtime.name, runtime.pid),
         format!("  containment  {} ({})", runtime.containment, runtime.containment_root),
+    ];
+    lines.extend(runtime.containment_limits.iter().flat_map(|limit| wrap(limit, width, INDENT, INDENT)));
+    lines.extend([
         format!("  guardian     {guardian}"),
         format!("  socket       {}", spec.state_dir.join(SOCKET).display()),
         format!("  logs         {}/SERVICE/current.log", spec.state_dir.join("logs").display()),
         format!("  history      {}", spec.history.path.display()),
         count(spec.services.len(), "service", "services"),
-    ];
+    ]);
     let rows: Vec<Vec<Cell>> = spec
         .services
         .iter()

@@ -39,6 +39,9 @@ pub struct Runtime {
     pub epoch: u64,
     /// How it holds trees.
     pub containment: String,
+    /// What it cannot do therefore.
+    #[serde(default)]
+    pub containment_limits: Vec<String>,
     /// How its history fares.
     pub history: HistoryHealth,
 }
@@ -132,6 +135,8 @@ impl HistoryHealth {
         let state = if self.state.is_string() { &self.state } else { &self.state["state"] };
         let reason = || self.state["reason"].as_str().unwrap_or("no reason given").to_owned();
         let lost = (self.dropped > 0).then(|| format!("{} records lost", self.dropped));
-        if state == "ok" { lost } else { Some(reason()) }
+        // A build without a history is not in trouble over it.
+        // A build without a history is not in trouble over it.
+        if state == "ok" || state == "absent" { lost } else { Some(reason()) }
     }
 }

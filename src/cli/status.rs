@@ -1,6 +1,10 @@
 //! `status`: the runtime in one line and its services in a table.
 
-use greenroom_actors::{os::clock, time::Timestamp, units::ByteSize};
+use greenroom_actors::{
+    os::{clock, keep::kept_now},
+    time::Timestamp,
+    units::ByteSize,
+};
 
 use super::{
     args::Global,
@@ -9,6 +13,7 @@ use super::{
     seen::{Runtime, Service, Status},
     table::{Cell, age, cut, paint, table},
     terminal::Terminal,
+    wrap::wrap,
 };
 
 const RED: u8 = 31;
@@ -17,7 +22,7 @@ const HEADS: [&str; 9] = ["NAME", "STATE", "PID", "READY", "RESTARTS", "RAM", "P
 /// Prints it.
 pub fn run(global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
     let asked = Asked::find(global)?;
-    let value = block_on(get(&asked, "/api/status"))?;
+    let value = block_on(get(&asked, "/api/status")).inspect_err(|failure| tell_kept(failure, &asked, terminal))?;
     if terminal.json {
         terminal.value(&value)?;
         return Ok(0);
@@ -27,10 +32,23 @@ pub fn run(global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
     Ok(0)
 }
 
+/// Where no runtime runs: which services of an earlier one go on.
+fn tell_kept(failure: &Failure, asked: &Asked, terminal: &Terminal) {
+    if !matches!(failure, Failure::NotRunning(_)) || terminal.json {
+        return;
+    }
+    for kept in kept_now(&asked.place.state_dir) {
+        terminal.note(format!(
+            "kept: {} (process {}) goes on; the next `greenroom run` takes it over, `greenroom sweep --kept` ends it\n",
+            kept.service, kept.main.pid
+        ));
+    }
+}
+
 /// The whole of it.
 #[must_use]
 pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool) -> String {
-    let mut lines = headline(&status.runtime, now, color);
+    let mut lines = headline(&status.runtime, now, width, color);
     lines.push(String::new());
     if status.services.is_empty() {
         lines.push("no services".to_owned());
@@ -40,7 +58,7 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
     lines.join("\n")
 }
 
-fn headline(runtime: &Runtime, now: Timestamp, color: bool) -> Vec<String> {
+fn headline(runtime: &Runtime, now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
     let guardian = runtime.guardian.map_or_else(|| "none".to_owned(), |pid| pid.to_string());
     let mut lines = vec![
         format!(
@@ -54,6 +72,8 @@ fn headline(runtime: &Runtime, now: Timestamp, color: bool) -> Vec<String> {
         ),
         format!("state dir {}", runtime.state_dir),
     ];
+    let limits = runtime.containment_limits.iter().map(|limit| format!("{}: {limit}", runtime.containment));
+    lines.extend(limits.flat_map(|limit| wrap(&limit, width, 0, 2)));
     if let Some(trouble) = runtime.history.trouble() {
         lines.push(paint(&format!("history: {trouble}"), RED, color));
     }
@@ -168,6 +188,15 @@ embeddings       stopped     -      -         0       -      0      -
 image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         assert_eq!(text, expected);
         assert!(rendered(example(), Some(40)).lines().skip(3).all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn what_the_layer_cannot_do_is_said() {
+        let mut status = example();
+        status["runtime"]["containment_limits"] =
+            json!(["a process that may write to other cgroups can leave its own"]);
+        let text = rendered(status, Some(60));
+        assert!(text.contains("\ncgroup: a process that may write to other cgroups can leave\n  its own\n"), "{text}");
     }
 
     #[test]

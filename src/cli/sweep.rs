@@ -1,8 +1,9 @@
 //! `sweep`: finds and ends what an earlier runtime of a state dir left.
 
 use greenroom_actors::os::{
+    keep::{Found, find},
     state_dir::{StateDir, StateDirError, instance},
-    sweep::{SweepReport, sweep},
+    sweep::{SweepReport, sweep_but},
 };
 
 use super::{
@@ -27,7 +28,11 @@ pub fn run(args: &SweepArgs, global: &Global, terminal: &Terminal) -> Result<i32
         StateDirError::AlreadyRunning { .. } => Failure::Running(state_dir.clone()),
         other => Failure::StateDir(other),
     })?;
-    let report = sweep(claim.path(), &instance(claim.path()), args.dry_run)?;
+    let instance = instance(claim.path());
+    // What is sound is held on to meanwhile, so that it stays what it is.
+    let found = if args.kept { Found::default() } else { find(claim.path(), &instance)? };
+    let report = sweep_but(claim.path(), &instance, args.dry_run, &found.sound())?;
+    drop(found);
     if terminal.json {
         terminal.value(&report)?;
     } else {

@@ -43,6 +43,7 @@ pub fn color_of(state: ServiceState) -> u8 {
         ServiceState::Ready | ServiceState::Completed => 32,
         ServiceState::Spawning
         | ServiceState::Starting
+        | ServiceState::Draining
         | ServiceState::Stopping
         | ServiceState::Killing
         | ServiceState::Backoff => 33,

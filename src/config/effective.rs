@@ -9,6 +9,7 @@ use config::ConfigError;
 use serde::Serialize;
 
 use super::{
+    diff::Values,
     layers::{Merged, merge},
     parse::parse_value,
     schema::{Found, Key, keys, lookup, rank},
@@ -120,6 +121,19 @@ impl Effective {
         let mut leaves: Vec<_> = self.merged.iter().collect();
         leaves.sort_by_cached_key(|(path, _)| self.order(path));
         leaves.into_iter().map(|(path, node)| self.row(path, node)).collect()
+    }
+
+    /// What somebody has set, to hold another configuration against.
+    #[must_use]
+    pub fn values(&self) -> Values {
+        let mut values = Values::default();
+        for (path, node) in self.merged.iter().filter(|(_, node)| node.span.source != DEFAULTS) {
+            values.add(path, node, self.row(path, node).value);
+        }
+        for section in ["service", "job", "remote"] {
+            names(&self.mentions, section).iter().for_each(|(name, _)| values.name(section, name));
+        }
+        values
     }
 
     fn order(&self, path: &KeyPath) -> (usize, Option<Span>, usize, KeyPath) {

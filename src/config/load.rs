@@ -13,18 +13,19 @@ use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec};
 use super::{
     build::build,
     effective::Effective,
+    in_code::Setting,
     outside::{Machine, Outside, read_text},
     overrides,
     parse::{Language, MAX_FILE, parse},
     problem::{ConfigErrors, Problem, Severity},
     source::{SourceKind, SourceMap},
-    tree::Node,
+    tree::{Node, Value},
     validate::validate,
     walk::{Checked, walk},
 };
 
 /// Where a configuration comes from, lowest layer first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sources {
     /// The files; later ones win.
     pub files: Vec<PathBuf>,
@@ -32,10 +33,14 @@ pub struct Sources {
     pub env: Vec<(String, String)>,
     /// Arguments `section.key=value`.
     pub set: Vec<String>,
-    /// `--state-dir`, above everything.
+    /// `--state-dir`, above all of these.
     pub state_dir: Option<PathBuf>,
     /// What `engine` can name: the built-in ones, and an application's own.
     pub engines: Engines,
+    /// Settings made in code, below everything.
+    pub below: Vec<Setting>,
+    /// Settings made in code, above everything.
+    pub above: Vec<Setting>,
 }
 
 /// How many services and the like there may be: each is at least a process.
@@ -65,6 +70,8 @@ pub struct Loaded {
     pub log_level: String,
     /// `log.format`.
     pub log_format: LogFormat,
+    /// `runtime.watch_config`.
+    pub watch_config: bool,
 }
 
 /// This process's environment, without what is not UTF-8.
@@ -130,6 +137,7 @@ impl<'a> Loading<'a> {
     }
 
     fn run(mut self) -> Result<Loaded, ConfigErrors> {
+        self.settings(&self.given.below);
         if let Some((name, text, base)) = self.built_in {
             self.text(name, text.to_owned(), &self.here.join(base));
         }
@@ -137,6 +145,7 @@ impl<'a> Loading<'a> {
             self.file(path);
         }
         self.overrides();
+        self.settings(&self.given.above);
         self.count();
         let wrong = self.given.engines.problems();
         self.problems.extend(wrong.iter().map(|wrong| Problem::whole("engines", chain(wrong))));
@@ -194,6 +203,15 @@ impl<'a> Loading<'a> {
         }
     }
 
+    fn settings(&mut self, settings: &[Setting]) {
+        for setting in settings {
+            match overrides::setting(&mut self.sources, setting, &self.here) {
+                Ok(tree) => self.walk(&tree),
+                Err(problem) => self.problems.push(*problem),
+            }
+        }
+    }
+
     /// Refuses what no machine runs before every default is filled in for each of them.
     fn count(&mut self) {
         let named = self.checked.iter().flat_map(|checked| &checked.mentions);
@@ -231,7 +249,8 @@ fn finish(
         "json" => LogFormat::Json,
         _ => LogFormat::Auto,
     };
-    Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, effective })
+    let watch_config = effective.get(&["runtime", "watch_config"]).is_some_and(|node| node.value == Value::Bool(true));
+    Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective })
 }
 
 /// The errors alone, by their places: warnings about a configuration that is not used are noise.
@@ -247,5 +266,7 @@ fn errors_of(problems: Vec<Problem>) -> ConfigErrors {
         let source = order.iter().position(|source| *source == problem.place.source);
         (source, problem.place.line, problem.place.column)
     });
+    // What is wrong with a name is found once for each key below it.
+    errors.dedup();
     ConfigErrors(errors)
 }

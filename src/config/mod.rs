@@ -8,8 +8,10 @@
 //! secret, or panic, whatever the input.
 
 mod build;
+mod diff;
 mod effective;
 mod holes;
+mod in_code;
 mod kind;
 mod layers;
 mod load;
@@ -18,14 +20,20 @@ mod overrides;
 mod parse;
 mod problem;
 pub mod schema;
+mod service_config;
 mod source;
 mod starter;
 mod suggest;
 mod tree;
 mod validate;
+mod value;
 mod walk;
 
+pub use diff::{KeyChange, Values, difference};
 pub use effective::{Effective, EffectiveRow};
+pub use in_code::{Config, Setting};
 pub use load::{Loaded, LogFormat, Sources, environment, find_default, load, load_text};
 pub use problem::{ConfigErrors, Place, Problem, Severity, Snippet};
+pub use service_config::{ServiceConfig, Start, When};
 pub use starter::starter;
+pub use value::Value;

@@ -1,15 +1,17 @@
-//! The layers above the files: environment variables `GREENROOM__SECTION__KEY` and arguments `--set key=value`.
+//! The layers beside the files: environment variables `GREENROOM__SECTION__KEY`, arguments `--set key=value`, and settings
+//! made in code.
 //!
 //! Each becomes a small tree that the same walker checks. A value is read as TOML; what is not TOML is plain text.
 
 use std::path::Path;
 
 use super::{
+    in_code::{CODE, Setting, SettingKey},
     parse::{parse_key, parse_value},
     problem::Problem,
     schema::children,
     source::{SourceId, SourceKind, SourceMap, Span},
-    tree::{Entry, Node, Value},
+    tree::{Entry, Node, Value, dotted},
     walk::KeyPath,
 };
 
@@ -46,6 +48,22 @@ pub fn state_dir(sources: &mut SourceMap, path: &Path, base: &Path) -> Node {
     // An argument's path is one as it stands: the shell has done what it had to.
     let escaped = Value::Text(text.replace("${", "$${"));
     nested(id, &["runtime".to_owned(), "state_dir".to_owned()], Node::new(escaped, whole(id, &text)))
+}
+
+/// The tree of one setting made in code.
+pub fn setting(sources: &mut SourceMap, setting: &Setting, base: &Path) -> Result<Node, Box<Problem>> {
+    let path = match &setting.key {
+        SettingKey::Path(path) => path.clone(),
+        SettingKey::Dotted(key) => parse_key(key.trim()).ok_or_else(|| {
+            let help = "write it as in TOML: service.chat.port; a name with a dot is quoted: service.\"qwen2.5\".port";
+            Box::new(Problem::whole(CODE, format!("`{key}` is not a key")).help(help))
+        })?,
+    };
+    let id = sources.add(SourceKind::Code, CODE, String::new(), base.to_owned());
+    let node = setting.value.to_node(whole(id, "")).map_err(|not_text| {
+        Box::new(Problem::whole(CODE, format!("`{}`: the path {not_text:?} is not UTF-8", dotted(&path))))
+    })?;
+    Ok(nested(id, &path, node))
 }
 
 fn tree(sources: &SourceMap, id: SourceId, path: &[String], value: &str) -> Node {

@@ -35,6 +35,8 @@ pub enum SourceKind {
     Variable,
     /// One command line argument.
     Argument,
+    /// One setting made in code.
+    Code,
 }
 
 /// One source.

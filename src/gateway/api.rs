@@ -8,7 +8,7 @@ use greenroom_actors::{
 };
 
 use crate::runtime::{
-    CommandError, RuntimeHandle, ServiceCommand,
+    CommandError, ReloadError, ReloadReport, RuntimeHandle, ServiceCommand,
     view::{RuntimeView, ServiceView, StatusView, WhyView},
 };
 
@@ -55,6 +55,11 @@ pub trait Control: Clone + Send + 'static {
     /// # Errors
     /// When the history cannot be read.
     async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError>;
+    /// Reads the configuration anew; waits for what comes of it if `wait`.
+    ///
+    /// # Errors
+    /// When it cannot be used: every problem of it.
+    async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError>;
     /// Begins the ordered stop.
     fn begin_shutdown(&self, reason: &str);
     /// Ends everything now.
@@ -100,6 +105,10 @@ impl Control for RuntimeHandle {
 
     async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
         self.history_events(filter).await
+    }
+
+    async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
+        if wait { self.reload().await } else { self.reload_without_waiting().await }
     }
 
     fn begin_shutdown(&self, reason: &str) {

@@ -24,10 +24,12 @@ use super::{
     api::Control,
     errors::ApiError,
     query::{HistoryQuery, number, switch},
-    service_log::{LogReader, folder},
     sse,
 };
-use crate::runtime::ServiceCommand;
+use crate::runtime::{
+    ServiceCommand,
+    service_log::{LogReader, folder},
+};
 
 /// Lines of a log that are given where the caller does not say how many.
 const TAIL: u64 = 100;
@@ -52,10 +54,14 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/services/{name}", web::get().to(service::<C>)))
         .service(at("/api/services/{name}/logs", web::get().to(logs::<C>)))
         .service(at("/api/services/{name}/why", web::get().to(why::<C>)))
-        .service(at("/api/services/{name}/{command:start|stop|restart|reset}", web::post().to(command::<C>)))
+        .service(at(
+            "/api/services/{name}/{command:start|stop|restart|load|offload|reset}",
+            web::post().to(command::<C>),
+        ))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
         .service(at("/api/history/events", web::get().to(history_events::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
+        .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
         .default_service(web::to(nothing_here));
 }
@@ -106,17 +112,19 @@ async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
 }
 
 #[derive(Debug, Deserialize)]
-struct CommandQuery {
+struct WaitQuery {
     wait: Option<String>,
 }
 
 /// 200 with the service when it is done; 202 at once with `wait=false`.
-async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, query: Query<CommandQuery>) -> Answer {
+async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, query: Query<WaitQuery>) -> Answer {
     let (name, word) = path.into_inner();
     let command = match word.as_str() {
         "start" => ServiceCommand::Start,
         "stop" => ServiceCommand::Stop,
         "restart" => ServiceCommand::Restart,
+        "load" => ServiceCommand::Load,
+        "offload" => ServiceCommand::Offload,
         // The route lets nothing else in.
         _ => ServiceCommand::Reset,
     };
@@ -201,6 +209,13 @@ async fn events<C: Control>(request: HttpRequest, door: Data<Door<C>>, query: Qu
         .content_type("text/event-stream")
         .insert_header(("Cache-Control", "no-store"))
         .streaming(chunks))
+}
+
+/// 200 with the report when it is done; 202 with `wait=false` as soon as the services have been told.
+async fn reload<C: Control>(door: Data<Door<C>>, query: Query<WaitQuery>) -> Answer {
+    let wait = switch("wait", query.wait.as_deref(), true)?;
+    let report = unless_closing(&door, door.control.reload(wait)).await??;
+    Ok(if wait { HttpResponse::Ok() } else { HttpResponse::Accepted() }.json(report))
 }
 
 #[derive(Debug, Deserialize)]

@@ -26,9 +26,12 @@ use super::{
     api::Control,
     server::{ControlError, ControlServer, bind},
 };
-use crate::runtime::{
-    CommandError, ServiceCommand,
-    view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
+use crate::{
+    config::{ConfigErrors, Problem},
+    runtime::{
+        CommandError, ReloadError, ReloadReport, ServiceCommand,
+        view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
+    },
 };
 
 const SOON: Duration = Duration::from_secs(20);
@@ -107,6 +110,7 @@ impl Control for Fake {
             epoch: 7,
             containment: "cgroup".to_owned(),
             containment_root: "/".to_owned(),
+            containment_limits: Vec::new(),
             history: HistoryHealth { state: HistoryState::Ok, buffered: 0, dropped: 0 },
         }
     }
@@ -140,6 +144,17 @@ impl Control for Fake {
     }
     async fn history_events(&self, _: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
         Err(CommandError::History("the disk is gone".to_owned()))
+    }
+    async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
+        self.note(format!("reload, wait {wait}"));
+        match self.state {
+            ServiceState::Ready => Ok(ReloadReport::default()),
+            ServiceState::Failed => Err(ReloadError::NoSource),
+            _ => {
+                let problem = Problem::whole("greenroom.toml", "it is empty");
+                Err(ReloadError::Config(ConfigErrors(vec![problem])))
+            }
+        }
     }
     fn begin_shutdown(&self, _: &str) {
         self.note("shutdown");
@@ -219,6 +234,8 @@ async fn refusals_have_one_shape_and_the_right_status() {
         (Method::GET, "/api/history/events", 500, "history_unavailable"),
         (Method::GET, "/ready", 503, "not_ready"),
         (Method::POST, "/api/services/chat/start", 502, "start_failed"),
+        (Method::POST, "/api/reload", 409, "not_reloadable"),
+        (Method::GET, "/api/reload", 405, "method_not_allowed"),
     ] {
         let (got, body) = served.ask(method.clone(), path).await;
         assert_eq!((got, &body["error"]["code"]), (status, &code.into()), "{method} {path}: {body}");
@@ -240,6 +257,22 @@ async fn commands_wait_or_do_not() {
     assert_eq!(served.ask(Method::POST, "/api/shutdown").await.0, 202);
     assert_eq!(served.ask(Method::POST, "/api/shutdown?force=1").await.0, 202);
     assert_eq!(served.told(), ["carry out Restart", "tell Stop", "shutdown", "force"]);
+    served.server.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_reload_answers_with_its_report_or_with_every_problem() {
+    let served = Served::new(ServiceState::Ready);
+    let (status, body) = served.ask(Method::POST, "/api/reload").await;
+    assert_eq!((status, &body["unchanged"]), (200, &Value::from(0)), "{body}");
+    assert_eq!(served.ask(Method::POST, "/api/reload?wait=false").await.0, 202);
+    assert_eq!(served.told(), ["reload, wait true", "reload, wait false"]);
+    served.server.stop().await;
+    let served = Served::new(ServiceState::Stopped);
+    let (status, body) = served.ask(Method::POST, "/api/reload").await;
+    assert_eq!((status, &body["error"]["code"]), (400, &Value::from("bad_config")), "{body}");
+    assert_eq!(body["error"]["problems"][0]["message"], "it is empty");
+    assert!(body["error"]["message"].as_str().is_some_and(|text| text.ends_with("greenroom.toml: it is empty")));
     served.server.stop().await;
 }
 

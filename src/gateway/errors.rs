@@ -5,6 +5,7 @@
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use greenroom_actors::{
+    cause::chain,
     engines::hint,
     spec::FailureClass,
     state::{Disposition, ServiceState},
@@ -12,7 +13,10 @@ use greenroom_actors::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::runtime::{CommandError, view::ServiceView};
+use crate::{
+    config::Problem,
+    runtime::{CommandError, ReloadError, view::ServiceView},
+};
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +32,8 @@ pub struct ApiError {
     pub param: Option<&'static str>,
     /// What a failed start left to say.
     pub cause: Option<Box<Cause>>,
+    /// What is wrong with a configuration.
+    pub problems: Vec<Problem>,
 }
 
 /// Why a start failed.
@@ -48,7 +54,7 @@ pub struct Cause {
 impl ApiError {
     /// A refusal without a parameter or a cause.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, cause: None }
+        Self { status, code, message: message.into(), param: None, cause: None, problems: Vec::new() }
     }
 
     /// 400 `invalid_request`: `param` does not say what it should.
@@ -82,6 +88,9 @@ impl ApiError {
             object.insert("exit_code".to_owned(), json!(cause.exit_code));
             object.insert("signal".to_owned(), json!(cause.signal));
         }
+        if let (false, Some(object)) = (self.problems.is_empty(), error.as_object_mut()) {
+            object.insert("problems".to_owned(), json!(self.problems));
+        }
         json!({ "error": error, "src": "greenroom" })
     }
 }
@@ -101,9 +110,27 @@ impl From<CommandError> for ApiError {
         let message = error.to_string();
         match error {
             CommandError::UnknownService { .. } => Self::new(StatusCode::NOT_FOUND, "service_not_found", message),
+            CommandError::Held(_, source) => Self::new(StatusCode::CONFLICT, "held", format!("{message}: {source}")),
             CommandError::Stopping => Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message),
             CommandError::History(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "history_unavailable", message),
             CommandError::NotReached(view) => not_reached(&view, message),
+        }
+    }
+}
+
+impl From<ReloadError> for ApiError {
+    fn from(error: ReloadError) -> Self {
+        let message = chain(&error);
+        match error {
+            ReloadError::Config(errors) => {
+                Self { problems: errors.0, ..Self::new(StatusCode::BAD_REQUEST, "bad_config", message) }
+            }
+            ReloadError::NoSource => Self::new(StatusCode::CONFLICT, "not_reloadable", message),
+            ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
+            ReloadError::Stopping => Self::stopping(),
+            ReloadError::Order(_) | ReloadError::Thread(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "reload_failed", message)
+            }
         }
     }
 }

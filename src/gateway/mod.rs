@@ -1,19 +1,19 @@
 //! The doors of a running runtime. In this version one: the control API on the unix socket of the state dir.
 //!
 //! [`server`] owns the socket and the worker, [`control`] has the routes, [`errors`] the shape of every refusal, `sse`
-//! and [`service_log`] the two streams. Whatever a route answers comes from a [`Control`], which in earnest is a
+//! and [`service_log`](crate::runtime::service_log) the two streams. Whatever a route answers comes from a [`Control`], which in earnest is a
 //! [`RuntimeHandle`](crate::runtime::RuntimeHandle) and in tests a fake.
 //!
 //! Nothing in here decides about processes or memory, and no stream is ever collected before it is sent on.
 
 mod api;
 pub mod control;
-#[cfg(test)]
+// Its client is built like that of the command line.
+#[cfg(all(test, feature = "cli"))]
 mod control_tests;
 pub mod errors;
 pub mod query;
 pub mod server;
-pub mod service_log;
 mod sse;
 
 pub use api::Control;

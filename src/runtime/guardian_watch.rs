@@ -4,7 +4,10 @@
 use greenroom_actors::{
     event::{EventBus, EventKind, Severity},
     ids::Pid,
-    os::guardian::{Charge, Guardian, GuardianError},
+    os::{
+        guardian::{Charge, Guardian, GuardianError},
+        shim::nursery::Nursery,
+    },
     spec::GuardianChoice,
 };
 use tokio::{
@@ -21,6 +24,8 @@ const ALERT: &str = "guardian_died";
 pub struct Posted {
     guardian: Option<Guardian>,
     charge: Charge,
+    /// Where shims come from; follows whichever guardian is at work.
+    nursery: Nursery,
     pid: watch::Sender<Option<Pid>>,
 }
 
@@ -32,11 +37,12 @@ pub struct Watched {
 }
 
 impl Posted {
-    /// Starts the first guardian. Where the config accepts life without one, a failure is only logged.
+    /// Starts the first guardian, of whom `nursery` gets its shims from now on. Where the config accepts life without one,
+    /// a failure is only logged.
     ///
     /// # Errors
     /// When it does not start and the config requires it.
-    pub async fn start(choice: GuardianChoice, charge: Charge) -> Result<Self, GuardianError> {
+    pub async fn start(choice: GuardianChoice, charge: Charge, nursery: Nursery) -> Result<Self, GuardianError> {
         let guardian = match (Guardian::start(&charge).await, choice) {
             (Ok(guardian), _) => Some(guardian),
             (Err(error), GuardianChoice::Required) => return Err(error),
@@ -45,8 +51,11 @@ impl Posted {
                 None
             }
         };
+        if let Some(guardian) = &guardian {
+            nursery.follow(&guardian.nursery());
+        }
         let (pid, _) = watch::channel(guardian.as_ref().map(Guardian::pid));
-        Ok(Self { guardian, charge, pid })
+        Ok(Self { guardian, charge, nursery, pid })
     }
 
     /// The guardian's process, as it changes.
@@ -63,6 +72,7 @@ impl Posted {
 
     /// Lets it go when no watch was begun.
     pub async fn dismiss(self) {
+        self.nursery.close();
         if let Some(guardian) = self.guardian {
             guardian.dismiss().await;
         }
@@ -74,6 +84,7 @@ impl Posted {
             tokio::select! {
                 // Told, or nobody is left who could tell.
                 _ = &mut left => {
+                    self.nursery.close();
                     guardian.dismiss().await;
                     self.pid.send_replace(None);
                     return;
@@ -86,6 +97,7 @@ impl Posted {
             guardian = match Guardian::start(&self.charge).await {
                 Ok(another) => another,
                 Err(error) => {
+                    self.nursery.close();
                     self.pid.send_replace(None);
                     let message = format!(
                         "no other guardian can be started ({error}): stopping, as nobody would end the services"
@@ -95,6 +107,7 @@ impl Posted {
                     return;
                 }
             };
+            self.nursery.follow(&guardian.nursery());
             self.pid.send_replace(Some(guardian.pid()));
             bus.emit(EventKind::AlertCleared { alert: ALERT.to_owned(), service: None });
         }

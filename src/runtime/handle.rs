@@ -13,16 +13,14 @@ use std::{
 
 use actix::WeakAddr;
 use greenroom_actors::{
-    assembly::{Supervised, with_dependencies},
-    cause::chain,
+    assembly::{Roster, Supervised, with_dependencies},
     event::{EventBus, EventId, EventStream},
-    history_store::{
-        HistoryReader, HistorySink,
-        messages::{EventRow, HistoryFilter, RunRow},
-    },
+    history_store::HistorySink,
     ids::{Pid, ServiceName},
     os::{clock, containment::Containment},
-    process_supervisor::messages::{ResetService, RestartService, StartService, StopService},
+    process_supervisor::messages::{
+        LoadService, OffloadService, ResetService, RestartService, StartService, StopService,
+    },
     shutdown_coordinator::{
         ShutdownCoordinator,
         messages::{BeginShutdown, ForceShutdown},
@@ -34,8 +32,13 @@ use greenroom_actors::{
 use tokio::sync::watch;
 
 use super::{
+    ReloadError,
+    board::Board,
+    command::{CommandError, ServiceCommand},
     outcome::{self, Outcome},
-    running::Progress,
+    owner::Progress,
+    reload::Bell,
+    timer::Timer,
     view::{MemoryView, RuntimeView, ServiceView, StatusView, WhyView},
     why,
 };
@@ -43,52 +46,18 @@ use super::{
 /// State changes that `why` shows.
 const RECENT: usize = 8;
 
-/// Why a command on a service did not end as wanted.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum CommandError {
-    /// There is no such service.
-    #[error("there is no service `{name}`; there are: {}", known.join(", "))]
-    UnknownService {
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
-    /// The runtime is stopping.
-    #[error("the runtime is stopping and starts nothing")]
-    Stopping,
-    /// It ended in another state than wanted; the view says why.
-    #[error("`{}` is {}{}", .0.name, .0.state.name(), .0.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
-    NotReached(Box<ServiceView>),
-    /// The history cannot be read.
-    #[error("the history cannot be read: {0}")]
-    History(String),
-}
-
-/// What can be told to a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceCommand {
-    /// Start it and what it depends on.
-    Start,
-    /// Stop it and keep it down.
-    Stop,
-    /// Stop and start it.
-    Restart,
-    /// Forget failures.
-    Reset,
-}
-
-/// A running runtime: cheap to clone, usable from any thread and executor.
+/// A running runtime, for what belongs to it (its server, its guardian's watch, signals): cheap to clone, usable from any
+/// thread and executor. It does not keep the runtime running; an application's [`Handle`](crate::embed::Handle) does.
 #[derive(Debug, Clone)]
 pub struct RuntimeHandle {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 /// What a handle reads and tells.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub spec: Arc<RuntimeSpec>,
-    pub services: Vec<Supervised>,
+    pub roster: Roster,
     pub bus: EventBus,
     pub epoch: u64,
     pub started: Timestamp,
@@ -98,11 +67,20 @@ pub(super) struct Inner {
     pub guardian: watch::Receiver<Option<Pid>>,
     pub stopping: AtomicBool,
     pub progress: mpsc::Sender<Progress>,
+    pub timer: Timer,
+    pub board: Board,
+    /// Where reloads are asked for, if there is a configuration to read anew.
+    pub reload: Option<Bell>,
 }
 
 impl RuntimeHandle {
     pub(super) fn new(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
+    }
+
+    /// How trees are held.
+    pub(super) fn containment(&self) -> Arc<dyn Containment> {
+        Arc::clone(&self.inner.containment)
     }
 
     /// The state dir.
@@ -114,13 +92,13 @@ impl RuntimeHandle {
     /// Names of all services, in the order of the configuration.
     #[must_use]
     pub fn service_names(&self) -> Vec<ServiceName> {
-        self.inner.services.iter().map(|s| s.spec.name.clone()).collect()
+        self.services().iter().map(|s| s.spec.name.clone()).collect()
     }
 
     /// Everything at a glance. Reads `/proc` for memory: some microseconds a process.
     #[must_use]
     pub fn status(&self) -> StatusView {
-        let services = self.inner.services.iter().map(|s| self.view(s)).collect();
+        let services = self.services().iter().map(|s| self.view(s)).collect();
         StatusView { runtime: self.runtime(), services }
     }
 
@@ -140,6 +118,7 @@ impl RuntimeHandle {
             epoch: inner.epoch,
             containment: inner.containment.kind().name().to_owned(),
             containment_root: inner.containment.describe(),
+            containment_limits: inner.containment.kind().limits().iter().map(|limit| (*limit).to_owned()).collect(),
             history: inner.history.health(),
         }
     }
@@ -149,7 +128,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When there is none of that name.
     pub fn service(&self, name: &str) -> Result<ServiceView, CommandError> {
-        self.find(name).map(|s| self.view(s))
+        self.find(name).map(|s| self.view(&s))
     }
 
     /// Follows one service's status; never blocks.
@@ -157,7 +136,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When there is none of that name.
     pub fn watch(&self, name: &str) -> Result<watch::Receiver<ServiceStatus>, CommandError> {
-        self.find(name).map(|s| s.status.clone())
+        self.find(name).map(|s| s.status)
     }
 
     /// Tells a service something and does not wait for the outcome.
@@ -169,9 +148,11 @@ impl RuntimeHandle {
         if self.is_stopping() {
             return Err(CommandError::Stopping);
         }
-        self.start_dependencies(target, command);
+        self.start_dependencies(&target, command);
         let supervisor = target.supervisor.upgrade().ok_or(CommandError::Stopping)?;
         match command {
+            ServiceCommand::Load => supervisor.do_send(LoadService),
+            ServiceCommand::Offload => supervisor.do_send(OffloadService { reason: by_request() }),
             ServiceCommand::Start => supervisor.do_send(StartService),
             ServiceCommand::Stop => supervisor.do_send(StopService { reason: by_request() }),
             ServiceCommand::Restart => supervisor.do_send(RestartService { reason: by_request() }),
@@ -187,7 +168,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When it ended in another state (`failed`, `stuck`, `backoff` after a failed start).
     pub async fn carry_out(&self, name: &str, command: ServiceCommand) -> Result<ServiceView, CommandError> {
-        let target = self.find(name)?.clone();
+        let target = self.find(name)?;
         if self.is_stopping() {
             return Err(CommandError::Stopping);
         }
@@ -201,6 +182,12 @@ impl RuntimeHandle {
             ServiceCommand::Stop => supervisor.send(StopService { reason: by_request() }).await,
             ServiceCommand::Restart => supervisor.send(RestartService { reason: by_request() }).await,
             ServiceCommand::Reset => supervisor.send(ResetService).await,
+            ServiceCommand::Load => supervisor.send(LoadService).await,
+            ServiceCommand::Offload => match supervisor.send(OffloadService { reason: by_request() }).await {
+                Ok(Err(source)) => return Err(CommandError::Held(target.spec.name.clone(), source)),
+                Ok(Ok(())) => Ok(()),
+                Err(gone) => Err(gone),
+            },
         };
         taken.map_err(|_| CommandError::Stopping)?;
         drop(supervisor);
@@ -221,7 +208,7 @@ impl RuntimeHandle {
             let dependency = outcome::any_changes(&mut awaited);
             let moment = async {
                 match look_on {
-                    Some(moment) => tokio::time::sleep(moment).await,
+                    Some(moment) => drop(self.inner.timer.after(moment).await),
                     None => std::future::pending().await,
                 }
             };
@@ -244,8 +231,8 @@ impl RuntimeHandle {
         let recent = self.inner.bus.last_about(&target.spec.name, RECENT);
         let recent = recent.iter().filter_map(|event| serde_json::to_value(event).ok()).collect();
         let dependencies: Vec<ServiceStatus> =
-            self.statuses_of_dependencies(target).iter().map(|d| d.borrow().clone()).collect();
-        let service = self.view(target);
+            self.statuses_of_dependencies(&target).iter().map(|d| d.borrow().clone()).collect();
+        let service = self.view(&target);
         let log = self.inner.spec.state_dir.join("logs").join(service.name.as_str()).join("current.log");
         let because = why::because(&service, &target.spec, &dependencies);
         let remedy = why::remedy(&service, &dependencies, &log);
@@ -258,20 +245,12 @@ impl RuntimeHandle {
         self.inner.bus.subscribe(after)
     }
 
-    /// Past runs, newest first.
-    ///
-    /// # Errors
-    /// When the history cannot be read.
-    pub async fn history_runs(&self, filter: HistoryFilter) -> Result<Vec<RunRow>, CommandError> {
-        self.read_history(move |reader| reader.runs(&filter).map_err(|e| history_error(&e))).await
-    }
-
-    /// Past events, newest first.
-    ///
-    /// # Errors
-    /// When the history cannot be read.
-    pub async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
-        self.read_history(move |reader| reader.events(&filter).map_err(|e| history_error(&e))).await
+    /// Where a reload is asked for.
+    pub(super) fn bell(&self) -> Result<&Bell, ReloadError> {
+        if self.is_stopping() {
+            return Err(ReloadError::Stopping);
+        }
+        self.inner.reload.as_ref().ok_or(ReloadError::NoSource)
     }
 
     /// Begins the ordered stop. The owner of the runtime learns of its end.
@@ -279,6 +258,7 @@ impl RuntimeHandle {
         if !self.inner.stopping.swap(true, Ordering::AcqRel) {
             // An error means that nobody waits for the end, which changes nothing about the stop.
             drop(self.inner.progress.send(Progress::Began));
+            self.inner.board.nudge();
         }
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(BeginShutdown { reason: reason.to_owned() });
@@ -293,40 +273,56 @@ impl RuntimeHandle {
         }
     }
 
+    /// Keeps time for futures of other executors.
+    pub(crate) fn timer(&self) -> Timer {
+        self.inner.timer.clone()
+    }
+
     /// Ports that were fixed or are in use now: what must be free after the end.
     pub(super) fn ports(&self) -> Vec<u16> {
         let fixed = |s: &Supervised| match s.spec.port {
             Some(PortSpec::Fixed(port)) => Some(port),
             Some(PortSpec::Assigned) | None => s.status.borrow().port,
         };
-        self.inner.services.iter().filter_map(fixed).collect()
+        self.services().iter().filter_map(fixed).collect()
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.inner.stopping.load(Ordering::Acquire)
     }
 
-    fn find(&self, name: &str) -> Result<&Supervised, CommandError> {
-        let services = &self.inner.services;
-        services.iter().find(|s| s.spec.name.as_str() == name).ok_or_else(|| CommandError::UnknownService {
+    pub(super) fn services(&self) -> Arc<Vec<Supervised>> {
+        self.inner.roster.services().all()
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Supervised, CommandError> {
+        self.inner.roster.services().find(name).ok_or_else(|| CommandError::UnknownService {
             name: name.to_owned(),
-            known: services.iter().map(|s| s.spec.name.to_string()).collect(),
+            known: self.services().iter().map(|s| s.spec.name.to_string()).collect(),
         })
     }
 
+    /// Whether a service that depends on this one is live.
+    pub(crate) fn has_live_dependents(&self, name: &str) -> bool {
+        let depends = |s: &Supervised| s.spec.depends_on.iter().any(|d| d.service.as_str() == name);
+        self.services().iter().any(|s| depends(s) && s.status.borrow().state.is_live())
+    }
+
     fn statuses_of_dependencies(&self, target: &Supervised) -> Vec<watch::Receiver<ServiceStatus>> {
-        let names = with_dependencies(&self.inner.services, [target.spec.name.clone()]);
+        let services = self.services();
+        let names = with_dependencies(&services, [target.spec.name.clone()]);
         let others = |s: &&Supervised| s.spec.name != target.spec.name && names.contains(&s.spec.name);
-        self.inner.services.iter().filter(others).map(|s| s.status.clone()).collect()
+        services.iter().filter(others).map(|s| s.status.clone()).collect()
     }
 
     /// A start or restart also starts what the service depends on, where that is down.
     fn start_dependencies(&self, target: &Supervised, command: ServiceCommand) {
-        if !matches!(command, ServiceCommand::Start | ServiceCommand::Restart) {
+        if !matches!(command, ServiceCommand::Start | ServiceCommand::Restart | ServiceCommand::Load) {
             return;
         }
-        let names = with_dependencies(&self.inner.services, [target.spec.name.clone()]);
-        for service in self.inner.services.iter().filter(|s| names.contains(&s.spec.name)) {
+        let services = self.services();
+        let names = with_dependencies(&services, [target.spec.name.clone()]);
+        for service in services.iter().filter(|s| names.contains(&s.spec.name)) {
             let is_down = service.spec.name != target.spec.name && outcome::may_be_started(&service.status.borrow());
             if let Some(supervisor) = service.supervisor.upgrade().filter(|_| is_down) {
                 supervisor.do_send(StartService);
@@ -334,7 +330,7 @@ impl RuntimeHandle {
         }
     }
 
-    fn view(&self, service: &Supervised) -> ServiceView {
+    pub(super) fn view(&self, service: &Supervised) -> ServiceView {
         let status = service.status.borrow().clone();
         let containment = &self.inner.containment;
         let members = match status.run_id {
@@ -342,30 +338,10 @@ impl RuntimeHandle {
             _ => Vec::new(),
         };
         ServiceView::new(&service.spec, status, containment.kind(), MemoryView::of(&members), members.len())
-    }
-
-    async fn read_history<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&HistoryReader) -> Result<T, CommandError> + Send + 'static,
-    ) -> Result<T, CommandError> {
-        let path = self.inner.spec.history.path.clone();
-        // A thread of its own, so that a slow disk holds up neither the caller's executor nor the writer.
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let work = move || {
-            let result = HistoryReader::open(&path).map_err(|e| history_error(&e)).and_then(|reader| read(&reader));
-            // An error means that the caller has gone.
-            drop(answer.send(result));
-        };
-        let started = std::thread::Builder::new().name("history-read".to_owned()).spawn(work);
-        started.map_err(|e| CommandError::History(e.to_string()))?;
-        answered.await.map_err(|_| CommandError::History("the reading thread ended early".to_owned()))?
+            .with_users(service.gate.in_flight())
     }
 }
 
 fn by_request() -> String {
     "by request".to_owned()
-}
-
-fn history_error(error: &(dyn std::error::Error + 'static)) -> CommandError {
-    CommandError::History(chain(error))
 }

@@ -2,17 +2,29 @@
 //! report.
 
 mod announce;
+mod board;
+mod command;
+mod control;
+mod door;
 mod guardian_watch;
 mod handle;
 mod launch;
 mod narrate;
 mod outcome;
+mod owner;
+mod past;
+mod reload;
 mod report;
-mod running;
+pub mod service_log;
+mod timer;
 pub mod view;
 mod why;
 
-pub use handle::{CommandError, RuntimeHandle, ServiceCommand};
+pub use board::Snapshot;
+pub use command::{CommandError, ServiceCommand};
+pub use door::ControlError;
+pub use handle::RuntimeHandle;
+pub(crate) use launch::Manners;
 pub use launch::{Runtime, StartError};
+pub use reload::{Action, ReloadError, ReloadReport, Reloader, ServiceReload};
 pub use report::{ShutdownReport, json_path as shutdown_json, log_path as shutdown_log};
-pub use running::RunningRuntime;

@@ -55,6 +55,7 @@ impl Narrator {
                 line(Level::INFO, format!("{}{alert} is over", about(service.as_ref())))
             }
             EventKind::RuntimeState { state, reason } => line(Level::INFO, format!("runtime {state}{}", why(reason))),
+            EventKind::ConfigReloaded { .. } => reloaded(&event.kind).map(|text| Line { level: Level::INFO, text }),
             EventKind::Gap { missed } => line(Level::WARN, format!("{missed} events came too fast to be logged")),
         }
     }
@@ -90,6 +91,10 @@ impl Narrator {
                 exit.as_ref().and_then(|exit| exit.class)?;
                 (Level::WARN, format!("{service}: {}; started again", reason.as_deref().unwrap_or("failed")))
             }
+            // Nothing was spawned: a kept service.
+            ServiceState::Starting if *from == ServiceState::Stopped => {
+                (Level::INFO, format!("{service}: {}{pid}", reason.as_deref().unwrap_or("kept")))
+            }
             ServiceState::Starting | ServiceState::Stopping => {
                 let reason = if *to == ServiceState::Stopping { why(reason) } else { String::new() };
                 let text = format!("{service}: {}{pid}{reason}", to.name());
@@ -101,12 +106,32 @@ impl Narrator {
             }
             ServiceState::Ready => (Level::INFO, format!("{service}: ready{}{pid}", took())),
             ServiceState::Stopped => (Level::INFO, format!("{service}: stopped{}{}", took(), why(reason))),
-            ServiceState::Completed => (Level::INFO, plain),
+            ServiceState::Draining | ServiceState::Completed => (Level::INFO, plain),
             ServiceState::Killing | ServiceState::Backoff | ServiceState::Unready => (Level::WARN, plain),
             ServiceState::Failed | ServiceState::Stuck => (Level::ERROR, plain),
         };
         Some(Line { level, text })
     }
+}
+
+/// What a reload has begun, in one line.
+fn reloaded(event: &EventKind) -> Option<String> {
+    let EventKind::ConfigReloaded { changed, live, restarted, added, removed, next_start } = event else { return None };
+    fn listed<T: ToString>(what: &str, names: &[T]) -> Option<String> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        (!names.is_empty()).then(|| format!("{what} {}", names.join(", ")))
+    }
+    let parts = [
+        listed("changed", changed),
+        listed("new values for", live),
+        listed("restarts", restarted),
+        listed("adds", added),
+        listed("removes", removed),
+        listed("waits for the next start:", next_start),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let what = if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join("; ") };
+    Some(format!("configuration reloaded: {what}"))
 }
 
 fn about(service: Option<&ServiceName>) -> String {
@@ -167,6 +192,35 @@ mod tests {
             change(1_018, Stopping, Stopped, Some("by request")),
         ]);
         assert_eq!(lines, ["chat: ready after 172ms (pid 7)", "chat: stopped after 18ms: by request"]);
+    }
+
+    #[test]
+    fn a_kept_service_is_told_when_it_is_taken_over() {
+        use ServiceState::{Ready, Starting, Stopped};
+        let kept = change(0, Stopped, Starting, Some("kept by an earlier runtime"));
+        let lines = texts(&[kept, change(20, Starting, Ready, None)]);
+        assert_eq!(lines, ["chat: kept by an earlier runtime", "chat: ready (pid 7)"]);
+    }
+
+    #[test]
+    fn a_reload_is_one_line_that_says_what_it_begins() {
+        let reload = |changed: &[&str], removed: &[&str], next_start: &[&str]| Event {
+            kind: EventKind::ConfigReloaded {
+                changed: changed.iter().map(|key| (*key).to_owned()).collect(),
+                live: Vec::new(),
+                restarted: Vec::new(),
+                added: Vec::new(),
+                removed: removed.iter().map(|name| name.parse().expect("a name")).collect(),
+                next_start: next_start.iter().map(|key| (*key).to_owned()).collect(),
+            },
+            ..change(0, ServiceState::Ready, ServiceState::Ready, None)
+        };
+        let lines = texts(&[reload(&[], &[], &[]), reload(&["a.b", "c"], &["web", "db"], &["runtime.ports"])]);
+        assert_eq!(lines[0], "configuration reloaded: nothing has changed");
+        assert_eq!(
+            lines[1],
+            "configuration reloaded: changed a.b, c; removes web, db; waits for the next start: runtime.ports"
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use greenroom_actors::{
 };
 use tokio::sync::watch;
 
-use super::handle::ServiceCommand;
+use super::command::ServiceCommand;
 
 /// How long a service without a probe must go on running before a start of it counts: a program that lacks a library
 /// or its file ends sooner.
@@ -36,24 +36,35 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
     let is_new = now.run_id.is_some() && now.run_id != before;
     match (command, now.state) {
         (ServiceCommand::Reset, _)
-        | (ServiceCommand::Start, S::Ready | S::Completed)
-        | (ServiceCommand::Stop, S::Stopped | S::Completed | S::Failed) => Outcome::Reached,
+        | (ServiceCommand::Start | ServiceCommand::Load, S::Ready | S::Completed)
+        | (ServiceCommand::Stop | ServiceCommand::Offload, S::Stopped | S::Completed | S::Failed) => Outcome::Reached,
         (ServiceCommand::Restart, S::Ready | S::Completed) if is_new => Outcome::Reached,
         (_, S::Stuck) => Outcome::Missed,
         // A failed start is tried again, but whoever waits wants the cause now.
-        (ServiceCommand::Start | ServiceCommand::Restart, S::Failed | S::Backoff) => Outcome::Missed,
-        (ServiceCommand::Start | ServiceCommand::Restart, S::Stopped) if blocked => Outcome::Missed,
+        (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Failed | S::Backoff) => {
+            Outcome::Missed
+        }
+        (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Stopped) if blocked => {
+            Outcome::Missed
+        }
         // Somebody else has asked for a stop meanwhile.
-        (ServiceCommand::Start | ServiceCommand::Restart, S::Stopped) if now.disposition == Disposition::Down => {
+        (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Stopped)
+            if now.disposition == Disposition::Down =>
+        {
             Outcome::Missed
         }
         (
-            ServiceCommand::Start | ServiceCommand::Stop | ServiceCommand::Restart,
+            ServiceCommand::Start
+            | ServiceCommand::Load
+            | ServiceCommand::Stop
+            | ServiceCommand::Offload
+            | ServiceCommand::Restart,
             S::Stopped
             | S::Spawning
             | S::Starting
             | S::Ready
             | S::Unready
+            | S::Draining
             | S::Stopping
             | S::Killing
             | S::Backoff
@@ -71,7 +82,7 @@ pub fn unproven_for(
     now: &ServiceStatus,
     wall: Timestamp,
 ) -> Option<Duration> {
-    let came_up = matches!(command, ServiceCommand::Start | ServiceCommand::Restart);
+    let came_up = matches!(command, ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart);
     let ready = now.ready_since.filter(|_| now.state == ServiceState::Ready)?;
     if !came_up || spec.ready.probe != Probe::None {
         return None;

@@ -46,11 +46,13 @@ impl ShutdownReport {
         }
     }
 
-    /// Whether every unit ended and the audit found nothing.
+    /// Whether every unit ended, or was kept as it is configured, and the audit found nothing.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        let ended =
-            |u: &UnitReport| matches!(u.outcome, StopOutcome::Clean | StopOutcome::Killed | StopOutcome::CutShort);
+        let ended = |u: &UnitReport| match u.outcome {
+            StopOutcome::Clean | StopOutcome::Killed | StopOutcome::CutShort | StopOutcome::Kept { .. } => true,
+            StopOutcome::Stuck(_) | StopOutcome::TimedOut => false,
+        };
         self.audit.is_clean() && self.units.iter().all(ended)
     }
 
@@ -94,6 +96,7 @@ impl fmt::Display for ShutdownReport {
                 StopOutcome::Clean => "ended".to_owned(),
                 StopOutcome::Killed => "killed".to_owned(),
                 StopOutcome::CutShort => "killed before its grace was over: the deadline".to_owned(),
+                StopOutcome::Kept { pid } => format!("kept running (process {pid})"),
                 StopOutcome::Stuck(what) => format!("STUCK: {what}"),
                 StopOutcome::TimedOut => "NO ANSWER in its time".to_owned(),
             };
@@ -109,7 +112,9 @@ impl fmt::Display for ShutdownReport {
             ("ports", &ports),
         ];
         if audit.is_clean() {
-            return f.write_str("  audit: no process, thread, descriptor, cgroup or port is left");
+            let kept = self.units.iter().any(|unit| matches!(unit.outcome, StopOutcome::Kept { .. }));
+            let but = if kept { "but for what is kept, " } else { "" };
+            return write!(f, "  audit: {but}no process, thread, descriptor, cgroup or port is left");
         }
         f.write_str("  audit: LEFT BEHIND")?;
         found

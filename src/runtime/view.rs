@@ -40,10 +40,12 @@ pub struct RuntimeView {
     pub started: Timestamp,
     /// The first half of event ids.
     pub epoch: u64,
-    /// The layer in force: `cgroup` or `best_effort`.
+    /// The layer in force: `cgroup`, `shim`, `namespace` or `best_effort`.
     pub containment: String,
     /// Where the trees are held.
     pub containment_root: String,
+    /// What that layer cannot do, in sentences.
+    pub containment_limits: Vec<String>,
     /// How the history fares.
     pub history: HistoryHealth,
 }
@@ -77,7 +79,8 @@ pub struct ServiceView {
     pub serves: Vec<String>,
     /// What it directly depends on.
     pub depends_on: Vec<ServiceName>,
-    /// Requests in it that came through Greenroom. No gateway routes any in this version, so 0.
+    /// How many use it at this moment, as far as they came through its gate. No gateway routes requests in this version, so
+    /// these are users in an embedding application.
     pub in_flight: u32,
     /// Requests that wait for it. None in this version, as above.
     pub waiting: Vec<serde_json::Value>,
@@ -111,7 +114,7 @@ pub struct RestartsView {
 /// How a service is held.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ServiceContainmentView {
-    /// `cgroup` or `best_effort`.
+    /// `cgroup`, `shim`, `namespace` or `best_effort`.
     pub kind: String,
     /// Processes in it.
     pub processes: usize,
@@ -174,6 +177,12 @@ impl ServiceView {
             last_exit: status.last_exit,
             next_start: status.next_start,
         }
+    }
+
+    /// With the count of those who use it.
+    #[must_use]
+    pub fn with_users(self, in_flight: u32) -> Self {
+        Self { in_flight, ..self }
     }
 }
 

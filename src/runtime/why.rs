@@ -80,6 +80,7 @@ pub fn remedy(service: &ServiceView, dependencies: &[ServiceStatus], log: &Path)
         ServiceState::Spawning
         | ServiceState::Starting
         | ServiceState::Ready
+        | ServiceState::Draining
         | ServiceState::Stopping
         | ServiceState::Killing
         | ServiceState::Completed => {}

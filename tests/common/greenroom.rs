@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use super::{
     cli::code,
+    layer::Layer,
     ports::Ports,
     processes::{self, kill_all},
     wait::{BOUND, pause, random, wait_for, wait_until},
@@ -26,6 +27,9 @@ pub const BIN: &str = env!("CARGO_BIN_EXE_greenroom");
 
 /// A runtime under test. Dropping it ends it and all that it started, by force, and removes its files.
 pub struct Greenroom {
+    layer: Layer,
+    /// The program under test, where the layer's user can reach it.
+    bin: String,
     folder: TempDir,
     pub(super) tag: String,
     ports: Ports,
@@ -37,19 +41,32 @@ pub struct Greenroom {
 impl Greenroom {
     /// A folder, ports and a tag of its own; nothing runs yet.
     pub fn new() -> Self {
+        Self::in_layer(Layer::Cgroup)
+    }
+
+    /// The same, with another way of holding process trees.
+    pub fn in_layer(layer: Layer) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         // Short: a socket's path has 107 bytes at most.
         let folder = tempfile::Builder::new().prefix("gr").rand_bytes(6).tempdir().expect("a temporary folder");
         // Not the folder's name: the runtime itself has that in its command line.
         let tag = format!("tag-{}-{}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), random());
         let (runtime, roots) = (RefCell::default(), RefCell::default());
-        Self { folder, tag, ports: Ports::claim(), runtime, roots }
+        layer.give(folder.path());
+        let bin = layer.reachable(BIN, folder.path());
+        Self { layer, bin, folder, tag, ports: Ports::claim(), runtime, roots }
     }
 
     /// A runtime with this configuration (see [`Self::configure`]), started.
     #[track_caller]
     pub fn running(config: impl FnOnce(&Self) -> String) -> Self {
-        let greenroom = Self::new();
+        Self::running_in(Layer::Cgroup, config)
+    }
+
+    /// The same, with another way of holding process trees.
+    #[track_caller]
+    pub fn running_in(layer: Layer, config: impl FnOnce(&Self) -> String) -> Self {
+        let greenroom = Self::in_layer(layer);
         greenroom.configure(&config(&greenroom));
         greenroom.start();
         greenroom
@@ -98,7 +115,7 @@ impl Greenroom {
     /// A stand-in's command as TOML, with the service's tag and name and these options, separated by blanks.
     pub fn stand_in(&self, service: &str, options: &str) -> String {
         let tag = self.tag(service);
-        let fixed = [BIN, "stand-in", "--name", service, "--tag", &tag];
+        let fixed = [&self.bin, "stand-in", "--name", service, "--tag", &tag];
         toml_array(fixed.into_iter().chain(options.split_whitespace()))
     }
 
@@ -109,7 +126,7 @@ impl Greenroom {
 
     /// A stand-in's command as a word list for a shell.
     pub fn stand_in_line(&self, service: &str, options: &str) -> String {
-        format!("{BIN} stand-in --name {service} --tag {} {options}", self.tag(service))
+        format!("{} stand-in --name {service} --tag {} {options}", self.bin, self.tag(service))
     }
 
     /// A shell's command as TOML.
@@ -119,7 +136,7 @@ impl Greenroom {
 
     /// Writes the configuration: `[runtime]` with this test's folder and ports, then `text`.
     pub fn configure(&self, text: &str) {
-        let head = format!("[runtime]\nstate_dir = \"s\"\nports = \"{}\"\n", self.ports.range());
+        let head = format!("[runtime]\nstate_dir = \"s\"\nports = \"{}\"\n{}", self.ports.range(), self.layer.config());
         self.write_config(format!("{head}\n{text}"));
     }
 
@@ -170,7 +187,8 @@ impl Greenroom {
 
     /// The binary, in the test's folder and without the environment's own settings.
     pub(super) fn command(&self) -> Command {
-        let mut command = Command::new(BIN);
+        let mut command = Command::new(&self.bin);
+        self.layer.dress(&mut command);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("GREENROOM_") {
                 command.env_remove(name);

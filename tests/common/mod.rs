@@ -2,12 +2,13 @@
 //!
 //! A test says what to supervise, starts the real binary in a folder of its own, and looks at processes, files, the
 //! command line and the control socket. Whatever happens, [`Greenroom`] leaves nothing behind when it is dropped.
-#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
 mod cli;
 pub mod gguf;
 mod greenroom;
 mod http;
+mod layer;
 pub mod llama;
 mod ports;
 mod processes;
@@ -17,5 +18,7 @@ mod wait;
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};
 pub use http::{Answer, EventReader, Http, SseEvent};
+pub use layer::Layer;
+pub(crate) use layer::in_every_layer;
 pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, threads};
 pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};

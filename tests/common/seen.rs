@@ -27,6 +27,7 @@ impl Greenroom {
         let status = answer.json();
         if let Some(root) = status["runtime"]["containment_root"].as_str().filter(|root| root.starts_with('/')) {
             self.roots.borrow_mut().insert(root.to_owned());
+            self.roots.borrow_mut().extend(kept_beside(root));
         }
         Some(status)
     }
@@ -150,6 +151,15 @@ impl Greenroom {
         assert!(roots.is_empty(), "cgroups left: {roots:?}");
         assert!(!self.socket().exists(), "the socket is left");
     }
+}
+
+/// The root of the kept services, if there is one beside a runtime's root `.../greenroom-INSTANCE-INCARNATION`, or one
+/// further up, as when the runtime is in a unit.
+fn kept_beside(root: &str) -> Vec<String> {
+    let Some((name, _)) = root.rsplit_once('-') else { return Vec::new() };
+    let Some((_, instance)) = name.rsplit_once('/') else { return Vec::new() };
+    let places = Path::new(root).ancestors().skip(1).take(2).map(|place| place.join(format!("{instance}-keep")));
+    places.filter(|place| place.exists()).map(|place| place.display().to_string()).collect()
 }
 
 fn list(processes: &[Process]) -> String {

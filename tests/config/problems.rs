@@ -1,5 +1,7 @@
 //! What is refused, where it is said to be, and how it is said.
 
+use greenroom::{Config, ServiceConfig};
+
 use crate::folder::Folder;
 
 #[test]
@@ -9,7 +11,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         r#"[runtime]
 porst = "1-2"
 ports = "20-10"
-containment = "shim"
+containment = "shims"
 
 [service.a]
 command = ["sleep", 1]
@@ -35,7 +37,7 @@ gpu = true
         [
             "g.toml:2:1 unknown key `runtime.porst`",
             "g.toml:3:9 `runtime.ports`: `20-10` is not a range of ports such as \"10800-10999\"",
-            "g.toml:4:15 `runtime.containment = \"shim\"`: this version has only cgroup",
+            "g.toml:4:15 `runtime.containment`: `shims` is not one of \"auto\", \"cgroup\", \"shim\", \"namespace\"",
             "g.toml:7:21 `service.a.command`: expected a string, found 1",
             "g.toml:8:15 `service.a.restart.max`: -1 is out of range: expected a whole number from 0 to 1000000",
             "g.toml:9:17 `service.a.ready.timeout`: expected \"auto\", or a duration of at least 1ms such as \"30s\", found \"5 parsecs\"",
@@ -82,6 +84,14 @@ fn yaml_and_json_have_places_too() {
     let problems = json.problems();
     assert!(problems.iter().any(|p| p.starts_with("g.json:1:16 `ä` cannot name a service")), "{problems:?}");
     assert!(problems.contains(&"g.json:1:32 unknown key `service.a.comand`".to_owned()), "{problems:?}");
+}
+
+#[test]
+fn a_bad_name_in_code_is_told_once() {
+    let service = ServiceConfig::new("bad name").command(["sleep", "1"]).set("restart.max", 3);
+    let problems = Config::new().service(service).read().expect_err("a bad name").0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].message.starts_with("`bad name` cannot name a service"), "{problems:?}");
 }
 
 #[test]

@@ -54,6 +54,22 @@ fn start_stop_and_restart_wait_for_the_outcome() {
 }
 
 #[test]
+fn load_and_offload_wait_for_the_outcome_and_leave_what_is_wanted_as_it_is() {
+    let greenroom = Greenroom::running(pair);
+    greenroom.wait_state("web", "ready");
+    greenroom.cli(&["offload", "web"]).expect(0);
+    let status = greenroom.status();
+    let web = status["services"].as_array().expect("services").iter().find(|s| s["name"] == "web").expect("web");
+    assert_eq!((web["state"].as_str(), web["disposition"].as_str()), (Some("stopped"), Some("up")));
+    greenroom.cli(&["load", "web"]).expect(0);
+    assert_eq!(greenroom.state("web"), "ready");
+    greenroom.cli(&["stop", "web"]).expect(0);
+    greenroom.cli(&["load", "web"]).expect(0);
+    assert_eq!(greenroom.state("web"), "ready", "a load lifts `down`");
+    greenroom.shutdown_clean();
+}
+
+#[test]
 fn one_command_tells_many_services_at_the_same_time() {
     const MANY: u32 = 10;
     const EACH: Duration = Duration::from_millis(500);
@@ -110,7 +126,7 @@ fn a_start_that_fails_ends_with_1_and_the_last_words() {
 #[test]
 fn an_unknown_service_is_named_with_those_there_are() {
     let greenroom = Greenroom::running(pair);
-    for command in ["start", "stop", "restart", "reset", "why", "logs"] {
+    for command in ["start", "stop", "restart", "load", "offload", "reset", "why", "logs"] {
         let cli = greenroom.cli(&[command, "wbe"]);
         assert_ne!(cli.code, 0, "{command}: {cli:?}");
         assert!(cli.stderr.contains("wbe") && cli.stderr.contains("web"), "{command}: {cli:?}");

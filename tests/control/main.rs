@@ -6,6 +6,7 @@ mod commands;
 mod common;
 mod events;
 mod history;
+mod layers;
 mod logs;
 mod single;
 mod truth;

@@ -3,13 +3,14 @@
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{BOUND, Greenroom, alive, signal, wait_until},
+    common::{BOUND, Greenroom, Layer, alive, in_every_layer, signal, wait_until},
     families::{all, assert_one_copy_of_each},
 };
 
-#[test]
-fn a_killed_guardian_is_replaced_and_nothing_runs_twice() {
-    let greenroom = Greenroom::running(all);
+in_every_layer!(a_killed_guardian_is_replaced_and_nothing_runs_twice, the_new_guardian_guards);
+
+fn a_killed_guardian_is_replaced_and_nothing_runs_twice(layer: Layer) {
+    let greenroom = Greenroom::running_in(layer, all);
     assert_one_copy_of_each(&greenroom);
     let before = greenroom.service_pid("plain");
     let old = greenroom.guardian();
@@ -26,9 +27,8 @@ fn a_killed_guardian_is_replaced_and_nothing_runs_twice() {
     greenroom.assert_clean();
 }
 
-#[test]
-fn the_new_guardian_guards() {
-    let greenroom = Greenroom::running(all);
+fn the_new_guardian_guards(layer: Layer) {
+    let greenroom = Greenroom::running_in(layer, all);
     assert_one_copy_of_each(&greenroom);
     let old = greenroom.guardian();
     signal(old, Signal::SIGKILL);
@@ -64,7 +64,7 @@ fn both_killed_at_once_the_next_start_sweeps_before_it_starts_anything() {
 }
 
 /// Neither gets to see the other's death: both are stopped before one is killed.
-fn kill_both_at_once(greenroom: &Greenroom) {
+pub fn kill_both_at_once(greenroom: &Greenroom) {
     let guardian = greenroom.guardian();
     for pid in [greenroom.pid(), guardian] {
         signal(pid, Signal::SIGSTOP);

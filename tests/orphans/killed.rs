@@ -5,16 +5,20 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{BOUND, Greenroom, alive, note, signal, wait_for, wait_until},
+    common::{BOUND, Greenroom, Layer, alive, in_every_layer, note, signal, wait_for, wait_until},
     families::{all, assert_one_copy_of_each},
 };
 
 /// One second is promised; a machine that runs many tests at once gets more.
 const GONE: Duration = Duration::from_secs(5);
 
-#[test]
-fn a_killed_runtime_leaves_nothing_and_the_next_start_has_one_copy_of_each() {
-    let greenroom = Greenroom::running(all);
+in_every_layer!(
+    a_killed_runtime_leaves_nothing_and_the_next_start_has_one_copy_of_each,
+    a_killed_wrapper_takes_its_worker_along_before_the_new_pair_starts,
+);
+
+fn a_killed_runtime_leaves_nothing_and_the_next_start_has_one_copy_of_each(layer: Layer) {
+    let greenroom = Greenroom::running_in(layer, all);
     assert_one_copy_of_each(&greenroom);
     let living = greenroom.survivors().len();
     greenroom.kill();
@@ -26,9 +30,8 @@ fn a_killed_runtime_leaves_nothing_and_the_next_start_has_one_copy_of_each() {
     greenroom.assert_clean();
 }
 
-#[test]
-fn a_killed_wrapper_takes_its_worker_along_before_the_new_pair_starts() {
-    let greenroom = Greenroom::new();
+fn a_killed_wrapper_takes_its_worker_along_before_the_new_pair_starts(layer: Layer) {
+    let greenroom = Greenroom::in_layer(layer);
     // The port is fixed: a worker that still held it would make the new one fail.
     let port = greenroom.port(0);
     let line = greenroom.stand_in_line("pair", &format!("--port {port} --ignore-signals"));

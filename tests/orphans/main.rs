@@ -6,4 +6,5 @@ mod families;
 mod guardian;
 mod killed;
 mod random;
+mod shims;
 mod stop;

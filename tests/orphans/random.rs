@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{Greenroom, note, pause, random, wait_until};
+use crate::common::{Greenroom, Layer, in_every_layer, note, pause, random, wait_until};
+
+in_every_layer!(kills_at_random_moments_leave_nothing);
 
 /// Kills, unless `GREENROOM_TEST_KILLS` says how many.
 const KILLS: u32 = 20;
@@ -38,10 +40,9 @@ fn config(greenroom: &Greenroom) -> String {
     )
 }
 
-#[test]
-fn kills_at_random_moments_leave_nothing() {
+fn kills_at_random_moments_leave_nothing(layer: Layer) {
     let kills = env::var("GREENROOM_TEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(KILLS);
-    let greenroom = Greenroom::new();
+    let greenroom = Greenroom::in_layer(layer);
     greenroom.configure(&config(&greenroom));
     let mut worst = Duration::ZERO;
     let mut killed = Vec::new();

@@ -1,10 +1,23 @@
 //! When `stop` returns, nothing of the service lives.
 
-use crate::{common::Greenroom, families::Family};
+use crate::{
+    common::{Greenroom, Layer, in_every_layer},
+    families::Family,
+};
+
+in_every_layer!(
+    stopping_a_plain_child_leaves_nothing,
+    stopping_a_shell_wrapper_leaves_nothing,
+    stopping_a_child_that_ignores_sigterm_leaves_nothing,
+    stopping_a_child_in_a_new_session_leaves_nothing,
+    stopping_daemons_without_environment_leaves_nothing,
+    stopping_a_tree_that_respawns_leaves_nothing,
+    an_ordered_end_of_the_runtime_leaves_nothing_of_any,
+);
 
 #[track_caller]
-fn leaves_nothing(family: Family) {
-    let greenroom = Greenroom::running(|g| family.config(g));
+fn leaves_nothing(layer: Layer, family: Family) {
+    let greenroom = Greenroom::running_in(layer, |g| family.config(g));
     family.wait_complete(&greenroom);
     greenroom.cli(&["stop", family.name()]).expect(0);
     greenroom.assert_no_survivor();
@@ -14,39 +27,32 @@ fn leaves_nothing(family: Family) {
     greenroom.assert_clean();
 }
 
-#[test]
-fn stopping_a_plain_child_leaves_nothing() {
-    leaves_nothing(Family::Plain);
+fn stopping_a_plain_child_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::Plain);
 }
 
-#[test]
-fn stopping_a_shell_wrapper_leaves_nothing() {
-    leaves_nothing(Family::Wrapper);
+fn stopping_a_shell_wrapper_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::Wrapper);
 }
 
-#[test]
-fn stopping_a_child_that_ignores_sigterm_leaves_nothing() {
-    leaves_nothing(Family::Ignoring);
+fn stopping_a_child_that_ignores_sigterm_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::Ignoring);
 }
 
-#[test]
-fn stopping_a_child_in_a_new_session_leaves_nothing() {
-    leaves_nothing(Family::NewSession);
+fn stopping_a_child_in_a_new_session_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::NewSession);
 }
 
-#[test]
-fn stopping_daemons_without_environment_leaves_nothing() {
-    leaves_nothing(Family::Daemons);
+fn stopping_daemons_without_environment_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::Daemons);
 }
 
-#[test]
-fn stopping_a_tree_that_respawns_leaves_nothing() {
-    leaves_nothing(Family::Tree);
+fn stopping_a_tree_that_respawns_leaves_nothing(layer: Layer) {
+    leaves_nothing(layer, Family::Tree);
 }
 
-#[test]
-fn an_ordered_end_of_the_runtime_leaves_nothing_of_any() {
-    let greenroom = Greenroom::running(crate::families::all);
+fn an_ordered_end_of_the_runtime_leaves_nothing_of_any(layer: Layer) {
+    let greenroom = Greenroom::running_in(layer, crate::families::all);
     crate::families::assert_one_copy_of_each(&greenroom);
     greenroom.shutdown_clean();
     greenroom.assert_no_survivor();

@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::messages::Record;
+use crate::ids::ServiceName;
 
 /// The most records kept: some hours of a box in trouble, some minutes of one in a crash loop everywhere.
 pub const MOST_RECORDS: usize = 10_000;
@@ -94,6 +95,11 @@ fn event_texts(kind: &crate::event::EventKind) -> usize {
         Kind::AlertRaised { alert, message, .. } => alert.len() + message.len(),
         Kind::AlertCleared { alert, .. } => alert.len(),
         Kind::RuntimeState { state, reason } => state.len() + text(reason),
+        Kind::ConfigReloaded { changed, live, restarted, added, removed, next_start } => {
+            let names = [live, restarted, added, removed].into_iter().flatten();
+            let names: usize = names.map(|name| size_of::<ServiceName>() + name.as_str().len()).sum();
+            lines(changed) + names + lines(next_start)
+        }
         Kind::Gap { .. } => 0,
     }
 }

@@ -157,6 +157,8 @@ pub struct HistoryHealth {
 pub enum HistoryState {
     /// Everything acknowledged is on disk.
     Ok,
+    /// This build keeps none.
+    Absent,
     /// It cannot be written at present.
     Degraded(String),
 }

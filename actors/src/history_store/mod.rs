@@ -13,30 +13,62 @@
 //! at the file from outside; `database` is an open file; `store` decides what becomes of records; `actor`, `sink`,
 //! `bus` and `start` connect it to the runtime; `query`, `reader` and `offline` work without one.
 //!
+//! Without the Cargo feature `history` there is no SQLite in the program, and `forgetful` stands for all of this.
+//!
 //! It must never make a sender wait, panic over what a disk does, or acknowledge what is not on disk.
 
+#[cfg(feature = "history")]
 mod actor;
+#[cfg(feature = "history")]
 mod backlog;
+#[cfg(feature = "history")]
 mod bus;
+#[cfg(feature = "history")]
 mod database;
+#[cfg(feature = "history")]
 mod fault;
+#[cfg(feature = "history")]
 mod files;
+#[cfg(not(feature = "history"))]
+mod forgetful;
 pub mod messages;
+#[cfg(feature = "history")]
 mod migrations;
+#[cfg(feature = "history")]
 mod offline;
+#[cfg(feature = "history")]
 mod query;
+#[cfg(feature = "history")]
 mod reader;
+#[cfg(feature = "history")]
 mod retention;
+#[cfg(feature = "history")]
 mod schema;
+#[cfg(feature = "history")]
 mod sink;
+#[cfg(feature = "history")]
 mod start;
+#[cfg(feature = "history")]
 mod store;
+#[cfg(feature = "history")]
 mod writer;
 
+#[cfg(feature = "history")]
 pub use actor::HistoryStore;
+#[cfg(feature = "history")]
 pub use database::Trouble;
+#[cfg(feature = "history")]
 pub use offline::append_shutdown_report;
+#[cfg(feature = "history")]
 pub use query::MOST_ROWS;
+#[cfg(feature = "history")]
 pub use reader::{HistoryError, HistoryReader};
+#[cfg(feature = "history")]
 pub use sink::HistorySink;
+#[cfg(feature = "history")]
 pub use start::History;
+
+#[cfg(not(feature = "history"))]
+pub use forgetful::{
+    History, HistoryError, HistoryReader, HistorySink, HistoryStore, MOST_ROWS, append_shutdown_report,
+};

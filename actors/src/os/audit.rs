@@ -1,12 +1,13 @@
 //! The audit at the end of a runtime: is everything gone that it brought in?
 //!
-//! A baseline is taken before anything is started, and compared with at the end. What an embedding application has of
-//! its own is in the baseline; what it opens meanwhile shows as new, so the launcher's audit is the strict one.
+//! A baseline is taken before anything is started, and compared with at the end. The launcher's audit is strict: its
+//! process serves nothing but the runtime, so whatever is new was left behind. An application opens and starts things of
+//! its own meanwhile, so there only what carries the runtime's marks counts ([`Whose`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clock,
     containment::tree,
+    leftovers::is_marker,
     ports::{self, PortOwner},
     proc::{self, ProcessIdentity},
 };
@@ -31,6 +33,22 @@ pub struct AuditBaseline {
     descriptors: BTreeMap<u32, String>,
 }
 
+/// Whose things count as left behind.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Whose {
+    /// Everything that is new: for a process that serves nothing but the runtime.
+    #[default]
+    All,
+    /// Children that carry the marks of one runtime, and no thread or descriptor, which carry none: for an application.
+    Marked {
+        /// The root of its containment, [`Place::root_name`](super::containment::Place::root_name); its guardian has it
+        /// on its command line.
+        root_name: String,
+        /// Its state dir; its services have it in their environment.
+        state_dir: PathBuf,
+    },
+}
+
 /// What must be gone at the end, besides what the baseline tells.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditScope {
@@ -40,6 +58,8 @@ pub struct AuditScope {
     pub ports: Vec<u16>,
     /// Main processes and the guardian.
     pub processes: Vec<ProcessIdentity>,
+    /// Whose children, threads and descriptors count.
+    pub whose: Whose,
 }
 
 /// What was left. Empty lists are what is hoped for.
@@ -83,7 +103,11 @@ impl AuditBaseline {
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn compare(&self, scope: &AuditScope) -> io::Result<AuditReport> {
-        let now = Self::take()?;
+        let mut now = Self::take()?;
+        if let Whose::Marked { root_name, state_dir } = &scope.whose {
+            now.children.retain(|pid, _| is_marked(Pid(*pid), root_name, state_dir));
+            (now.threads, now.descriptors) = (BTreeMap::new(), BTreeMap::new());
+        }
         let mut processes = now.children.clone();
         for process in scope.processes.iter().filter(|process| process.is_alive()) {
             processes.insert(process.pid.0, proc::command(process.pid));
@@ -122,6 +146,14 @@ impl AuditBaseline {
         });
         last
     }
+}
+
+/// Whether a process belongs to the runtime with this root and state dir.
+fn is_marked(pid: Pid, root_name: &str, state_dir: &Path) -> bool {
+    let command = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let state_dir = state_dir.display().to_string();
+    command.split(|byte| *byte == 0).any(|argument| argument == root_name.as_bytes())
+        || proc::any_variable(pid, |entry| is_marker(entry, &state_dir))
 }
 
 /// A folder of `/proc` whose entries are numbers. Those that go while it is read are left out, as the listing's own

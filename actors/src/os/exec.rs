@@ -5,6 +5,9 @@
 //! and 2, and becomes the program. The order of the middle two is what makes it safe: whoever enters before the hold
 //! is killed is killed with it, and whoever enters later sees that its parent is gone and ends by itself.
 //!
+//! What to become is on the command line, or, with `--request`, on its standard input (see
+//! `exec_request`): a shim starts it that way.
+//!
 //! It never starts the program outside of its hold.
 
 use std::{
@@ -19,10 +22,11 @@ use std::{
 use nix::{
     errno::Errno,
     sys::signal::SigSet,
-    unistd::{Pid as NixPid, close, execv, getppid, setsid},
+    unistd::{Pid as NixPid, chdir, close, execv, execve, getppid, setsid},
 };
 
 use super::{
+    exec_request::{self, ExecRequest},
     limits,
     spawn::{find_program, look_at},
 };
@@ -34,44 +38,68 @@ pub const NOT_EXECUTABLE: i32 = 126;
 /// Exit code: there is no such program.
 pub const NOT_FOUND: i32 = 127;
 
-/// What the command line asks for.
+/// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
 struct Plan {
     /// The cgroup to enter, if that is how trees are held.
     cgroup: Option<PathBuf>,
-    /// Who must still be the parent.
-    runtime: i32,
+    /// Who must still be the parent: the runtime, or a shim.
+    parent: i32,
     /// The soft limit on descriptors to set back to.
     nofile: Option<u64>,
     /// Never empty.
     command: Vec<OsString>,
+    /// What differs from what this process has, for one that a shim started.
+    surroundings: Option<Surroundings>,
+}
+
+/// Where and with what the program runs.
+#[derive(Debug, PartialEq, Eq)]
+struct Surroundings {
+    env: Vec<(OsString, OsString)>,
+    working_dir: PathBuf,
+}
+
+/// Reads `--request --parent PID` and what is on the standard input, or the whole from the arguments.
+fn plan(args: &[OsString]) -> Result<Plan, String> {
+    let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "--request") else {
+        return parse(args).map_err(str::to_owned);
+    };
+    let parent = rest.iter().skip_while(|arg| *arg != "--parent").nth(1);
+    let parent = number(parent).ok_or("--parent needs a process id")?;
+    let ExecRequest { command, env, working_dir, nofile, cgroup } =
+        exec_request::take().map_err(|error| error.to_string())?;
+    if command.is_empty() {
+        return Err("no program is named".to_owned());
+    }
+    Ok(Plan { cgroup, parent, nofile, command, surroundings: Some(Surroundings { env, working_dir }) })
 }
 
 /// Reads `[--cgroup PATH] --runtime PID [--nofile N] [--] program args...`.
 fn parse(args: &[OsString]) -> Result<Plan, &'static str> {
     let mut rest = args.iter();
-    let (mut cgroup, mut runtime, mut nofile) = (None, None, None);
+    let (mut cgroup, mut parent, mut nofile) = (None, None, None);
     let program = loop {
         let arg = rest.next().ok_or("no program is named")?;
         match arg.to_str() {
             Some("--cgroup") => cgroup = Some(PathBuf::from(rest.next().ok_or("--cgroup needs a path")?)),
-            Some("--runtime") => runtime = Some(number(rest.next()).ok_or("--runtime needs a process id")?),
+            Some("--runtime") => parent = Some(number(rest.next()).ok_or("--runtime needs a process id")?),
             Some("--nofile") => nofile = Some(number(rest.next()).ok_or("--nofile needs a number")?),
             Some("--") => break rest.next().ok_or("no program is named")?,
             _ => break arg,
         }
     };
     let command = std::iter::once(program).chain(rest).cloned().collect();
-    Ok(Plan { cgroup, runtime: runtime.ok_or("--runtime is missing")?, nofile, command })
+    Ok(Plan { cgroup, parent: parent.ok_or("--runtime is missing")?, nofile, command, surroundings: None })
 }
 
 fn number<T: std::str::FromStr>(arg: Option<&OsString>) -> Option<T> {
     arg?.to_str()?.parse().ok()
 }
 
-/// Carries the command line out. Comes back only when the program could not be started, with the exit code to use.
+/// Carries the orders out. Comes back only when the program could not be started, with the exit code to use.
 pub(super) fn run(args: &[OsString]) -> i32 {
-    let plan = match parse(args) {
+    let plan = match plan(args) {
         Ok(plan) => plan,
         Err(why) => return refuse(OsStr::new("a service"), &why, NOT_HELD),
     };
@@ -79,14 +107,23 @@ pub(super) fn run(args: &[OsString]) -> i32 {
     if let Err((error, code)) = enter(&plan) {
         return refuse(program, &error, code);
     }
-    let (reason, code) = become_program(program, &plan.command);
+    let (reason, code) = become_program(program, &plan.command, plan.surroundings.as_ref());
     refuse(program, &reason, code)
 }
 
 /// Becomes the program; comes back only when that fails. Not by the library's search of `PATH`, which hands a file that
 /// is no program to the shell and so hides that the file is bad.
-fn become_program(program: &OsStr, command: &[OsString]) -> (String, i32) {
-    let path = std::env::var_os("PATH");
+fn become_program(program: &OsStr, command: &[OsString], surroundings: Option<&Surroundings>) -> (String, i32) {
+    let path = match surroundings {
+        None => std::env::var_os("PATH"),
+        Some(Surroundings { env, working_dir }) => {
+            if let Err(errno) = chdir(working_dir) {
+                let why = format!("entering {}: {}", working_dir.display(), io::Error::from(errno));
+                return (why, NOT_EXECUTABLE);
+            }
+            env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.clone())
+        }
+    };
     let name = program.to_string_lossy();
     let file = match find_program(&name, path.as_deref(), Path::new(""), look_at) {
         Ok(file) => file,
@@ -97,7 +134,17 @@ fn become_program(program: &OsStr, command: &[OsString]) -> (String, i32) {
     let (Ok(file), Ok(arguments)) = (text(file.as_os_str()), arguments) else {
         return ("its command line holds a zero byte".to_owned(), NOT_EXECUTABLE);
     };
-    match execv(&file, &arguments) {
+    let outcome = match surroundings {
+        None => execv(&file, &arguments),
+        Some(Surroundings { env, .. }) => {
+            let pairs = env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+            let Ok(env) = pairs.map(CString::new).collect::<Result<Vec<_>, _>>() else {
+                return ("its environment holds a zero byte".to_owned(), NOT_EXECUTABLE);
+            };
+            execve(&file, &arguments, &env)
+        }
+    };
+    match outcome {
         Ok(never) => match never {},
         Err(Errno::ENOENT) => ("its interpreter (after #!, or the dynamic linker) is not there".to_owned(), NOT_FOUND),
         Err(Errno::ENOEXEC) => {
@@ -116,7 +163,7 @@ fn enter(plan: &Plan) -> Result<(), (io::Error, i32)> {
     if let Some(cgroup) = &plan.cgroup {
         join(cgroup).map_err(|error| held(io::Error::new(error.kind(), format!("entering its cgroup: {error}"))))?;
     }
-    if getppid() != NixPid::from_raw(plan.runtime) {
+    if getppid() != NixPid::from_raw(plan.parent) {
         return Err(held(io::Error::other("the runtime that started it is gone")));
     }
     if let Some(soft) = plan.nofile {
@@ -189,8 +236,13 @@ mod tests {
     fn the_command_line_is_read_up_to_the_program() {
         let plan = parse(&words("--cgroup /c/x --runtime 7 --nofile 99 -- echo --runtime 8")).expect("a plan");
         assert_eq!(plan.cgroup, Some(PathBuf::from("/c/x")));
-        assert_eq!((plan.runtime, plan.nofile), (7, Some(99)));
+        assert_eq!((plan.parent, plan.nofile, plan.surroundings), (7, Some(99), None));
         assert_eq!(plan.command, words("echo --runtime 8"));
+    }
+
+    #[test]
+    fn a_request_needs_to_know_its_parent() {
+        assert_eq!(plan(&words("--request")), Err("--parent needs a process id".to_owned()));
     }
 
     #[test]

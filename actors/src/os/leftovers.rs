@@ -1,10 +1,13 @@
-//! Processes of a state dir that outlived their runtime, outside of any cgroup: by the registry and by the variable in
-//! their environment. What the guardian (where there is no cgroup) and the sweep have in common.
+//! Processes of a state dir that outlived their runtime, outside of any cgroup: by the registry, by the variable in their
+//! environment, and below a shim that has not ended. What the guardian (where there is no cgroup) and the sweep have in common.
 
 use std::{io, path::Path};
 
+use nix::sys::signal::Signal;
+
 use super::{
     containment::{best_effort::RUN_MARKER, cgroup::MARKER},
+    keep::{sight, spared},
     pidfd, proc,
     registry::RegistryEntry,
 };
@@ -45,15 +48,21 @@ impl Leftover {
     }
 }
 
-/// Main processes of registered runs that still live, together with all that descend from them.
-pub(super) fn by_registry(entries: &[RegistryEntry]) -> io::Result<Vec<Leftover>> {
-    let mains: Vec<Pid> = entries.iter().filter(|entry| entry.main.is_alive()).map(|entry| entry.main.pid).collect();
-    if mains.is_empty() {
+/// Main processes of registered runs that still live, together with all that descend from them. Of runs that were to be
+/// kept only those who are certainly theirs.
+pub(super) fn by_registry(state_dir: &Path, entries: &[RegistryEntry]) -> io::Result<Vec<Leftover>> {
+    let (kept, others): (Vec<&RegistryEntry>, Vec<_>) = entries.iter().partition(|entry| entry.kept.is_some());
+    let mains: Vec<Pid> = others.iter().filter(|entry| entry.main.is_alive()).map(|entry| entry.main.pid).collect();
+    let mut certain = Vec::new();
+    for entry in kept {
+        certain.extend(spared::certain(state_dir, entry)?);
+    }
+    if mains.is_empty() && certain.is_empty() {
         return Ok(Vec::new());
     }
     let table = proc::table()?;
     let descendants = proc::descendants(&table, &mains);
-    let meant = |pid: &Pid| mains.contains(pid) || descendants.contains(pid);
+    let meant = |pid: &Pid| [&mains, &descendants, &certain].iter().any(|list| list.contains(pid));
     Ok(table.iter().filter(|(pid, stat)| stat.is_alive() && meant(pid)).map(leftover).collect())
 }
 
@@ -64,13 +73,43 @@ pub(super) fn by_variable(state_dir: &Path) -> io::Result<Vec<Leftover>> {
     Ok(proc::table()?.iter().filter(|(pid, stat)| stat.is_alive() && belongs(*pid)).map(leftover).collect())
 }
 
+/// The shims of a state dir whose runtime is gone, with all below them. The shim itself only when nobody is below it any
+/// more, because it is who can tell.
+pub(super) fn by_shim(state_dir: &Path) -> io::Result<Vec<Leftover>> {
+    let table = proc::table()?;
+    let is_shim = |pid: Pid| proc::is_same_user(pid) && sight::is_shim_of(pid, state_dir);
+    let mut found = Vec::new();
+    for shim in table.iter().filter(|(pid, stat)| stat.is_alive() && is_shim(*pid)) {
+        let held = proc::descendants(&table, &[shim.0]);
+        let before = found.len();
+        found.extend(table.iter().filter(|(pid, stat)| stat.is_alive() && held.contains(pid)));
+        if found.len() == before {
+            found.push(shim);
+        }
+    }
+    Ok(found.into_iter().map(leftover).collect())
+}
+
+/// Wakes those shims: one that goes on by itself ends its tree better than anybody else can.
+pub(super) fn wake_shims(state_dir: &Path) {
+    for pid in proc::all().unwrap_or_default() {
+        if proc::is_same_user(pid) && sight::is_shim_of(pid, state_dir) {
+            // Fails when it has ended.
+            drop(pidfd::open(pid).and_then(|fd| {
+                // Once more: the id may have been another's when it was looked at.
+                if sight::is_shim_of(pid, state_dir) { pidfd::send(fd, Signal::SIGCONT) } else { Ok(false) }
+            }));
+        }
+    }
+}
+
 fn leftover((pid, stat): &(Pid, proc::Stat)) -> Leftover {
     Leftover::new(*pid, stat)
 }
 
 /// Whether a variable says that its process belongs to this state dir: `GREENROOM_STATE_DIR=<dir>`, or
 /// `GREENROOM_RUN=<run>@<dir>`.
-fn is_marker(entry: &[u8], state_dir: &str) -> bool {
+pub(super) fn is_marker(entry: &[u8], state_dir: &str) -> bool {
     let Some((name, value)) = std::str::from_utf8(entry).ok().and_then(|text| text.split_once('=')) else {
         return false;
     };

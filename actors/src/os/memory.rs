@@ -1,6 +1,6 @@
 //! Memory of this process that the C library keeps although nobody uses it.
 //!
-//! The only unsafe code of Greenroom is here.
+//! Unsafe code of Greenroom is only here and in [`shim`](super::shim), where a process is copied.
 
 /// Gives freed memory back to the kernel. glibc returns only what lies at the end of a heap; reading a configuration of
 /// 200 services otherwise leaves 4 MB behind for good. Takes some milliseconds at most; does nothing with other C

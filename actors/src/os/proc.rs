@@ -151,6 +151,49 @@ pub fn descendants(table: &[(Pid, Stat)], roots: &[Pid]) -> Vec<Pid> {
     found
 }
 
+/// The living processes that descend from one, without it: what it holds if it takes every orphan of its tree. Reads
+/// only the tree, where the kernel lists children (`CONFIG_PROC_CHILDREN`), and every process where it does not.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn tree(root: Pid) -> io::Result<Vec<(Pid, Stat)>> {
+    let Some(first) = listed_children(root) else {
+        let table = table()?;
+        let found = descendants(&table, &[root]);
+        return Ok(table.into_iter().filter(|(pid, stat)| stat.is_alive() && found.contains(pid)).collect());
+    };
+    let (mut found, mut parents) = (Vec::new(), first);
+    while let Some(pid) = parents.pop() {
+        let Ok(stat) = stat(pid) else { continue };
+        if found.iter().any(|(known, _)| *known == pid) {
+            continue;
+        }
+        found.push((pid, stat));
+        parents.extend(listed_children(pid).unwrap_or_default());
+    }
+    found.retain(|(_, stat)| stat.is_alive());
+    Ok(found)
+}
+
+/// Whether this kernel lists children (`CONFIG_PROC_CHILDREN`).
+pub(super) fn lists_children() -> bool {
+    static LISTS: OnceLock<bool> = OnceLock::new();
+    *LISTS.get_or_init(|| listed_children(Pid(std::process::id())).is_some())
+}
+
+/// The children of all threads of a process; `None` when the kernel does not list them, or there is no such process.
+pub(super) fn listed_children(pid: Pid) -> Option<Vec<Pid>> {
+    let threads = fs::read_dir(path(pid, "task")).ok()?;
+    let mut found = None;
+    for thread in threads.flatten() {
+        if let Ok(text) = fs::read_to_string(thread.path().join("children")) {
+            let children = text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).map(Pid);
+            found.get_or_insert_with(Vec::new).extend(children);
+        }
+    }
+    found
+}
+
 /// The parents of a process, nearest first, as far as they can be seen.
 #[must_use]
 pub fn ancestors(pid: Pid) -> Vec<Pid> {
@@ -267,6 +310,24 @@ mod tests {
         let mut found = descendants(&table, &[Pid(2)]);
         found.sort();
         assert_eq!(found, [Pid(3), Pid(4)]);
+    }
+
+    #[test]
+    fn a_tree_is_read_by_its_children_as_by_the_table() {
+        let mut child =
+            std::process::Command::new("sh").args(["-c", "sleep 987 & sleep 987"]).spawn().expect("spawned");
+        let parent = Pid(child.id());
+        let up = || tree(parent).expect("a tree").iter().filter(|(pid, _)| command(*pid) == "sleep 987").count() == 2;
+        let is_up = crate::os::clock::wait_until(std::time::Duration::from_secs(20), up);
+        let mut listed: Vec<Pid> = tree(parent).expect("a tree").into_iter().map(|(pid, _)| pid).collect();
+        let mut all = descendants(&table().expect("a table"), &[parent]);
+        for pid in std::iter::once(parent).chain(all.clone()) {
+            super::super::pidfd::kill_if(pid, || true).expect("killed");
+        }
+        child.wait().expect("waited for");
+        listed.sort();
+        all.sort();
+        assert!(is_up && listed == all, "{listed:?} {all:?}");
     }
 
     proptest! {

@@ -12,7 +12,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::proc::ProcessIdentity;
-use crate::ids::{RunId, ServiceName};
+use crate::{
+    ids::{RunId, ServiceName},
+    spec::StopSignal,
+    time::Timestamp,
+};
 
 /// One run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,30 @@ pub struct RegistryEntry {
     pub hold: String,
     /// Its port.
     pub port: Option<u16>,
+    /// What else the next runtime needs to know, if it outlives this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptRun>,
+}
+
+/// What is written down of a run that outlives its runtime.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRun {
+    /// The process that holds it, pumps its output and notes its end.
+    pub shim: ProcessIdentity,
+    /// The cgroup of its tree, where it has one.
+    pub cgroup: Option<PathBuf>,
+    /// Whether it lives in a pid namespace of its own.
+    pub namespace: bool,
+    /// The command as it was run.
+    pub command: Vec<String>,
+    /// When it was started.
+    pub started: Timestamp,
+    /// Of what it was started with, see [`crate::os::keep::fingerprint`].
+    pub fingerprint: String,
+    /// How it is asked to stop when nobody knows its configuration any more.
+    pub signal: StopSignal,
+    /// And how long it has then, in milliseconds.
+    pub grace_millis: u64,
 }
 
 /// The registry of one state dir. Clones are the same.
@@ -128,6 +156,7 @@ mod tests {
             main: ProcessIdentity::own().expect("an identity"),
             hold: "/sys/fs/cgroup/greenroom-a-b/chat.1".to_owned(),
             port: Some(10_800),
+            kept: None,
         }
     }
 

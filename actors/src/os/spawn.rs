@@ -15,7 +15,7 @@ use std::{
 use rustix::fs::{Access, access};
 use tokio::process::Command;
 
-use super::{entry, limits, pidfd, running::Running};
+use super::{entry, limits, pidfd, running::Running, shim::link::LinkError};
 use crate::ids::Pid;
 
 /// What to start.
@@ -36,7 +36,7 @@ pub struct Spawned {
     pub running: Running,
     /// Readable once the process has ended. Opened before anybody could have reaped it.
     pub pidfd: OwnedFd,
-    /// Its id.
+    /// Its id; 0 when it had ended, in a namespace of its own, before it could be looked up.
     pub pid: Pid,
 }
 
@@ -57,12 +57,15 @@ pub enum SpawnError {
     /// The kernel refused (out of processes, out of memory, ...).
     #[error("cannot start a process")]
     Kernel(#[source] io::Error),
+    /// Its shim is not there or could not start it.
+    #[error(transparent)]
+    Shim(#[from] LinkError),
 }
 
 /// Says what is wrong with a request before anything is started for it.
 ///
 /// # Errors
-/// See [`SpawnError`]; never [`SpawnError::Kernel`].
+/// See [`SpawnError`]; only those about the program and its folder.
 pub fn check(request: &SpawnRequest) -> Result<(), SpawnError> {
     let program = request.command.first().ok_or_else(no_program)?;
     if !request.working_dir.is_dir() || access(&request.working_dir, Access::EXEC_OK).is_err() {

@@ -1,27 +1,28 @@
 //! The actor: messages in, effects out. It decides nothing and owns no process.
 
-use std::{path::PathBuf, rc::Rc, sync::Arc};
+use std::{path::PathBuf, rc::Rc, sync::Arc, time::Duration};
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient, StreamHandler};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Recipient, SpawnHandle, WrapFuture};
 use actix_rt::ArbiterHandle;
-use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 
 use super::{
-    dependencies::blocked,
+    awaited::Dependencies,
+    hearing::News,
     lifecycle::{Effect, Event, LifeSpec, Lifecycle, Moment, RunNews},
-    messages::{ResetService, RestartService, StartService, StopService},
+    messages::{Awaited, Reconfigure},
     publish::Publisher,
-    run::{Order, Reporter, RunContext, own},
+    run::{Inherited, Order, Orders, Origin, Reporter, RunContext, own},
 };
 use crate::{
     event::EventBus,
+    gate::{Gate, Held},
     history_store::{HistorySink, messages::Record},
-    ids::{RunId, ServiceName},
+    ids::RunId,
     os::{clock, containment::Containment, ports::PortPool, registry::Registry},
-    shutdown_coordinator::messages::{StopUnit, UnitName, UnitStopped},
-    spec::{DependencyCondition, ServiceLogSpec, ServiceSpec},
-    state::{ExitReport, ServiceStatus},
+    shutdown_coordinator::messages::{UnitName, UnitStopped},
+    spec::{ServiceLogSpec, ServiceSpec},
+    state::{ExitReport, ServiceState, ServiceStatus},
 };
 
 /// Everything a supervisor is given at its birth; it looks nothing up.
@@ -48,68 +49,130 @@ pub struct SupervisorParts {
     /// Where its status is published. What it holds at first says what is wanted of the service.
     pub status: watch::Sender<ServiceStatus>,
     /// What must be so of whom before it is started.
-    pub dependencies: Vec<(ServiceName, DependencyCondition, watch::Receiver<ServiceStatus>)>,
+    pub dependencies: Vec<Awaited>,
+    /// Opened and closed by nobody else.
+    pub gate: Gate,
+    /// `runtime.shutdown.drain`.
+    pub drain: Duration,
+    /// Its run of an earlier runtime, if there is one.
+    pub adopt: Option<Inherited>,
 }
 
 /// Supervises one service.
 pub struct ProcessSupervisor {
     life: Lifecycle,
     run: Arc<RunContext>,
+    drain: Duration,
+    gate: Gate,
     history: HistorySink,
     children: ArbiterHandle,
     publisher: Publisher,
-    dependencies: Vec<(ServiceName, DependencyCondition, watch::Receiver<ServiceStatus>)>,
-    /// The orders to the live run. Dropped only after its end: a run without anybody to order it kills itself.
-    orders: Option<(RunId, watch::Sender<Order>)>,
+    dependencies: Dependencies,
+    /// Taken by [`AdoptService`](super::messages::AdoptService).
+    pub(super) adopt: Option<Inherited>,
+    /// The ways into the live run. Dropped only after its end: a run without anybody to order it kills itself.
+    live: Option<LiveRun>,
+    /// The wait for those who still use the service.
+    draining: Option<SpawnHandle>,
     /// Those who wait for the end of all.
-    asked: Vec<(UnitName, Recipient<UnitStopped>)>,
+    pub(super) asked: Vec<(UnitName, Recipient<UnitStopped>)>,
 }
 
-/// News of a run, from the children's thread.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-struct News {
+/// The ways into the live run.
+struct LiveRun {
     run: RunId,
-    news: RunNews,
+    /// What it was begun with: the service may be configured otherwise before it has told of its beginning.
+    context: Arc<RunContext>,
+    order: watch::Sender<Order>,
+    spec: watch::Sender<Arc<ServiceSpec>>,
 }
-
-/// The status of a dependency has changed.
-struct DependencyChanged;
 
 impl ProcessSupervisor {
     /// A supervisor of a service of which nothing runs. It starts nothing before it is told to.
     #[must_use]
     pub fn new(parts: SupervisorParts) -> Self {
-        let SupervisorParts { spec, containment, ports, registry, bus, history, logs, .. } = parts;
-        let life = LifeSpec { restart: spec.restart, grace: spec.stop.grace };
+        let SupervisorParts { spec, containment, ports, registry, bus, history, logs, drain, gate, .. } = parts;
+        let life = LifeSpec::of(&spec, drain);
         let disposition = parts.status.borrow().disposition;
         let publisher = Publisher::new(spec.name.clone(), bus.clone(), parts.status);
         let state_dir = parts.state_dir;
         Self {
             life: Lifecycle::new(life, disposition),
             run: Arc::new(RunContext { spec, containment, ports, registry, bus, logs, state_dir }),
+            drain,
+            gate,
             history,
             children: parts.children,
             publisher,
-            dependencies: parts.dependencies,
-            orders: None,
+            dependencies: Dependencies::new(parts.dependencies),
+            adopt: parts.adopt,
+            live: None,
+            draining: None,
             asked: Vec::new(),
         }
     }
 
-    fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
-        let at = Moment { now: clock::now(), next_run: RunId::fresh(), chance: fastrand::f64() };
+    pub(super) fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if event.may_drain() {
+            // Before those inside are counted, so that nobody comes in between. Opened again below if nothing came of it.
+            self.gate.close();
+        }
+        let at = Moment {
+            now: clock::now(),
+            next_run: RunId::fresh(),
+            chance: fastrand::f64(),
+            in_flight: self.gate.in_flight(),
+        };
         let effects = self.life.step(event, &at);
+        let view = self.life.view();
+        // Before it is told: whoever hears of `ready` gets in, and whoever hears of anything else knows that nobody does.
+        if view.state == ServiceState::Ready {
+            self.gate.open();
+        } else {
+            self.gate.close();
+        }
         // Told first: whoever is answered below finds the status as the answer says.
-        self.publisher.publish(&self.life.view(), at.now);
+        self.publisher.publish(&view, at.now);
         for effect in effects {
             self.carry_out(effect, &at, ctx);
         }
     }
 
+    /// Offloads, unless somebody holds the service.
+    pub(super) fn offload(&mut self, reason: String, ctx: &mut Context<Self>) -> Result<(), Held> {
+        self.gate.close_unless_held()?;
+        self.step(Event::Offload { reason }, ctx);
+        Ok(())
+    }
+
+    pub(super) fn reconfigure(&mut self, change: Reconfigure, ctx: &mut Context<Self>) {
+        let Reconfigure { spec, dependencies, restart } = change;
+        self.run = Arc::new(RunContext { spec: Arc::clone(&spec), ..(*self.run).clone() });
+        // One that is to go is ended as it was configured.
+        if let Some(live) = self.live.as_ref().filter(|_| !restart) {
+            live.spec.send_replace(Arc::clone(&spec));
+        }
+        self.dependencies.replace(dependencies, ctx);
+        let blocked = self.dependencies.blocked();
+        self.step(Event::Reconfigure { spec: LifeSpec::of(&spec, self.drain), restart, blocked }, ctx);
+    }
+
     fn carry_out(&mut self, effect: Effect, at: &Moment, ctx: &mut Context<Self>) {
         match effect {
-            Effect::StartRun(run) => self.start_run(run, ctx),
+            Effect::StartRun(run) => self.own_run(Origin::Fresh(run), ctx),
+            Effect::AdoptRun(run) => match self.adopt.take().filter(|inherited| inherited.run() == run) {
+                Some(Inherited::Lives(adopted)) => self.own_run(Origin::Adopted(adopted), ctx),
+                Some(Inherited::Ended { news, .. }) => self.step(Event::Run(run, news), ctx),
+                None => self.lose(run, "it was handed to nobody", ctx),
+            },
+            Effect::AwaitDrain(run) => {
+                if let Some(earlier) = self.draining.take() {
+                    ctx.cancel_future(earlier);
+                }
+                let drained = self.gate.drained().into_actor(self);
+                self.draining = Some(ctx.spawn(drained.map(move |(), this, ctx| this.step(Event::Drained(run), ctx))));
+            }
+            Effect::ReleaseRun(run) => self.order(run, Order::Release),
             Effect::StopRun { run, kill_at } => self.order(run, Order::Stop { kill_at }),
             Effect::KillRun(run) => self.order(run, Order::Kill),
             Effect::Arm { timer, at: due } => {
@@ -118,7 +181,8 @@ impl ProcessSupervisor {
             }
             Effect::NoteStarted { run, pid } => {
                 let (service, port) = (self.run.spec.name.clone(), self.life.view().port);
-                let command = self.run.command(port);
+                let context = self.live.as_ref().map_or(&self.run, |live| &live.context);
+                let command = context.command(port);
                 self.history.record(Record::RunStarted { run, service, pid, command, at: clock::wall() });
             }
             Effect::NoteReady(run) => self.history.record(Record::RunReady { run, at: clock::wall() }),
@@ -133,32 +197,44 @@ impl ProcessSupervisor {
         }
     }
 
-    fn start_run(&mut self, run: RunId, ctx: &mut Context<Self>) {
-        let (orders, receiver) = watch::channel(Order::Run);
-        self.orders = Some((run, orders));
+    fn own_run(&mut self, origin: Origin, ctx: &mut Context<Self>) {
+        let run = origin.run();
+        let (order, ordered) = watch::channel(Order::Run);
+        let (spec, configured) = watch::channel(Arc::clone(&self.run.spec));
+        self.live = Some(LiveRun { run, context: Arc::clone(&self.run), order, spec });
+        let orders = Orders { order: ordered, spec: configured };
         let (context, supervisor) = (self.run.clone(), ctx.address());
         let begun = self.children.spawn_fn(move || {
             let report: Reporter = Rc::new(move |news| supervisor.do_send(News { run, news }));
-            drop(actix_rt::spawn(own(context, run, receiver, report)));
+            drop(actix_rt::spawn(own(context, origin, orders, report)));
         });
         if !begun {
-            let exit = ExitReport { code: None, signal: None, class: None, stderr: Vec::new(), at: clock::wall() };
-            let cause = Some("the thread that holds all children has ended".to_owned());
-            ctx.notify(News { run, news: RunNews::Ended { exit, cause, killed: false } });
+            self.lose(run, "the thread that holds all children has ended", ctx);
         }
+    }
+
+    /// A run that nobody owns is over.
+    fn lose(&self, run: RunId, cause: &str, ctx: &mut Context<Self>) {
+        let exit = ExitReport { code: None, signal: None, class: None, stderr: Vec::new(), at: clock::wall() };
+        let cause = Some(cause.to_owned());
+        ctx.notify(News { run, news: RunNews::Ended { exit, cause, killed: false } });
     }
 
     fn order(&self, run: RunId, order: Order) {
-        if let Some((live, orders)) = &self.orders
-            && *live == run
-        {
-            orders.send_replace(order);
+        if let Some(live) = self.live.as_ref().filter(|live| live.run == run) {
+            live.order.send_if_modified(|now| {
+                // Nothing takes a kill back.
+                let heard = *now != Order::Kill;
+                if heard {
+                    *now = order;
+                }
+                heard
+            });
         }
     }
 
-    fn check_dependencies(&mut self, ctx: &mut Context<Self>) {
-        let states: Vec<_> = self.dependencies.iter().map(|(n, c, status)| (n, *c, status.borrow().clone())).collect();
-        let blocked = blocked(states.iter().map(|(name, condition, status)| (*name, *condition, status)));
+    pub(super) fn check_dependencies(&mut self, ctx: &mut Context<Self>) {
+        let blocked = self.dependencies.blocked();
         self.step(Event::Dependencies(blocked), ctx);
     }
 }
@@ -167,73 +243,9 @@ impl Actor for ProcessSupervisor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        for (.., status) in &self.dependencies {
-            let changes = stream::unfold(status.clone(), |mut status| async move {
-                status.changed().await.ok().map(|()| (DependencyChanged, status))
-            });
-            ctx.add_stream(changes.boxed());
-        }
+        self.dependencies.follow(ctx);
         if !self.dependencies.is_empty() {
             self.check_dependencies(ctx);
         }
-    }
-}
-
-impl StreamHandler<DependencyChanged> for ProcessSupervisor {
-    fn handle(&mut self, _: DependencyChanged, ctx: &mut Self::Context) {
-        self.check_dependencies(ctx);
-    }
-
-    fn finished(&mut self, _: &mut Self::Context) {
-        // A dependency's supervisor is gone. By default that would stop this actor.
-    }
-}
-
-impl Handler<News> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, News { run, news }: News, ctx: &mut Self::Context) {
-        self.step(Event::Run(run, news), ctx);
-    }
-}
-
-impl Handler<StartService> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: StartService, ctx: &mut Self::Context) {
-        self.step(Event::Start, ctx);
-    }
-}
-
-impl Handler<StopService> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, StopService { reason }: StopService, ctx: &mut Self::Context) {
-        self.step(Event::Stop { reason }, ctx);
-    }
-}
-
-impl Handler<RestartService> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, RestartService { reason }: RestartService, ctx: &mut Self::Context) {
-        self.step(Event::Restart { reason }, ctx);
-    }
-}
-
-impl Handler<ResetService> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, _: ResetService, ctx: &mut Self::Context) {
-        self.step(Event::Reset, ctx);
-    }
-}
-
-impl Handler<StopUnit> for ProcessSupervisor {
-    type Result = ();
-
-    fn handle(&mut self, StopUnit { name, until, force, answer }: StopUnit, ctx: &mut Self::Context) {
-        self.asked.push((name, answer));
-        self.step(Event::Close { until, force }, ctx);
     }
 }

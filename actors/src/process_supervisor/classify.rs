@@ -56,12 +56,14 @@ pub fn classify(exit: Exit, matched: Option<FailureClass>) -> Option<FailureClas
 }
 
 /// An end in a sentence: ``ended with exit code 1 (oom_gpu): `cudaMalloc failed: out of memory` ``.
+/// `cause` is a line of the output that explains it, or what kept it from starting, or from being known.
 #[must_use]
-pub fn describe(exit: &ExitReport, cause: Option<&str>) -> String {
+pub fn describe(exit: &ExitReport, was_started: bool, cause: Option<&str>) -> String {
     let mut text = match (exit.code, exit.signal) {
         (Some(code), _) => format!("ended with exit code {code}"),
         (None, Some(signal)) => format!("ended by signal {signal}{}", signal_name(signal)),
         (None, None) => match cause {
+            Some(cause) if was_started => return format!("ended: {cause}"),
             Some(cause) => return format!("could not be started: {cause}"),
             None => "ended, nobody knows how".to_owned(),
         },
@@ -120,12 +122,13 @@ mod tests {
     #[test]
     fn the_sentence_says_status_class_and_line() {
         let exit = report(Some(1), None, Some(FailureClass::OomGpu), &["other"]);
-        assert_eq!(describe(&exit, Some("no memory ")), "ended with exit code 1 (oom_gpu): `no memory`");
+        assert_eq!(describe(&exit, true, Some("no memory ")), "ended with exit code 1 (oom_gpu): `no memory`");
         let exit = report(Some(3), None, Some(FailureClass::Exit), &["first", "last"]);
-        assert_eq!(describe(&exit, None), "ended with exit code 3: `last`");
-        assert_eq!(describe(&report(Some(0), None, None, &["chatter"]), None), "ended with exit code 0");
-        assert_eq!(describe(&report(None, Some(11), None, &[]), None), "ended by signal 11 (SIGSEGV)");
+        assert_eq!(describe(&exit, true, None), "ended with exit code 3: `last`");
+        assert_eq!(describe(&report(Some(0), None, None, &["chatter"]), true, None), "ended with exit code 0");
+        assert_eq!(describe(&report(None, Some(11), None, &[]), true, None), "ended by signal 11 (SIGSEGV)");
         let never = report(None, None, Some(FailureClass::MissingCommand), &[]);
-        assert_eq!(describe(&never, Some("cannot run `x`")), "could not be started: cannot run `x`");
+        assert_eq!(describe(&never, true, Some("its shim was killed")), "ended: its shim was killed");
+        assert_eq!(describe(&never, false, Some("cannot run `x`")), "could not be started: cannot run `x`");
     }
 }

@@ -21,7 +21,7 @@ const MAX: u32 = 3;
 fn spec() -> LifeSpec {
     let backoff = DurationRange { min: SECOND, max: 60 * SECOND };
     let restart = RestartSpec { policy: RestartPolicy::OnFailure, max: MAX, backoff, reset_after: 600 * SECOND };
-    LifeSpec { restart, grace: 5 * SECOND }
+    LifeSpec { restart, grace: 5 * SECOND, drain: 10 * SECOND, keep: false, wanted: Disposition::Down }
 }
 
 fn exit(code: i32) -> RunNews {
@@ -46,6 +46,12 @@ struct World {
     alerts: Vec<Alert>,
     timer: Option<(u64, Instant)>,
     kill_at: Option<Instant>,
+    /// Who uses the service.
+    users: u32,
+    /// The run whose users are waited for.
+    draining: Option<RunId>,
+    /// The run that its owner was told to let go of.
+    released: Option<RunId>,
 }
 
 impl World {
@@ -59,6 +65,9 @@ impl World {
             alerts: Vec::new(),
             timer: None,
             kill_at: None,
+            users: 0,
+            draining: None,
+            released: None,
         }
     }
 
@@ -68,19 +77,32 @@ impl World {
         {
             self.live = None;
         }
-        let effects = self.life.step(event, &Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5 });
+        let effects = self
+            .life
+            .step(event, &Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight: self.users });
         for effect in &effects {
             match effect {
-                Effect::StartRun(run) => {
+                Effect::StartRun(run) | Effect::AdoptRun(run) => {
                     assert_eq!(self.live, None, "a run begins while another is live");
                     self.live = Some(*run);
                     self.begun += 1;
                 }
                 Effect::StopRun { run, kill_at } => {
                     assert_eq!(self.live, Some(*run), "a run is stopped that is not live");
+                    assert_ne!(self.released, Some(*run), "a run is stopped that was let go of");
                     self.kill_at = Some(*kill_at);
                 }
-                Effect::KillRun(run) => assert_eq!(self.live, Some(*run)),
+                Effect::KillRun(run) => {
+                    assert_eq!(self.live, Some(*run));
+                    assert_ne!(self.released, Some(*run), "a run is killed that was let go of");
+                }
+                Effect::AwaitDrain(run) => {
+                    assert!(self.users > 0 && self.live == Some(*run), "a drain without a user, or of no live run");
+                    self.draining = Some(*run);
+                }
+                Effect::ReleaseRun(run) => {
+                    assert!(self.live == Some(*run) && self.released.replace(*run).is_none());
+                }
                 Effect::Answer(outcome) => self.answers.push(outcome.clone()),
                 Effect::Raise(alert, _) => self.alerts.push(*alert),
                 Effect::Clear(alert) => self.alerts.retain(|a| a != alert),
@@ -115,6 +137,14 @@ impl World {
         let (timer, at) = self.timer.take().expect("a timer");
         self.now = at;
         self.tell(Event::Due(timer));
+    }
+
+    /// The last user has left.
+    fn leave(&mut self) {
+        self.users = 0;
+        if let Some(run) = self.draining.take() {
+            self.tell(Event::Drained(run));
+        }
     }
 
     fn state(&self) -> ServiceState {
@@ -343,11 +373,196 @@ fn news_of_an_earlier_run_changes_nothing() {
     assert_eq!(w.state(), ServiceState::Spawning);
 }
 
+#[test]
+fn those_who_use_it_may_finish_before_it_is_stopped() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.users = 2;
+    let effects = w.tell(stop());
+    let [Effect::Arm { at, .. }, Effect::AwaitDrain(_)] = effects[..] else { panic!("{effects:?}") };
+    assert_eq!((w.state(), at), (ServiceState::Draining, w.now + 10 * SECOND));
+    w.now += SECOND;
+    w.leave();
+    assert_eq!((w.state(), w.kill_at), (ServiceState::Stopping, Some(w.now + 5 * SECOND)));
+    w.ring();
+    assert_eq!(w.state(), ServiceState::Stopping, "the timer of the drain is stale");
+    w.news(exit(143));
+    assert_eq!((w.state(), w.reason().as_str()), (ServiceState::Stopped, "somebody asked"));
+}
+
+#[test]
+fn nobody_is_waited_for_past_the_bound_or_where_it_is_of_no_use() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    w.users = 1;
+    w.tell(restart());
+    w.ring();
+    assert_eq!(w.state(), ServiceState::Stopping);
+    w.news(exit(143));
+    w.up();
+    w.tell(restart());
+    w.news(RunNews::Failing { class: FailureClass::Timeout, reason: "no pulse".to_owned() });
+    assert_eq!(w.state(), ServiceState::Stopping);
+    w.news(exit(143));
+    assert_eq!((w.state(), w.life.view().failures), (ServiceState::Spawning, 0));
+}
+
+#[test]
+fn a_close_drains_at_nobodys_expense() {
+    for (left, drained_by) in [(60, Some(10 * SECOND)), (8, Some(Duration::from_millis(2750))), (5, None)] {
+        let mut w = World::new();
+        w.tell(Event::Start);
+        w.up();
+        w.users = 1;
+        w.tell(Event::Close { until: w.now + left * SECOND, force: false });
+        assert_eq!(w.timer.map(|(_, at)| at - w.now), drained_by);
+        assert_eq!(w.state() == ServiceState::Draining, drained_by.is_some());
+        let now = w.now;
+        if drained_by.is_some() {
+            w.ring();
+        }
+        let kill_at = w.kill_at.expect("a stop");
+        assert!(kill_at <= now + left * SECOND && (left == 5 || kill_at == w.now + 5 * SECOND));
+        w.tell(Event::Close { until: w.now, force: true });
+        assert_eq!(w.state(), ServiceState::Killing);
+    }
+}
+
+#[test]
+fn loading_and_offloading_change_nothing_about_what_is_wanted() {
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
+    w.tell(Event::Load);
+    w.up();
+    w.tell(Event::Offload { reason: "no room".to_owned() });
+    w.news(exit(143));
+    let view = w.life.view();
+    assert_eq!((view.state, view.disposition), (ServiceState::Stopped, Disposition::OnDemand));
+    w.tell(stop());
+    w.tell(Event::Load);
+    assert_eq!(w.life.view().disposition, Disposition::OnDemand, "a load lifts `down`");
+}
+
+#[test]
+fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    let mut new = spec();
+    (new.grace, new.restart.max) = (SECOND, 1);
+    assert_eq!(w.tell(Event::Reconfigure { spec: new, restart: false, blocked: None }), []);
+    assert_eq!((w.state(), w.begun), (ServiceState::Ready, 1));
+    w.tell(stop());
+    assert_eq!(w.kill_at, Some(w.now + SECOND));
+    w.news(exit(143));
+    w.tell(Event::Start);
+    w.up();
+    w.news(exit(1));
+    assert_eq!((w.state(), w.begun), (ServiceState::Failed, 2), "the new restart.max is 1");
+}
+
+#[test]
+fn a_change_that_needs_a_restart_ends_the_run_by_its_old_rules_and_is_no_failure() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.up();
+    let new = LifeSpec { grace: SECOND, ..spec() };
+    w.tell(Event::Reconfigure { spec: new, restart: true, blocked: None });
+    assert_eq!((w.state(), w.kill_at), (ServiceState::Stopping, Some(w.now + 5 * SECOND)));
+    assert_eq!(w.reason(), "its configuration changed");
+    w.news(exit(143));
+    w.up();
+    let view = w.life.view();
+    assert_eq!((view.state, view.failures, view.restarts, w.begun), (ServiceState::Ready, 0, 0, 2));
+    w.tell(stop());
+    assert_eq!(w.kill_at, Some(w.now + SECOND));
+}
+
+#[test]
+fn a_change_gives_what_had_given_up_another_chance_and_starts_nothing_that_is_down() {
+    let mut w = World::new();
+    w.tell(Event::Start);
+    w.news(exit(125));
+    assert_eq!(w.state(), ServiceState::Failed);
+    w.tell(changed(true, false));
+    assert_eq!((w.state(), w.life.view().failures, w.alerts.len()), (ServiceState::Spawning, 0, 0));
+    w.news(exit(125));
+    w.tell(stop());
+    w.tell(changed(true, false));
+    assert_eq!((w.state(), w.begun), (ServiceState::Stopped, 2));
+    let eager = LifeSpec { wanted: Disposition::Up, ..spec() };
+    w.tell(Event::Reconfigure { spec: eager, restart: false, blocked: Some("waits for db".to_owned()) });
+    assert_eq!((w.state(), w.reason().as_str(), w.begun), (ServiceState::Stopped, "waits for db", 2));
+    w.tell(Event::Dependencies(None));
+    assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 3));
+}
+
+#[test]
+fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
+    w.tell(Event::Start);
+    w.up();
+    w.users = 3;
+    let run = w.live.expect("a run");
+    let close = |force| Event::Close { until: clock::now(), force };
+    assert_eq!(w.tell(close(false)), [Effect::ReleaseRun(run)]);
+    assert_eq!(w.tell(close(true)), [], "its owner is about to answer");
+    w.news(RunNews::Released);
+    assert_eq!((w.state(), &w.answers[..]), (ServiceState::Ready, &[StopOutcome::Kept { pid: Pid(7) }][..]));
+    w.tell(close(true));
+    assert_eq!(w.answers.len(), 2);
+    assert_eq!(w.news(exit(1)), [], "what becomes of it is the next runtime's to say");
+
+    let mut next = World::new();
+    let effects = next.tell(Event::Adopt { run, pid: Pid(7), port: Some(80) });
+    let noted = effects.contains(&Effect::NoteStarted { run, pid: Pid(7) });
+    assert!(noted, "who began it may have been killed before it was written down");
+    let view = next.life.view();
+    assert_eq!(
+        (view.state, view.run, view.pid, view.port),
+        (ServiceState::Starting, Some(run), Some(Pid(7)), Some(80))
+    );
+    assert_eq!(next.reason(), "kept by an earlier runtime");
+    assert_eq!(next.news(RunNews::Spawned { pid: Pid(7), port: Some(80) }), [], "it is remembered already");
+    next.news(RunNews::Ready);
+    assert_eq!((next.state(), next.life.view().disposition), (ServiceState::Ready, Disposition::Up));
+    next.tell(Event::Start);
+    assert_eq!(next.begun, 1);
+}
+
+#[test]
+fn a_kept_service_that_is_being_stopped_or_has_ended_is_ended() {
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
+    w.tell(Event::Start);
+    w.up();
+    w.tell(stop());
+    let close = Event::Close { until: w.now + 60 * SECOND, force: false };
+    w.tell(close.clone());
+    w.news(exit(143));
+    assert_eq!((w.state(), &w.answers[..]), (ServiceState::Stopped, &[StopOutcome::Clean][..]));
+
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
+    w.tell(Event::Start);
+    w.up();
+    w.tell(close);
+    w.news(exit(0));
+    assert_eq!((w.state(), &w.answers[..]), (ServiceState::Stopped, &[StopOutcome::Clean][..]));
+}
+
+fn changed(restart: bool, keep: bool) -> Event {
+    Event::Reconfigure { spec: LifeSpec { keep, ..spec() }, restart, blocked: None }
+}
+
 /// What may happen next, by number, so that proptest can shrink it.
 fn happen(w: &mut World, dice: u8, wait: u16) {
     w.now += Duration::from_millis(u64::from(wait));
     let live = w.live;
-    match (dice % 14, live) {
+    match (dice % 22, live) {
         (0, _) => drop(w.tell(Event::Start)),
         (1, _) => drop(w.tell(stop())),
         (2, _) => drop(w.tell(restart())),
@@ -364,6 +579,14 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
         (11, Some(_)) => drop(w.news(RunNews::Stuck { reason: String::new() })),
         (12, Some(_)) => drop(w.news(exit(i32::from(dice > 100)))),
         (13, _) => drop(w.tell(Event::Run(RunId::fresh(), exit(1)))),
+        (14, _) => drop(w.tell(Event::Load)),
+        (15, _) => drop(w.tell(Event::Offload { reason: "no room".to_owned() })),
+        (16, _) => drop(w.tell(changed(dice > 150, dice > 200))),
+        (17, None) => drop(w.tell(Event::Adopt { run: RunId::fresh(), pid: Pid(8), port: None })),
+        (18, _) => w.users = u32::from(dice > 60),
+        (19, _) => w.leave(),
+        (20, Some(run)) => drop(w.tell(Event::Drained(run))),
+        (21, Some(_)) => drop(w.news(RunNews::Released)),
         _ => {}
     }
     let view = w.life.view();
@@ -378,27 +601,47 @@ proptest! {
 
     #[test]
     fn two_runs_are_never_live_and_a_stop_ends_every_life(
-        events in prop::collection::vec((any::<u8>(), any::<u16>()), 0..60), closing in any::<bool>(),
+        events in prop::collection::vec((any::<u8>(), any::<u16>()), 0..60), end in 0u8..4,
     ) {
         let mut w = World::new();
         for (dice, wait) in events {
             happen(&mut w, dice, wait);
         }
-        let until = w.now + SECOND;
-        w.tell(if closing { Event::Close { until, force: false } } else { stop() });
+        let (until, before) = (w.now + SECOND, w.state());
+        w.tell(match end {
+            0 => stop(),
+            1 => Event::Retire { reason: "gone from the config".to_owned() },
+            n => Event::Close { until, force: n == 3 },
+        });
         let begun = w.begun;
-        if w.live.is_some() {
+        if w.state() == ServiceState::Draining {
+            w.ring();
+        }
+        prop_assert_ne!(w.state(), ServiceState::Draining, "a drain has an end");
+        if w.released.is_some() {
+            prop_assert_eq!(w.state(), before, "what is let go of stays as it was shown");
+            w.news(RunNews::Released);
+            prop_assert_eq!(&w.answers[..], &[StopOutcome::Kept { pid: w.life.view().pid.expect("a pid") }][..]);
+        } else if w.live.is_some() {
             w.news(exit(143));
         }
         let at_rest = matches!(w.state(), ServiceState::Stopped | ServiceState::Failed | ServiceState::Completed);
-        prop_assert!(at_rest, "{:?}", w.state());
+        prop_assert!(at_rest || w.released.is_some(), "{:?}", w.state());
         if let Some((timer, at)) = w.timer {
             w.now = at;
             w.tell(Event::Due(timer));
         }
         w.tell(Event::Dependencies(None));
+        w.leave();
+        // Whatever is asked of a closed one, and a second, harder close, changes nothing.
+        if end > 0 {
+            for event in [Event::Start, Event::Load, restart(), changed(true, false)] {
+                prop_assert_eq!(w.tell(event), []);
+            }
+            w.tell(Event::Close { until, force: true });
+            prop_assert!(!w.answers.is_empty());
+        }
         prop_assert_eq!(w.begun, begun, "something began after the stop");
-        prop_assert!(!closing || !w.answers.is_empty());
     }
 
     #[test]

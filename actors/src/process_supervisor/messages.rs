@@ -1,17 +1,44 @@
-//! What a supervisor is told. None of these is answered: what comes of them is published as
-//! [`ServiceStatus`](crate::state::ServiceStatus) and told as events.
+//! What a supervisor is told. Only [`OffloadService`] is answered, since it may be refused: what comes of the others is
+//! published as [`ServiceStatus`] and told as events.
+
+use std::sync::Arc;
 
 use actix::Message;
+use tokio::sync::watch;
+
+use crate::{
+    gate::Held,
+    ids::ServiceName,
+    spec::{DependencyCondition, ServiceSpec},
+    state::ServiceStatus,
+};
+
+/// What must be so of whom before a service is started, and how that one fares.
+pub type Awaited = (ServiceName, DependencyCondition, watch::Receiver<ServiceStatus>);
 
 /// Start it, now or as soon as its dependencies allow. Sets the disposition to up. Clears `failed` and the count of failures.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct StartService;
 
+/// Into memory: start it and leave what is wanted of it as it is. One that was `down` is wanted again as its start mode
+/// says, or, where that is by hand, up.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct LoadService;
+
 /// Stop it and keep it down.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "()")]
 pub struct StopService {
+    /// Why, for the status and the history.
+    pub reason: String,
+}
+
+/// Out of memory: stop it and leave what is wanted of it as it is. Refused while somebody holds it.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), Held>")]
+pub struct OffloadService {
     /// Why, for the status and the history.
     pub reason: String,
 }
@@ -28,3 +55,29 @@ pub struct RestartService {
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct ResetService;
+
+/// Its configuration has changed.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Reconfigure {
+    /// What it is from now on; of the same name.
+    pub spec: Arc<ServiceSpec>,
+    /// What it waits for from now on.
+    pub dependencies: Vec<Awaited>,
+    /// Whether a live run is of no use any more: it is drained, stopped as it was configured, and begun anew. Otherwise it
+    /// goes on under the same pid and takes what is new about probes, rules and its end.
+    pub restart: bool,
+}
+
+/// Take over the run that was handed in at its birth, if there is one.
+#[derive(Debug, Clone, Copy, Message)]
+#[rtype(result = "()")]
+pub struct AdoptService;
+
+/// Stop it for good: it takes no start any more.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RetireService {
+    /// Why, for the status and the history.
+    pub reason: String,
+}

@@ -6,8 +6,10 @@
 //! and to kill: those have a `watch` of their own into the run.
 
 mod actor;
+mod awaited;
 pub mod classify;
 pub mod dependencies;
+mod hearing;
 pub mod lifecycle;
 #[cfg(test)]
 mod lifecycle_tests;
@@ -19,3 +21,4 @@ pub mod restart_policy;
 pub mod run;
 
 pub use actor::{ProcessSupervisor, SupervisorParts};
+pub use run::{AdoptedRun, Inherited, end_of};

@@ -1,6 +1,6 @@
 //! The actor around the schedule: sends what it decides and keeps its time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use actix::{
     Actor,
@@ -16,7 +16,9 @@ use tokio::sync::oneshot;
 
 use super::{
     graph::{GraphError, UnitIndex},
-    messages::{BeginShutdown, ForceShutdown, Register, StopOutcome, StopReport, StopUnit, UnitStopped},
+    messages::{
+        BeginShutdown, ChangeNeeds, ForceShutdown, Register, StopOutcome, StopReport, StopUnit, UnitStopped, Unregister,
+    },
     schedule::{Effect, Input, Schedule},
 };
 use crate::{
@@ -29,7 +31,7 @@ use crate::{
 pub struct ShutdownCoordinator {
     schedule: Schedule,
     /// Who stops each unit, by its place in the order of registration.
-    units: Vec<Recipient<StopUnit>>,
+    units: BTreeMap<UnitIndex, Recipient<StopUnit>>,
     bus: EventBus,
     done: Option<oneshot::Sender<StopReport>>,
     alarm: Option<SpawnHandle>,
@@ -40,7 +42,7 @@ impl ShutdownCoordinator {
     /// ended by force then. It tells the beginning on `bus` as `runtime.state stopping`, and hands its report to `done`.
     #[must_use]
     pub fn new(deadline: Duration, bus: EventBus, done: oneshot::Sender<StopReport>) -> Self {
-        Self { schedule: Schedule::new(deadline), units: Vec::new(), bus, done: Some(done), alarm: None }
+        Self { schedule: Schedule::new(deadline), units: BTreeMap::new(), bus, done: Some(done), alarm: None }
     }
 
     fn step(&mut self, input: Input, ctx: &mut Context<Self>) {
@@ -66,7 +68,7 @@ impl ShutdownCoordinator {
     }
 
     fn tell(&mut self, unit: UnitIndex, until: std::time::Instant, force: bool, ctx: &mut Context<Self>) {
-        let Some(recipient) = self.units.get(unit) else { return };
+        let Some(recipient) = self.units.get(&unit) else { return };
         let name = self.schedule.name(unit).to_owned();
         let stop = StopUnit { name: name.clone(), until, force, answer: ctx.address().recipient() };
         match recipient.try_send(stop) {
@@ -86,7 +88,8 @@ impl ShutdownCoordinator {
         if let Some(alarm) = self.alarm.take() {
             ctx.cancel_future(alarm);
         }
-        for unit in report.units.iter().filter(|u| u.outcome != StopOutcome::Clean) {
+        for unit in report.units.iter().filter(|u| !matches!(u.outcome, StopOutcome::Clean | StopOutcome::Kept { .. }))
+        {
             tracing::warn!(unit = %unit.name, outcome = ?unit.outcome, seconds = unit.seconds, "did not stop cleanly");
         }
         if let Some(done) = self.done.take()
@@ -105,9 +108,27 @@ impl Handler<Register> for ShutdownCoordinator {
     type Result = Result<(), GraphError>;
 
     fn handle(&mut self, msg: Register, _: &mut Self::Context) -> Self::Result {
-        self.schedule.register(&msg.name, &msg.depends_on, msg.bound)?;
-        self.units.push(msg.stop);
+        let unit = self.schedule.register(&msg.name, &msg.depends_on, msg.bound)?;
+        self.units.insert(unit, msg.stop);
         Ok(())
+    }
+}
+
+impl Handler<Unregister> for ShutdownCoordinator {
+    type Result = Result<(), GraphError>;
+
+    fn handle(&mut self, msg: Unregister, _: &mut Self::Context) -> Self::Result {
+        let unit = self.schedule.unregister(&msg.name)?;
+        self.units.remove(&unit);
+        Ok(())
+    }
+}
+
+impl Handler<ChangeNeeds> for ShutdownCoordinator {
+    type Result = Result<(), GraphError>;
+
+    fn handle(&mut self, msg: ChangeNeeds, _: &mut Self::Context) -> Self::Result {
+        self.schedule.change(&msg.name, &msg.depends_on, msg.bound).map(drop)
     }
 }
 

@@ -1,11 +1,12 @@
 //! The dependency graph of the ordered stop, and the order of the start. Pure.
 //!
-//! A registration names only what was registered before it, so no circle can come into being here. Configurations are
-//! written in any order: [`order`] sorts them, or names the circle.
+//! A registration names only what was registered before it, and a change of what a unit needs is refused where it would
+//! close a circle, so none can come into being here. Configurations are written in any order: [`order`] sorts them, or
+//! names the circle.
 
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap},
+    collections::{BTreeMap, BinaryHeap, HashMap, HashSet},
     fmt::{self, Display},
     hash::Hash,
 };
@@ -26,21 +27,45 @@ pub enum GraphError {
         /// What it depends on.
         missing: String,
     },
+    /// There is no such unit.
+    #[error("`{0}` is not registered")]
+    NotThere(String),
+    /// It cannot go while another needs it.
+    #[error("`{unit}` is needed by `{by}`")]
+    Needed {
+        /// The unit that is to go.
+        unit: String,
+        /// One that needs it.
+        by: String,
+    },
+    /// Two would need each other.
+    #[error("`{unit}` cannot depend on `{by}`, which depends on it")]
+    Circle {
+        /// The unit that is to need another.
+        unit: String,
+        /// That other one.
+        by: String,
+    },
     /// The ordered stop has begun: what starts now would be stopped by nobody.
     #[error("`{0}` comes too late: the runtime is stopping")]
     Stopping(String),
 }
 
-/// A unit's place in the order of registration.
+/// A unit's place in the order of registration. Never given twice.
 pub type UnitIndex = usize;
 
 /// Who needs whom, in the order of registration.
 #[derive(Debug, Clone, Default)]
 pub struct Graph {
-    names: Vec<UnitName>,
+    units: BTreeMap<UnitIndex, Node>,
     index: HashMap<UnitName, UnitIndex>,
-    /// For each unit, those that need it.
-    dependents: Vec<Vec<UnitIndex>>,
+    next: UnitIndex,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    name: UnitName,
+    needs: Vec<UnitIndex>,
 }
 
 impl Graph {
@@ -52,33 +77,76 @@ impl Graph {
         if self.index.contains_key(name) {
             return Err(GraphError::Duplicate(name.to_owned()));
         }
-        let needs = depends_on.iter().map(|needed| {
-            let missing = || GraphError::Unknown { unit: name.to_owned(), missing: needed.clone() };
-            self.index.get(needed).copied().ok_or_else(missing)
-        });
-        let mut needs = needs.collect::<Result<Vec<_>, _>>()?;
-        needs.sort_unstable();
-        needs.dedup();
-        let new = self.names.len();
-        for needed in needs {
-            self.dependents[needed].push(new);
-        }
-        self.names.push(name.to_owned());
+        let needs = self.needs(name, depends_on)?;
+        let new = self.next;
+        self.next += 1;
         self.index.insert(name.to_owned(), new);
-        self.dependents.push(Vec::new());
+        self.units.insert(new, Node { name: name.to_owned(), needs });
         Ok(new)
+    }
+
+    /// Takes a unit out.
+    ///
+    /// # Errors
+    /// When it is not there, or another unit needs it.
+    pub fn unregister(&mut self, name: &str) -> Result<UnitIndex, GraphError> {
+        let unit = self.find(name).ok_or_else(|| GraphError::NotThere(name.to_owned()))?;
+        if let Some(other) = self.units.values().find(|node| node.needs.contains(&unit)) {
+            return Err(GraphError::Needed { unit: name.to_owned(), by: other.name.clone() });
+        }
+        self.index.remove(name);
+        self.units.remove(&unit);
+        Ok(unit)
+    }
+
+    /// Lets a unit need others than before.
+    ///
+    /// # Errors
+    /// When it, or one of them, is not there, or one of them needs it in turn. The graph stays as it was then.
+    pub fn change(&mut self, name: &str, depends_on: &[UnitName]) -> Result<UnitIndex, GraphError> {
+        let unit = self.find(name).ok_or_else(|| GraphError::NotThere(name.to_owned()))?;
+        let needs = self.needs(name, depends_on)?;
+        if let Some(by) = needs.iter().copied().find(|&needed| self.leads_to(needed, unit)) {
+            return Err(GraphError::Circle { unit: name.to_owned(), by: self.name(by).to_owned() });
+        }
+        if let Some(node) = self.units.get_mut(&unit) {
+            node.needs = needs;
+        }
+        Ok(unit)
+    }
+
+    fn needs(&self, name: &str, depends_on: &[UnitName]) -> Result<Vec<UnitIndex>, GraphError> {
+        let find = |needed: &UnitName| {
+            let missing = || GraphError::Unknown { unit: name.to_owned(), missing: needed.clone() };
+            self.find(needed).ok_or_else(missing)
+        };
+        depends_on.iter().map(find).collect()
+    }
+
+    /// Whether `from` is `to`, or needs it, directly or not.
+    fn leads_to(&self, from: UnitIndex, to: UnitIndex) -> bool {
+        let (mut seen, mut open) = (HashSet::new(), vec![from]);
+        while let Some(unit) = open.pop() {
+            if unit == to {
+                return true;
+            }
+            if seen.insert(unit) {
+                open.extend(self.units.get(&unit).into_iter().flat_map(|node| node.needs.iter().copied()));
+            }
+        }
+        false
     }
 
     /// How many units there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.names.len()
+        self.units.len()
     }
 
     /// Whether nothing is registered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.units.is_empty()
     }
 
     /// The place of a unit.
@@ -90,13 +158,14 @@ impl Graph {
     /// The name of a unit, empty for a place that does not exist.
     #[must_use]
     pub fn name(&self, unit: UnitIndex) -> &str {
-        self.names.get(unit).map_or("", String::as_str)
+        self.units.get(&unit).map_or("", |node| &node.name)
     }
 
     /// The units that may stop: those not yet `ended` whose dependents all are, in reverse order of registration.
     pub fn may_stop(&self, ended: impl Fn(UnitIndex) -> bool) -> Vec<UnitIndex> {
-        let free = |unit: &UnitIndex| !ended(*unit) && self.dependents[*unit].iter().all(|&d| ended(d));
-        (0..self.len()).rev().filter(free).collect()
+        let running = || self.units.iter().filter(|(unit, _)| !ended(**unit));
+        let needed: HashSet<UnitIndex> = running().flat_map(|(_, node)| node.needs.iter().copied()).collect();
+        running().map(|(unit, _)| *unit).filter(|unit| !needed.contains(unit)).rev().collect()
     }
 }
 
@@ -190,6 +259,23 @@ mod tests {
         assert_eq!(graph.register("b", &names(&["b"])), Err(itself));
         assert_eq!(graph.len(), 1);
         assert_eq!(graph.may_stop(|_| false), [0], "the refused unit does not hold `a`");
+    }
+
+    #[test]
+    fn a_unit_goes_only_when_nobody_needs_it_and_needs_change_without_a_circle() {
+        let mut graph = Graph::default();
+        for (name, needs) in [("a", &[][..]), ("b", &["a"]), ("c", &["b"])] {
+            graph.register(name, &names(needs)).expect("registered");
+        }
+        assert_eq!(graph.unregister("b"), Err(GraphError::Needed { unit: "b".into(), by: "c".into() }));
+        let circle = GraphError::Circle { unit: "a".into(), by: "c".into() };
+        assert_eq!(graph.change("a", &names(&["c"])), Err(circle));
+        assert_eq!(graph.change("c", &names(&["a"])), Ok(2));
+        assert_eq!(graph.may_stop(|_| false), [2, 1]);
+        assert_eq!(graph.unregister("b"), Ok(1));
+        assert_eq!(graph.unregister("b"), Err(GraphError::NotThere("b".into())));
+        assert_eq!(graph.register("b", &names(&["c"])), Ok(3), "a place is never given twice");
+        assert_eq!((graph.may_stop(|_| false), graph.name(1), graph.len()), (vec![3], "", 3));
     }
 
     #[test]

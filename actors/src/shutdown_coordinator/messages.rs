@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use actix::{Message, Recipient};
 use serde::{Deserialize, Serialize};
 
+use crate::ids::Pid;
+
 /// The name of something that is stopped in order: an actor (`history`) or a service (`service:chat`).
 pub type UnitName = String;
 
@@ -20,6 +22,26 @@ pub struct Register {
     pub bound: Duration,
     /// Who stops it.
     pub stop: Recipient<StopUnit>,
+}
+
+/// Takes out a unit that has stopped by itself. Whatever needed it must have gone, or need something else, before.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), super::graph::GraphError>")]
+pub struct Unregister {
+    /// Its name.
+    pub name: UnitName,
+}
+
+/// Lets a unit need others than before.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "Result<(), super::graph::GraphError>")]
+pub struct ChangeNeeds {
+    /// Its name.
+    pub name: UnitName,
+    /// What it needs from now on.
+    pub depends_on: Vec<UnitName>,
+    /// The longest its own stop may take from now on.
+    pub bound: Duration,
 }
 
 /// To a unit: stop, and answer with [`UnitStopped`]. A second one with `force` overtakes the first.
@@ -56,6 +78,11 @@ pub enum StopOutcome {
     Killed,
     /// It was killed before its grace was over, because the deadline left no more time.
     CutShort,
+    /// It was let go of and runs on, as its configuration says.
+    Kept {
+        /// Its main process.
+        pid: Pid,
+    },
     /// Something of it is still there.
     Stuck(String),
     /// No answer in its time.

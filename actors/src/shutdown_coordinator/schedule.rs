@@ -3,7 +3,10 @@
 //! [`Schedule::step`] takes what happened and says what to do. Whatever the units do, a schedule that is woken when it
 //! asks to be ends no later than its deadline plus [`LAST_BOUND`] after it began.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use super::{
     graph::{Graph, GraphError, UnitIndex},
@@ -59,7 +62,7 @@ pub enum Effect {
 #[derive(Debug)]
 pub struct Schedule {
     graph: Graph,
-    units: Vec<Unit>,
+    units: BTreeMap<UnitIndex, Unit>,
     deadline: Duration,
     phase: Phase,
 }
@@ -99,7 +102,7 @@ impl Schedule {
     /// A schedule that takes `deadline` at most, and [`LAST_BOUND`] for what is left then.
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
-        Self { graph: Graph::default(), units: Vec::new(), deadline, phase: Phase::Open }
+        Self { graph: Graph::default(), units: BTreeMap::new(), deadline, phase: Phase::Open }
     }
 
     /// Adds a unit whose own stop may take `bound`.
@@ -111,8 +114,36 @@ impl Schedule {
             return Err(GraphError::Stopping(name.to_owned()));
         }
         let unit = self.graph.register(name, needs)?;
-        self.units.push(Unit { bound, progress: Progress::Running });
+        self.units.insert(unit, Unit { bound, progress: Progress::Running });
         Ok(unit)
+    }
+
+    /// Takes a unit out that has stopped by itself.
+    ///
+    /// # Errors
+    /// As [`Graph::unregister`], and once the stop has begun: it is then part of the report.
+    pub fn unregister(&mut self, name: &str) -> Result<UnitIndex, GraphError> {
+        if !matches!(self.phase, Phase::Open) {
+            return Err(GraphError::Stopping(name.to_owned()));
+        }
+        let unit = self.graph.unregister(name)?;
+        self.units.remove(&unit);
+        Ok(unit)
+    }
+
+    /// Lets a unit need others than before, and take `bound` for its own stop.
+    ///
+    /// # Errors
+    /// As [`Graph::change`], and once the stop has begun.
+    pub fn change(&mut self, name: &str, needs: &[UnitName], bound: Duration) -> Result<UnitIndex, GraphError> {
+        if !matches!(self.phase, Phase::Open) {
+            return Err(GraphError::Stopping(name.to_owned()));
+        }
+        let index = self.graph.change(name, needs)?;
+        if let Some(unit) = self.units.get_mut(&index) {
+            unit.bound = bound;
+        }
+        Ok(index)
     }
 
     /// The name of a unit.
@@ -153,8 +184,10 @@ impl Schedule {
 
     fn end(&mut self, unit: UnitIndex, outcome: StopOutcome, now: Instant) {
         let (Phase::Stopping(stop) | Phase::Forced(stop)) = &mut self.phase else { return };
-        if let Progress::Told { at, .. } = self.units[unit].progress {
-            self.units[unit].progress = Progress::Ended { told: at, at: now, place: stop.ended, outcome };
+        if let Some(unit) = self.units.get_mut(&unit)
+            && let Progress::Told { at, .. } = unit.progress
+        {
+            unit.progress = Progress::Ended { told: at, at: now, place: stop.ended, outcome };
             stop.ended += 1;
         }
     }
@@ -170,7 +203,7 @@ impl Schedule {
                 return;
             }
         };
-        for (index, unit) in self.units.iter_mut().enumerate().rev() {
+        for (&index, unit) in self.units.iter_mut().rev() {
             let told = match unit.progress {
                 Progress::Running => now,
                 Progress::Told { at, .. } => at,
@@ -202,7 +235,7 @@ impl Schedule {
             Phase::Open | Phase::Over => {}
             Phase::Stopping(_) | Phase::Forced(_) if self.all_ended() => self.finish(now, effects),
             Phase::Stopping(stop) | Phase::Forced(stop) => {
-                let next = self.units.iter().filter_map(|u| match u.progress {
+                let next = self.units.values().filter_map(|u| match u.progress {
                     Progress::Told { until, .. } => Some(until),
                     Progress::Running | Progress::Ended { .. } => None,
                 });
@@ -212,20 +245,21 @@ impl Schedule {
     }
 
     fn expire(&mut self, now: Instant) {
-        for unit in 0..self.units.len() {
-            if matches!(self.units[unit].progress, Progress::Told { until, .. } if until <= now) {
-                self.end(unit, StopOutcome::TimedOut, now);
-            }
+        let over = |unit: &Unit| matches!(unit.progress, Progress::Told { until, .. } if until <= now);
+        let late: Vec<UnitIndex> = self.units.iter().filter(|(_, unit)| over(unit)).map(|(index, _)| *index).collect();
+        for unit in late {
+            self.end(unit, StopOutcome::TimedOut, now);
         }
     }
 
     /// Tells those that may stop now; whether there were any.
     fn tell(&mut self, now: Instant, deadline: Instant, effects: &mut Vec<Effect>) -> bool {
         let units = &self.units;
-        let free = self.graph.may_stop(|unit| matches!(units[unit].progress, Progress::Ended { .. }));
+        let has_ended = |unit: &Unit| matches!(unit.progress, Progress::Ended { .. });
+        let free = self.graph.may_stop(|unit| units.get(&unit).is_none_or(has_ended));
         let before = effects.len();
         for index in free {
-            let unit = &mut self.units[index];
+            let Some(unit) = self.units.get_mut(&index) else { continue };
             if unit.progress == Progress::Running {
                 let until = now.checked_add(unit.bound).map_or(deadline, |own| own.min(deadline));
                 unit.progress = Progress::Told { at: now, until };
@@ -236,7 +270,7 @@ impl Schedule {
     }
 
     fn all_ended(&self) -> bool {
-        self.units.iter().all(|u| matches!(u.progress, Progress::Ended { .. }))
+        self.units.values().all(|u| matches!(u.progress, Progress::Ended { .. }))
     }
 
     fn finish(&mut self, now: Instant, effects: &mut Vec<Effect>) {
@@ -246,7 +280,7 @@ impl Schedule {
             Phase::Open | Phase::Over => return,
         };
         let mut units: Vec<(usize, UnitReport)> = Vec::with_capacity(self.units.len());
-        for (index, unit) in self.units.iter().enumerate() {
+        for (&index, unit) in &self.units {
             if let Progress::Ended { told, at, place, outcome } = &unit.progress {
                 let seconds = at.duration_since(*told).as_secs_f64();
                 let name = self.graph.name(index).to_owned();

@@ -49,6 +49,27 @@ fn without_dependencies_all_are_told_at_once_the_last_registered_first() {
 }
 
 #[test]
+fn a_unit_that_went_is_told_nothing_and_a_changed_need_orders_the_stop() {
+    let mut s = schedule(30 * SECOND, &[("db", &[]), ("web", &["db"]), ("job", &["db"])]);
+    assert!(s.unregister("db").is_err(), "it is needed");
+    s.unregister("web").expect("nobody needs it");
+    s.change("job", &[], SECOND).expect("changed");
+    let late = s.register("late", &["job".to_owned()], SECOND).expect("registered");
+    s.change("db", &["late".to_owned()], SECOND).expect("changed");
+    let now = clock::now();
+    let effects = s.step(begin(), now);
+    assert_eq!(told(&s, &effects), ["db"]);
+    assert_eq!(s.unregister("db"), Err(GraphError::Stopping("db".to_owned())));
+    assert_eq!(s.change("db", &[], SECOND), Err(GraphError::Stopping("db".to_owned())));
+    let effects = s.step(answer("db"), now);
+    assert_eq!(effects.first(), Some(&Effect::Tell { unit: late, until: now + SECOND, force: false }));
+    s.step(answer("late"), now);
+    let effects = s.step(answer("job"), now);
+    let units: Vec<_> = report(&effects).expect("the end").units.iter().map(|u| u.name.as_str()).collect();
+    assert_eq!(units, ["db", "late", "job"]);
+}
+
+#[test]
 fn a_unit_waits_for_everything_that_needs_it() {
     let now = clock::now();
     let mut s = schedule(30 * SECOND, &[("db", &[]), ("web", &["db"]), ("job", &["db"])]);

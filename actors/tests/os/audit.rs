@@ -1,9 +1,13 @@
 //! The audit: it names what was left, and is clean once that is gone.
 
-use std::{net::TcpListener, process::Command, sync::mpsc};
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+};
 
 use greenroom_actors::os::{
-    audit::{AuditBaseline, AuditScope},
+    audit::{AuditBaseline, AuditScope, Whose},
     containment::Containment,
 };
 
@@ -12,7 +16,10 @@ use crate::{
     support::{LONG, Stage},
 };
 
-crate::tests!(what_is_left_is_named_and_what_is_gone_is_not);
+crate::tests!(
+    what_is_left_is_named_and_what_is_gone_is_not,
+    in_an_application_only_what_carries_the_runtimes_marks_counts
+);
 
 fn what_is_left_is_named_and_what_is_gone_is_not() -> Verdict {
     let baseline = AuditBaseline::take().expect("a baseline");
@@ -44,5 +51,32 @@ fn what_is_left_is_named_and_what_is_gone_is_not() -> Verdict {
     stage.containment.close().expect("closed");
     let settled = baseline.settle(&scope, LONG).expect("a report");
     assert!(settled.is_clean(), "{settled:?}");
+    Verdict::Held
+}
+
+fn in_an_application_only_what_carries_the_runtimes_marks_counts() -> Verdict {
+    let baseline = AuditBaseline::take().expect("a baseline");
+    let sleeping = |command: &mut Command| command.arg("986").spawn().expect("a child");
+    let whose = Whose::Marked { root_name: "greenroom-a-b".to_owned(), state_dir: "/s/d".into() };
+    let scope = AuditScope { whose, ..AuditScope::default() };
+    let _listener = TcpListener::bind("127.0.0.1:0").expect("a descriptor of the application's");
+    let mut own = sleeping(&mut Command::new("sleep"));
+    let mut other = sleeping(Command::new("sleep").env("GREENROOM_STATE_DIR", "/s/d/other"));
+    let clean = baseline.compare(&scope).expect("a report");
+    let mut marked = sleeping(Command::new("sleep").env("GREENROOM_STATE_DIR", "/s/d"));
+    // `sh -c SCRIPT NAME`: the name is an argument that nothing reads.
+    let mut guardian = Command::new("/bin/sh")
+        .args(["-c", "read never", "greenroom-a-b"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    let report = baseline.compare(&scope).expect("a report");
+    for child in [&mut own, &mut other, &mut marked, &mut guardian] {
+        child.kill().expect("killed");
+        child.wait().expect("a status");
+    }
+    assert!(clean.is_clean(), "{clean:?}");
+    let found = |child: &Child| report.children.iter().any(|line| line.starts_with(&format!("{} ", child.id())));
+    assert!(report.children.len() == 2 && found(&marked) && found(&guardian), "{report:?}");
     Verdict::Held
 }

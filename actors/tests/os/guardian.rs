@@ -159,7 +159,7 @@ fn it_outlives_every_signal_and_stays_small() -> Verdict {
         assert!(!within(Duration::from_millis(50), || gone(guardian.pid())));
         let folder = format!("/proc/{}", guardian.pid());
         let descriptors = fs::read_dir(format!("{folder}/fd")).expect("descriptors").count();
-        assert_eq!(descriptors, 5, "0, 1, 2, its lock and its pidfd");
+        assert_eq!(descriptors, 6, "0, 1, 2, its lock, its pidfd and its signals");
         assert_eq!(fs::read_dir(format!("{folder}/task")).expect("threads").count(), 1);
         let rollup = fs::read_to_string(format!("{folder}/smaps_rollup")).expect("memory");
         let lines = rollup.lines().filter(|line| line.starts_with("Pss:") || line.starts_with("Rss:"));

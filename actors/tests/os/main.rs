@@ -9,6 +9,8 @@ mod containment;
 mod exec;
 mod guardian;
 mod roles;
+mod shim_process;
+mod shims;
 mod stuck;
 mod support;
 mod sweep;
@@ -37,8 +39,17 @@ fn main() -> ExitCode {
     if let Some(("role", rest)) = words.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return roles::play(rest);
     }
-    let tests: Vec<Test> =
-        [exec::TESTS, containment::TESTS, stuck::TESTS, guardian::TESTS, sweep::TESTS, audit::TESTS].concat();
+    let tests: Vec<Test> = [
+        exec::TESTS,
+        containment::TESTS,
+        stuck::TESTS,
+        shims::TESTS,
+        shim_process::TESTS,
+        guardian::TESTS,
+        sweep::TESTS,
+        audit::TESTS,
+    ]
+    .concat();
     if words.iter().any(|word| word == "--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -10,17 +10,20 @@ use std::{
 use greenroom_actors::{
     ids::{Pid, RunId},
     os::{
-        containment::{Containment, best_effort::BestEffortContainment, cgroup::CgroupContainment, location},
+        containment::{
+            Containment, best_effort::BestEffortContainment, cgroup::CgroupContainment, location, shim::ShimContainment,
+        },
         guardian::{Charge, Guardian},
-        proc::ProcessIdentity,
+        proc::{self, ProcessIdentity},
         registry::{Registry, RegistryEntry},
+        shim::nursery::Nursery,
         state_dir::StateDir,
     },
 };
 use nix::sys::signal::SigSet;
 use serde::{Deserialize, Serialize};
 
-use crate::support::{HIDING, HIDING_COUNT, Stage, populated, run_to_end, runtime, script, start};
+use crate::support::{HIDING, HIDING_COUNT, Stage, populated, run_to_end, runtime, script};
 
 /// What a played runtime tells of itself, as one line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -28,6 +31,8 @@ pub struct Told {
     pub guardian: Pid,
     pub root: Option<PathBuf>,
     pub tree: Vec<ProcessIdentity>,
+    /// Children of the guardian.
+    pub shims: Vec<Pid>,
 }
 
 pub fn play(role: &[String]) -> ExitCode {
@@ -54,24 +59,34 @@ fn play_runtime(layer: &str, state_dir: &Path) {
     runtime().block_on(async {
         let claim = StateDir::claim(state_dir).expect("a claim");
         let place = claim.place();
-        let containment: Arc<dyn Containment> = if layer == "cgroup" {
-            let own = location::own().expect("a cgroup");
-            Arc::new(CgroupContainment::new(&own, &place).expect("a containment"))
-        } else {
-            Arc::new(BestEffortContainment::new(&place))
+        let nursery = Nursery::default();
+        let containment: Arc<dyn Containment> = match layer {
+            "cgroup" => {
+                let own = location::own().expect("a cgroup");
+                Arc::new(CgroupContainment::new(&own, &place).expect("a containment"))
+            }
+            "shim" => Arc::new(ShimContainment::shims(&place, nursery.clone())),
+            "namespace" => Arc::new(ShimContainment::namespaces(&place, nursery.clone())),
+            _ => Arc::new(BestEffortContainment::new(&place)),
         };
         let guardian = Guardian::start(&Charge::new(&place, containment.cgroup_root())).await.expect("a guardian");
+        nursery.follow(&guardian.nursery());
         std::fs::write(claim.socket(), "").expect("a stand-in for the socket");
         let (service, run) = ("chat".parse().expect("a name"), RunId::fresh());
         let hold = containment.open(&service, run).expect("a hold");
+        let found = layer == "best_effort";
         let (text, count) =
-            if layer == "cgroup" { (HIDING, HIDING_COUNT) } else { ("sleep 987 & (setsid sleep 987 &); wait", (2, 1)) };
-        let mut spawned = start(text, &*hold);
+            if found { ("sleep 987 & (setsid sleep 987 &); wait", (2, 1)) } else { (HIDING, HIDING_COUNT) };
+        let mut spawned = hold.spawn(&script(text, &*hold)).await.expect("spawned");
+        hold.set_main(spawned.pid);
         let main = ProcessIdentity::of(spawned.pid).expect("an identity");
         let registry = Registry::open(claim.path()).expect("a registry");
-        registry.add(&RegistryEntry { run, service, main, hold: hold.describe(), port: None }).expect("an entry");
+        registry
+            .add(&RegistryEntry { run, service, main, hold: hold.describe(), port: None, kept: None })
+            .expect("an entry");
         let tree = populated(&*hold, count);
-        let told = Told { guardian: guardian.pid(), root: containment.cgroup_root(), tree };
+        let shims = proc::children(guardian.pid()).expect("children");
+        let told = Told { guardian: guardian.pid(), root: containment.cgroup_root(), tree, shims };
         println!("{}", serde_json::to_string(&told).expect("text"));
         std::io::stdout().flush().expect("told");
         let _order = std::io::stdin().read(&mut [0]);

@@ -93,7 +93,7 @@ fn a_reused_process_id_in_the_registry_is_spared() -> Verdict {
     let mut main = stranger.identity();
     main.start_time -= 1;
     let (run, service) = (greenroom_actors::ids::RunId::fresh(), "chat".parse().expect("a name"));
-    let entry = RegistryEntry { run, service, main, hold: "/nowhere".to_owned(), port: None };
+    let entry = RegistryEntry { run, service, main, hold: "/nowhere".to_owned(), port: None, kept: None };
     Registry::open(&state_dir).and_then(|registry| registry.add(&entry)).expect("an entry");
     let report = sweep(&state_dir, &instance(&state_dir), false).expect("a report");
     assert_eq!((report.processes.len(), report.entries), (0, 1), "{report}");

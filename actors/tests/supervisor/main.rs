@@ -3,7 +3,9 @@
 //! Processes are held by best effort, which works on every machine; the layers with the kernel's help have the tests of
 //! the whole program.
 
+mod changes;
 mod lives;
 mod loading;
 mod rig;
+mod roster;
 mod stops;

@@ -13,6 +13,7 @@ use actix_rt::Arbiter;
 use greenroom_actors::{
     engines::EngineRef,
     event::{EventBus, EventKind, EventStream},
+    gate::Gate,
     history_store::HistorySink,
     os::{
         clock,
@@ -21,11 +22,11 @@ use greenroom_actors::{
         ports::PortPool,
         registry::Registry,
     },
-    process_supervisor::{ProcessSupervisor, SupervisorParts},
+    process_supervisor::{AdoptedRun, Inherited, ProcessSupervisor, SupervisorParts},
     shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
     spec::{
-        AliveSpec, GpuLayers, InheritEnv, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec, ServiceSpec,
-        StartMode, StopSignal, StopSpec,
+        AliveSpec, GpuLayers, InheritEnv, OnRuntimeExit, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec,
+        ServiceSpec, StartMode, StopSignal, StopSpec,
     },
     state::{Disposition, ServiceState, ServiceStatus},
     template::Template,
@@ -37,10 +38,13 @@ use tokio::sync::{mpsc, watch};
 /// Far more than anything here takes; only a broken build waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long those who use the service are waited for.
+pub const DRAIN: Duration = Duration::from_secs(2);
+
 /// Stands in for the launcher's `__exec`: a session of its own, and then the program under the same pid.
 const HELPER: &str = "#!/bin/sh\nwhile [ \"$1\" != -- ]; do shift; done\nshift\nexec setsid \"$@\"\n";
 
-fn name_helper() {
+pub fn name_helper() {
     static NAMED: OnceLock<()> = OnceLock::new();
     NAMED.get_or_init(|| {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("supervisor-helper.sh");
@@ -78,7 +82,13 @@ pub fn script(text: &str) -> ServiceSpec {
             backoff: short,
             reset_after: Duration::from_secs(600),
         },
-        stop: StopSpec { signal: StopSignal::SigTerm, grace: Duration::from_secs(5), http: None, exec: Vec::new() },
+        stop: StopSpec {
+            signal: StopSignal::SigTerm,
+            grace: Duration::from_secs(5),
+            http: None,
+            exec: Vec::new(),
+            on_runtime_exit: OnRuntimeExit::Stop,
+        },
         failure: Vec::new(),
     }
 }
@@ -88,18 +98,24 @@ pub struct Rig {
     pub supervisor: Addr<ProcessSupervisor>,
     pub status: watch::Receiver<ServiceStatus>,
     pub events: EventStream,
+    pub gate: Gate,
     dir: TempDir,
     children: Arbiter,
 }
 
 impl Rig {
     pub fn new(spec: ServiceSpec) -> Self {
+        Self::adopting(spec, None)
+    }
+
+    /// One whose service has a run of an earlier runtime.
+    pub fn adopting(spec: ServiceSpec, adopt: Option<AdoptedRun>) -> Self {
         name_helper();
         let dir = tempfile::tempdir().expect("a state dir");
         let place =
             Place { state_dir: dir.path().to_owned(), instance: "test".to_owned(), incarnation: "one".to_owned() };
         let (bus, children) = (EventBus::new(1), Arbiter::new());
-        let events = bus.subscribe(None);
+        let (events, gate) = (bus.subscribe(None), Gate::new());
         let (publish, status) =
             watch::channel(ServiceStatus::initial(spec.name.clone(), Disposition::Down, clock::wall()));
         let supervisor = ProcessSupervisor::new(SupervisorParts {
@@ -114,9 +130,12 @@ impl Rig {
             children: children.handle(),
             status: publish,
             dependencies: Vec::new(),
+            gate: gate.clone(),
+            drain: DRAIN,
+            adopt: adopt.map(Inherited::from),
         })
         .start();
-        Self { supervisor, status, events, dir, children }
+        Self { supervisor, status, events, gate, dir, children }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -152,15 +171,28 @@ impl Rig {
 
     /// Stops it as the end of a runtime does, and checks that nothing is left on disk or in memory.
     pub async fn close(self, force: bool) -> StopOutcome {
-        let (told, mut outcome) = mpsc::unbounded_channel();
-        let answer = Hearer(told).start().recipient();
-        let until = clock::now() + PATIENCE;
-        self.supervisor.do_send(StopUnit { name: "service:svc".to_owned(), until, force, answer });
-        let outcome = tokio::time::timeout(PATIENCE, outcome.recv()).await.expect("an answer").expect("an outcome");
+        let outcome = self.ask_to_close(force).await;
         let left = fs::read_dir(self.path("registry")).expect("the registry").count();
         assert_eq!(left, 0, "runs are left in the registry");
         self.children.stop();
         outcome
+    }
+}
+
+impl Rig {
+    /// Stops it as the end of a runtime does, where it is to outlive that.
+    pub async fn let_go(&self) -> StopOutcome {
+        let outcome = self.ask_to_close(false).await;
+        self.children.stop();
+        outcome
+    }
+
+    async fn ask_to_close(&self, force: bool) -> StopOutcome {
+        let (told, mut outcome) = mpsc::unbounded_channel();
+        let answer = Hearer(told).start().recipient();
+        let until = clock::now() + PATIENCE;
+        self.supervisor.do_send(StopUnit { name: "service:svc".to_owned(), until, force, answer });
+        tokio::time::timeout(PATIENCE, outcome.recv()).await.expect("an answer").expect("an outcome")
     }
 }
 

@@ -31,12 +31,20 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
     RuntimeSpec {
         name: reader.text(&["runtime", "name"]),
         ports: reader.value(&["runtime", "ports"], |node| port_range(node.text()?)),
-        containment: containment(reader),
+        containment: match reader.text(&["runtime", "containment"]).as_str() {
+            "cgroup" => ContainmentChoice::Cgroup,
+            "shim" => ContainmentChoice::Shim,
+            "namespace" => ContainmentChoice::Namespace,
+            _ => ContainmentChoice::Auto,
+        },
         guardian: match reader.text(&["runtime", "guardian"]).as_str() {
             "best_effort" => GuardianChoice::BestEffort,
             _ => GuardianChoice::Required,
         },
-        shutdown: ShutdownSpec { deadline: reader.duration(&["runtime", "shutdown", "deadline"]) },
+        shutdown: ShutdownSpec {
+            deadline: reader.duration(&["runtime", "shutdown", "deadline"]),
+            drain: reader.duration(&["runtime", "shutdown", "drain"]),
+        },
         history: HistorySpec {
             path: named_path(reader, &["history", "path"], &[("state_dir", &state)]),
             retain: reader.duration(&["history", "retain"]),
@@ -59,17 +67,4 @@ fn named_path(reader: &mut Reader<'_>, key: &[&str], extra: &[(&str, &str)]) -> 
         reader.error(span, format!("`{}` is empty", key.join(".")), "name a path, or leave the key out");
     }
     template::path(reader, key, extra).unwrap_or_default()
-}
-
-fn containment(reader: &mut Reader<'_>) -> ContainmentChoice {
-    let Some(node) = reader.node(&["runtime", "containment"]) else { return ContainmentChoice::Auto };
-    match node.text() {
-        Some("cgroup") => ContainmentChoice::Cgroup,
-        Some(other @ ("shim" | "namespace")) => {
-            let message = format!("`runtime.containment = \"{other}\"`: this version has only cgroup");
-            reader.error(node.span, message, "use \"auto\" or \"cgroup\"; `greenroom doctor` says what works here");
-            ContainmentChoice::Auto
-        }
-        _ => ContainmentChoice::Auto,
-    }
 }

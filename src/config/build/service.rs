@@ -6,8 +6,8 @@ use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv, PortSpec, Probe,
-        ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
+        AliveSpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv, OnRuntimeExit,
+        PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
     },
     template::{Part, Template},
 };
@@ -209,7 +209,9 @@ fn stop(reader: &mut Reader<'_>, s: &str) -> StopSpec {
     let signal = reader.text(&["service", s, "stop", "signal"]);
     let http = reader.text(&["service", s, "stop", "http"]);
     let exec = reader.node(&["service", s, "stop", "exec"]);
+    let at_exit = reader.text(&["service", s, "stop", "on_runtime_exit"]);
     StopSpec {
+        on_runtime_exit: word(&at_exit).unwrap_or(OnRuntimeExit::Stop),
         signal: word(&signal).unwrap_or(StopSignal::SigTerm),
         grace: reader.duration(&["service", s, "stop", "grace"]),
         http: http_call(&http).map(|(method, path)| (method.to_owned(), path.to_owned())),

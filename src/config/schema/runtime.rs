@@ -15,21 +15,32 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "runtime.containment",
         Kind::Word(&["auto", "cgroup", "shim", "namespace"]),
-        "How process trees are held. `auto` takes the best one that works here. This version has cgroup alone.",
+        "How process trees are held. `auto` takes `cgroup`, or `shim` where there is no writable cgroup; any other value \
+         is that one or a refusal. With `namespace`, services see other process ids than the rest of the machine.",
     )
-    .or("\"auto\"")
-    .except(&["shim", "namespace"]),
+    .or("\"auto\""),
     Key::new(
         "runtime.guardian",
         Kind::Word(&["required", "best_effort"]),
         "`required`: without a sure containment and a guardian nothing is started. `best_effort`: what a killed \
-         runtime leaves is swept at the next start.",
+         runtime leaves is swept at the next start; with `containment = \"auto\"`, trees are then held by session, descent and \
+         environment alone where nothing better works.",
     )
     .or("\"required\""),
-    Key::new("runtime.watch_config", Kind::Bool, "Reload when the file changes.").or("false").later(),
-    Key::new("runtime.shutdown.drain", Kind::Duration, "How long the queue and busy services may take to finish.")
-        .or("\"10s\"")
-        .later(),
+    Key::new(
+        "runtime.watch_config",
+        Kind::Bool,
+        "Reload when a configuration file has changed; looked at once a second. What a reload does: \
+         [operations.md](operations.md#changing-the-configuration).",
+    )
+    .or("false"),
+    Key::new(
+        "runtime.shutdown.drain",
+        Kind::Duration,
+        "How long what is in flight at a service may take to finish before the service is stopped, also by `stop` and \
+         `restart`.",
+    )
+    .or("\"10s\""),
     Key::new(
         "runtime.shutdown.grace",
         Kind::Duration,

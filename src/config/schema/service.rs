@@ -88,7 +88,7 @@ pub(super) const KEYS: &[Key] = &[
         "service.*.start",
         Kind::Word(&["auto", "eager", "on_demand", "manual"]),
         "When it is started. `auto`: generic ones eager, model engines on demand. Until requests load services, on \
-         demand means when `start` asks for it.",
+         demand means when `start` or `load` asks for it.",
     )
     .or("\"auto\"")
     .except(&["on_demand"]),
@@ -245,8 +245,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Word(&["stop", "keep"]),
         "`keep`: it outlives the runtime and is adopted again.",
     )
-    .or("\"stop\"")
-    .except(&["keep"]),
+    .or("\"stop\""),
     Key::new(
         "service.*.limits.ram",
         Kind::OneOf(&[Kind::Word(&[""]), Kind::Size]),

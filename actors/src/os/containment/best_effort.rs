@@ -11,7 +11,7 @@ use std::{
     collections::BTreeMap,
     future::ready,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -61,11 +61,7 @@ impl Containment for BestEffortContainment {
     }
 
     fn open(&self, service: &ServiceName, run: RunId) -> Result<Box<dyn Hold>, ContainmentError> {
-        let tree = Arc::new(Tree {
-            name: self.name_of(service, run),
-            marker: format!("{run}@{}", self.state_dir.display()),
-            seen: Mutex::default(),
-        });
+        let tree = Arc::new(Tree::new(self.name_of(service, run), run, &self.state_dir));
         let mut holds = lock(&self.holds);
         // Those of whom nobody else knows any more have been given back.
         holds.retain(|hold| Arc::strong_count(hold) > 1);
@@ -98,14 +94,14 @@ impl Containment for BestEffortContainment {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing below can panic while a lock is held, so a poisoned one still guards whole data.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One run's processes.
+/// One run's processes, found without anybody who holds them. Also what is left to a shim's hold once its shim is dead.
 #[derive(Debug)]
-struct Tree {
+pub(super) struct Tree {
     name: String,
     marker: String,
     seen: Mutex<Seen>,
@@ -122,7 +118,31 @@ struct Seen {
 }
 
 impl Tree {
-    fn members(&self) -> io::Result<Vec<Pid>> {
+    pub(super) fn new(name: String, run: RunId, state_dir: &Path) -> Self {
+        Self { name, marker: format!("{run}@{}", state_dir.display()), seen: Mutex::default() }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The variable that its processes are started with.
+    pub(super) fn marker(&self) -> (String, String) {
+        (RUN_MARKER.to_owned(), self.marker.clone())
+    }
+
+    /// Its main process, which leads a session of its own.
+    pub(super) fn set_main(&self, pid: Pid) {
+        // Nobody is 0, but the kernel's own processes are in a session of that number.
+        lock(&self.seen).main = Some(pid).filter(|pid| pid.0 != 0);
+    }
+
+    /// Takes note of members that somebody else has found.
+    pub(super) fn remember(&self, members: &[(Pid, Stat)]) {
+        lock(&self.seen).members = members.iter().map(|(pid, stat)| (*pid, stat.start_time)).collect();
+    }
+
+    pub(super) fn members(&self) -> io::Result<Vec<Pid>> {
         let table = proc::table()?;
         let mut seen = lock(&self.seen);
         let variable = format!("{RUN_MARKER}={}", self.marker);
@@ -135,7 +155,7 @@ impl Tree {
         Ok(members)
     }
 
-    fn signal(&self, signal: Signal) -> io::Result<usize> {
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<usize> {
         self.members()?;
         let members = lock(&self.seen).members.clone();
         let mut told = 0;
@@ -148,7 +168,7 @@ impl Tree {
         Ok(told)
     }
 
-    fn kill(&self) -> io::Result<()> {
+    pub(super) fn kill(&self) -> io::Result<()> {
         // Stopped first, so that none can start another while its siblings are being killed.
         self.signal(Signal::SIGSTOP)?;
         for _ in 0..ROUNDS {
@@ -183,11 +203,11 @@ impl Hold for BestEffortHold {
     }
 
     fn marker(&self) -> Option<(String, String)> {
-        Some((RUN_MARKER.to_owned(), self.0.marker.clone()))
+        Some(self.0.marker())
     }
 
     fn set_main(&self, pid: Pid) {
-        lock(&self.0.seen).main = Some(pid);
+        self.0.set_main(pid);
     }
 
     fn members(&self) -> io::Result<Vec<Pid>> {

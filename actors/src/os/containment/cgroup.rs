@@ -76,7 +76,7 @@ impl Containment for CgroupContainment {
             path: path.clone(),
             source,
         })?;
-        Ok(Box::new(CgroupHold { path, state_dir: self.state_dir.clone(), main: AtomicU32::new(0) }))
+        Ok(Box::new(CgroupHold::new(path, self.state_dir.clone())))
     }
 
     fn members(&self, service: &ServiceName, run: RunId) -> io::Result<Vec<Pid>> {
@@ -103,11 +103,22 @@ impl Containment for CgroupContainment {
 
 /// One run's cgroup.
 #[derive(Debug)]
-struct CgroupHold {
+pub(super) struct CgroupHold {
     path: PathBuf,
     state_dir: PathBuf,
     /// The main process; 0 until it is known.
     main: AtomicU32,
+}
+
+impl CgroupHold {
+    /// On a cgroup that is there.
+    pub(super) fn new(path: PathBuf, state_dir: PathBuf) -> Self {
+        Self { path, state_dir, main: AtomicU32::new(0) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
 }
 
 impl Hold for CgroupHold {

@@ -4,6 +4,7 @@
 
 mod containment;
 mod host;
+mod trial;
 
 use std::{fmt, path::Path};
 
@@ -47,18 +48,21 @@ pub struct Finding {
     pub detail: String,
     /// What is lost by it, unless it is as it should be.
     pub cost: Option<String>,
+    /// What it cannot do even so.
+    pub limit: Option<String>,
     /// What to do, unless it is as it should be.
     pub remedy: Option<String>,
 }
 
 impl Finding {
     fn ok(name: &str, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), state: FindingState::Ok, detail: detail.into(), cost: None, remedy: None }
+        let (name, detail) = (name.to_owned(), detail.into());
+        Self { name, state: FindingState::Ok, detail, cost: None, limit: None, remedy: None }
     }
 
     fn lacking(name: &str, state: FindingState, detail: impl Into<String>, cost: &str, remedy: &str) -> Self {
         let (cost, remedy) = (Some(cost.to_owned()), Some(remedy.to_owned()));
-        Self { name: name.to_owned(), state, detail: detail.into(), cost, remedy }
+        Self { name: name.to_owned(), state, detail: detail.into(), cost, limit: None, remedy }
     }
 }
 
@@ -88,7 +92,7 @@ impl fmt::Display for DoctorReport {
         for (index, finding) in self.findings.iter().enumerate() {
             let line = if index == 0 { "" } else { "\n" };
             write!(f, "{line}{:9} {}: {}", finding.state.name(), finding.name, finding.detail)?;
-            for (what, text) in [("cost", &finding.cost), ("remedy", &finding.remedy)] {
+            for (what, text) in [("cost", &finding.cost), ("limit", &finding.limit), ("remedy", &finding.remedy)] {
                 if let Some(text) = text {
                     write!(f, "\n          {what}: {text}")?;
                 }
@@ -98,7 +102,7 @@ impl fmt::Display for DoctorReport {
     }
 }
 
-/// Looks at everything, with the default port range. Blocks for some 10 ms; changes nothing that lasts.
+/// Looks at everything, with the default port range. Blocks for some 100 ms; changes nothing that lasts.
 #[must_use]
 pub fn examine(state_dir: &Path) -> DoctorReport {
     examine_with(state_dir, DEFAULT_PORTS)
@@ -107,20 +111,16 @@ pub fn examine(state_dir: &Path) -> DoctorReport {
 /// As [`examine`], with the port range of a config.
 #[must_use]
 pub fn examine_with(state_dir: &Path, ports: (u16, u16)) -> DoctorReport {
-    let cgroup = containment::cgroup();
-    let guardian = containment::guardian(cgroup.state);
-    let findings = vec![
-        host::kernel(),
-        cgroup,
-        guardian,
-        containment::user_namespaces(),
+    let mut findings = vec![host::kernel()];
+    findings.extend(containment::layers());
+    findings.extend([
         host::state_dir(state_dir),
         host::ports(ports),
         host::descriptors(),
         host::processes(),
         host::memory(),
         host::gpu(),
-    ];
+    ]);
     DoctorReport { findings }
 }
 
@@ -132,7 +132,19 @@ mod tests {
     fn everything_is_looked_at_and_what_lacks_says_what_to_do() {
         let dir = tempfile::tempdir().expect("a folder");
         let report = examine(dir.path());
-        for name in ["kernel", "containment", "guardian", "state_dir", "ports", "descriptors", "memory", "gpu"] {
+        for name in [
+            "kernel",
+            "containment",
+            "cgroup",
+            "shim",
+            "namespace",
+            "guardian",
+            "state_dir",
+            "ports",
+            "descriptors",
+            "memory",
+            "gpu",
+        ] {
             assert!(report.finding(name).is_some(), "{name} is not looked at");
         }
         for finding in &report.findings {

@@ -27,7 +27,7 @@ impl Charge {
 
     /// Whether a registered run belongs to this incarnation.
     pub(super) fn covers(&self, entry: &RegistryEntry) -> bool {
-        entry.hold.split('/').any(|part| part == self.root_name)
+        entry.hold.split(['/', ':']).any(|part| part == self.root_name)
     }
 }
 
@@ -96,6 +96,28 @@ mod tests {
     fn orders_survive_the_command_line() {
         for orders in [orders(None), orders(Some("/c/greenroom-a-b"))] {
             assert_eq!(Orders::from_args(&orders.to_args()), Some(orders));
+        }
+    }
+
+    #[test]
+    fn the_runs_of_the_incarnation_are_covered_in_every_layer() {
+        let entry = |hold: &str| RegistryEntry {
+            run: crate::ids::RunId::fresh(),
+            service: "chat".parse().expect("a name"),
+            main: crate::os::proc::ProcessIdentity::own().expect("an identity"),
+            hold: hold.to_owned(),
+            port: None,
+            kept: None,
+        };
+        let charge = orders(None).charge;
+        for (hold, expected) in [
+            ("/sys/fs/cgroup/greenroom-a-b/chat.1", true),
+            ("greenroom-a-b/chat.1", true),
+            ("shim:greenroom-a-b/chat.1", true),
+            ("shim:greenroom-a-c/chat.1", false),
+            ("/sys/fs/cgroup/greenroom-a-bc/chat.1", false),
+        ] {
+            assert_eq!(charge.covers(&entry(hold)), expected, "{hold}");
         }
     }
 

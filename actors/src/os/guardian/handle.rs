@@ -1,16 +1,16 @@
 //! The runtime's side: starting a guardian, noticing its death, letting it go.
 
-use std::{future::Future, io, process::Stdio, sync::Arc, time::Duration};
+use std::{future::Future, io, os::fd::OwnedFd, process::Stdio, sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     process::{Child, Command},
     time::timeout,
 };
 
 use super::{
     charge::{Charge, Orders},
-    process::{LEAVE, READY},
+    process::READY,
 };
 use crate::{
     ids::Pid,
@@ -18,6 +18,7 @@ use crate::{
         entry,
         pidfd::{self, EndWatch},
         proc::ProcessIdentity,
+        shim::{nursery::Nursery, socket, wire::ToGuardian},
     },
 };
 
@@ -50,6 +51,8 @@ pub struct Guardian {
     child: Child,
     pid: Pid,
     ended: Arc<EndWatch>,
+    /// Its standard input is the other end.
+    socket: Arc<OwnedFd>,
 }
 
 impl Guardian {
@@ -64,10 +67,13 @@ impl Guardian {
         let mut command = Command::new(entry::helper().map_err(GuardianError::NotStarted)?);
         command.arg(entry::GUARDIAN).args(orders.to_args()).env_clear().current_dir("/");
         // Its errors go to its log: an inherited stderr would keep the reader of the runtime's output waiting.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(false);
+        let (socket, far) = socket::pair().map_err(GuardianError::NotStarted)?;
+        command.stdin(far).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(false);
         let mut child = command.spawn().map_err(GuardianError::NotStarted)?;
+        // It keeps the other end of the socket.
+        drop(command);
         match Self::ready(&mut child).await {
-            Ok((pid, ended)) => Ok(Self { child, pid, ended }),
+            Ok((pid, ended)) => Ok(Self { child, pid, ended, socket: Arc::new(socket) }),
             Err(error) => {
                 // Failing means that it has ended.
                 drop(child.start_kill());
@@ -100,6 +106,13 @@ impl Guardian {
         self.pid
     }
 
+    /// Where shims come from as long as it is at work.
+    #[must_use]
+    pub fn nursery(&self) -> Nursery {
+        // Without a pidfd of its own it is only not woken, should somebody stop it.
+        Nursery::of(Arc::clone(&self.socket), pidfd::open(self.pid).ok())
+    }
+
     /// Waits until it has died, however. The future borrows nothing. Afterwards [`Guardian::dismiss`] reaps it.
     pub fn died(&self) -> impl Future<Output = ()> + Send + use<> {
         let ended = Arc::clone(&self.ended);
@@ -109,10 +122,8 @@ impl Guardian {
     /// The ordered end: tells it to leave and waits at most 1 s, then kills it. Also reaps one that has died. Nothing of
     /// what it is in charge of is touched.
     pub async fn dismiss(mut self) {
-        if let Some(mut stdin) = self.child.stdin.take() {
-            // Fails when it has died, and then there is nobody to tell.
-            drop(stdin.write_all(&[LEAVE]).await);
-        }
+        // Fails when it has died, and then there is nobody to tell.
+        drop(socket::send(&self.socket, &ToGuardian::Leave, &[]));
         if timeout(LEAVE_WITHIN, self.child.wait()).await.is_err() {
             // Past this bound it is left to the reaper of tokio.
             drop(timeout(LEAVE_WITHIN, self.child.kill()).await);

@@ -11,7 +11,9 @@
 //! It has one thread and no executor, its own session, every signal blocked that can be, no descriptor but its own,
 //! and touches nothing that belongs to another state dir or another incarnation.
 
+mod brood;
 mod charge;
+mod ending;
 mod handle;
 pub(super) mod process;
 

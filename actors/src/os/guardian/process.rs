@@ -2,59 +2,66 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Read, Write},
+    fs::File,
+    io::{self, Write},
     os::fd::{AsFd, OwnedFd},
     time::Duration,
 };
 
 use nix::{
-    sys::signal::SigSet,
+    sys::{prctl::set_child_subreaper, signal::SigSet, signalfd::SignalFd},
     unistd::{chdir, setsid},
 };
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::charge::{Charge, Orders};
+use super::{brood::Brood, charge::Orders, ending::end_trees};
 use crate::os::{
-    clock,
-    containment::tree,
-    exec, leftovers, pidfd,
+    clock, exec, pidfd,
     proc::{self, ProcessIdentity},
-    registry::{Registry, RegistryEntry},
-    roots::Roots,
-    state_dir::{GUARDIAN_LOCK, SOCKET, open_lock, write_owner},
+    shim::{
+        children::{drain, watch_children},
+        newborn::Newborn,
+        socket,
+        wire::{FromShim, ToGuardian},
+    },
+    state_dir::{GUARDIAN_LOCK, open_lock, write_owner},
 };
 
 /// On its standard output: it watches. Anything else is the reason why it does not.
 pub(super) const READY: u8 = b'r';
-/// On its standard input: leave, the runtime ends in order.
-pub(super) const LEAVE: u8 = b'q';
 
 /// How long the lock of a guardian that has just died is waited for.
 const LOCK_WITHIN: Duration = Duration::from_secs(4);
-/// Killing without pause, and with the lock held. Only what a driver holds lives longer.
-const FAST: Duration = Duration::from_secs(10);
-/// Killing at leisure, the lock given back, so that a new runtime can start beside what does not end.
-const SLOW_ROUNDS: usize = 100;
-const SLOW_STEP: Duration = Duration::from_millis(500);
-/// Past this size the log is begun anew, in bytes.
-const LOG_LIMIT: u64 = 256 * 1024;
+/// Between two rounds of killing what a dead shim has left.
+const HUNT_STEP: Duration = Duration::from_millis(20);
+/// Orders taken at one go; the runtime's end must not wait behind a flood of them.
+const BURST: usize = 64;
 
 /// Watches, and ends what is left. Gives the exit code.
 pub(in crate::os) fn run(args: &[OsString]) -> i32 {
     let Some(orders) = Orders::from_args(args) else {
         return give_up("its command line is not one that a runtime writes");
     };
-    match prepare(&orders) {
-        Ok((lock, runtime)) => match watch(runtime) {
-            Ok(End::Dismissed) => 0,
-            // A watch that fails counts as the runtime's death: nothing else would end its trees.
-            Ok(End::RuntimeDied) | Err(_) => {
-                end_trees(&orders, lock);
-                0
+    let (lock, mut watch) = match prepare(&orders) {
+        Ok(prepared) => prepared,
+        Err(error) => return give_up(&error.to_string()),
+    };
+    match watch.run() {
+        Ok(End::Dismissed) => 0,
+        Ok(End::Born(newborn)) => {
+            let Watch { runtime, signals, brood, .. } = watch;
+            // The lock is the original's, and a copy that held on to it would hold it on.
+            drop((lock, signals, brood));
+            match runtime {
+                Some(runtime) => newborn.live(runtime),
+                None => 0,
             }
-        },
-        Err(error) => give_up(&error.to_string()),
+        }
+        // A watch that fails counts as the runtime's death: nothing else would end its trees.
+        Ok(End::RuntimeDied) | Err(_) => {
+            end_trees(&orders, lock, &mut watch.brood);
+            0
+        }
     }
 }
 
@@ -64,14 +71,16 @@ fn give_up(why: &str) -> i32 {
     1
 }
 
-/// Cuts all ties, takes the lock, finds the runtime, and says that it is ready. `None` for a runtime that has ended.
-fn prepare(orders: &Orders) -> io::Result<(File, Option<OwnedFd>)> {
+/// Cuts all ties, takes the lock, finds the runtime, and says that it is ready.
+fn prepare(orders: &Orders) -> io::Result<(File, Watch)> {
     // Fails only for the leader of a group, which a freshly spawned process is not.
     setsid().ok();
     // Blocked is as good as ignored, for every signal but KILL and STOP.
     SigSet::all().thread_block()?;
     chdir("/")?;
     exec::close_strays()?;
+    // Whoever loses his shim becomes a child of this process.
+    set_child_subreaper(true)?;
     let mut lock = open_lock(&orders.charge.state_dir.join(GUARDIAN_LOCK))?;
     if !clock::wait_until(LOCK_WITHIN, || lock.try_lock().is_ok()) {
         return Err(io::Error::new(io::ErrorKind::WouldBlock, "another guardian holds guardian.lock"));
@@ -81,149 +90,95 @@ fn prepare(orders: &Orders) -> io::Result<(File, Option<OwnedFd>)> {
     let boot_id = proc::boot_id()?.to_owned();
     let runtime = ProcessIdentity { boot_id, pid: orders.runtime, start_time: orders.start_time };
     let runtime = pidfd::open_identity(&runtime)?;
+    let signals = watch_children()?;
     let mut stdout = io::stdout();
     // Fails when the runtime is gone, which the watch finds out by itself.
     drop(stdout.write_all(&[READY]).and_then(|()| stdout.flush()));
-    Ok((lock, runtime))
+    Ok((lock, Watch { runtime, signals, is_heard: true, brood: Brood::default() }))
 }
 
 enum End {
+    /// The runtime ends in order.
     Dismissed,
+    /// The runtime is gone.
     RuntimeDied,
+    /// This is a copy, and not the guardian any more.
+    Born(Newborn),
 }
 
-/// Waits for the end of the runtime or its order to leave.
-fn watch(runtime: Option<OwnedFd>) -> io::Result<End> {
-    let Some(runtime) = runtime else { return Ok(End::RuntimeDied) };
-    let stdin = io::stdin();
-    // The end of the input means nothing: what counts is the process.
-    let mut open = true;
-    loop {
-        let runtime = PollFd::from_borrowed_fd(runtime.as_fd(), PollFlags::IN);
-        let input = PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::IN);
-        let mut both = [runtime, input];
-        let watched = if open { &mut both[..] } else { &mut both[..1] };
-        match poll(watched, None) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        let [runtime, input] = &both;
-        // The order first: a runtime that gave it and ended at once has ended in order.
-        if open && !input.revents().is_empty() {
-            let mut orders = [0; 16];
-            match stdin.lock().read(&mut orders) {
-                Ok(length) if orders[..length].contains(&LEAVE) => return Ok(End::Dismissed),
-                Ok(0) | Err(_) => open = false,
+/// What a guardian looks at while its runtime lives.
+struct Watch {
+    /// `None` for a runtime that has ended.
+    runtime: Option<OwnedFd>,
+    signals: SignalFd,
+    /// Whether orders can still come. The end of the input means nothing else: what counts is the process.
+    is_heard: bool,
+    brood: Brood,
+}
+
+impl Watch {
+    /// Waits for the end of the runtime or its order to leave, bears shims, and ends what dead ones have left.
+    fn run(&mut self) -> io::Result<End> {
+        let mut strays = 0;
+        loop {
+            let Some(runtime) = &self.runtime else { return Ok(End::RuntimeDied) };
+            let stdin = io::stdin();
+            let mut watched = [runtime.as_fd(), self.signals.as_fd(), stdin.as_fd()]
+                .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+            let watched = if self.is_heard { &mut watched[..] } else { &mut watched[..2] };
+            let step = Timespec { tv_sec: 0, tv_nsec: HUNT_STEP.subsec_nanos().into() };
+            match poll(watched, (strays > 0).then_some(&step)) {
                 Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let has = |at: usize| watched.get(at).is_some_and(|fd| !fd.revents().is_empty());
+            let (is_gone, child_ended, is_told) = (has(0), has(1), has(2));
+            if child_ended {
+                drain(&self.signals);
+            }
+            if child_ended || strays > 0 {
+                strays = self.brood.tend();
+            }
+            // The order before the end: a runtime that gave it and ended at once has ended in order.
+            if is_told && let Some(end) = self.listen() {
+                return Ok(end);
+            }
+            if is_gone {
+                return Ok(End::RuntimeDied);
             }
         }
-        if !runtime.revents().is_empty() {
-            return Ok(End::RuntimeDied);
+    }
+
+    /// Takes orders until there are none.
+    fn listen(&mut self) -> Option<End> {
+        for _ in 0..BURST {
+            match socket::receive::<ToGuardian>(io::stdin()) {
+                Ok(Some((ToGuardian::Leave, _))) => return Some(End::Dismissed),
+                Ok(Some((ToGuardian::Shim(orders), descriptors))) => {
+                    // Without its socket it would be nobody's.
+                    let Some(control) = descriptors.into_iter().next() else { continue };
+                    match self.brood.bear(orders, control) {
+                        Ok(newborn) => {
+                            if let Some(newborn) = newborn {
+                                return Some(End::Born(newborn));
+                            }
+                        }
+                        Err((control, error)) => {
+                            let why = format!("the guardian cannot copy itself: {error}");
+                            // Who does not hear it sees the end of the socket.
+                            drop(socket::send(&control, &FromShim::Unable { why }, &[]));
+                        }
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(error) if matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::InvalidData) => {}
+                Ok(None) | Err(_) => {
+                    self.is_heard = false;
+                    return None;
+                }
+            }
         }
-    }
-}
-
-/// Ends everything in its charge, within its bounds, and writes down how that went.
-fn end_trees(orders: &Orders, lock: File) {
-    let charge = &orders.charge;
-    let start = clock::now();
-    // Nobody answers there any more, and a new runtime must not find its own socket removed: so first of all.
-    drop(fs::remove_file(charge.state_dir.join(SOCKET)));
-    let processes = living(charge);
-    let gone = clock::wait_until(FAST, || ended(charge));
-    if gone {
-        forget(charge);
-    }
-    let millis = clock::now().duration_since(start).as_millis();
-    let outcome = if gone { "all ended".to_owned() } else { format!("{} did not end", living(charge)) };
-    log(
-        charge,
-        &format!("runtime {} is gone; {processes} processes left; {outcome} after {millis} ms", orders.runtime),
-    );
-    drop(lock);
-    // Without a cgroup there is nothing that tells what is left from what a new runtime starts from now on.
-    if gone || charge.cgroup.is_none() {
-        return;
-    }
-    for _ in 0..SLOW_ROUNDS {
-        clock::pause(SLOW_STEP);
-        if ended(charge) {
-            // The lists belong to the next runtime by now, and its sweep puts them right.
-            log(charge, &format!("what runtime {} left has ended at last", orders.runtime));
-            return;
-        }
-    }
-    log(
-        charge,
-        &format!("{} processes of runtime {} do not end; the next start tells", living(charge), orders.runtime),
-    );
-}
-
-/// One round: kills what is there; says whether nothing was left.
-fn ended(charge: &Charge) -> bool {
-    match &charge.cgroup {
-        Some(root) => {
-            // A failed kill shows in the removal, which the next round repeats.
-            drop(tree::kill(root));
-            tree::remove(root).is_ok()
-        }
-        None => {
-            let found = strays(charge);
-            // Failures are found alive in the next round.
-            found.iter().for_each(|stray| drop(stray.kill()));
-            found.is_empty()
-        }
-    }
-}
-
-/// How many processes are left.
-fn living(charge: &Charge) -> usize {
-    match &charge.cgroup {
-        Some(root) => tree::members(root).map_or(0, |members| members.len()),
-        None => strays(charge).len(),
-    }
-}
-
-/// Without a cgroup: what registry and environment tell.
-fn strays(charge: &Charge) -> Vec<leftovers::Leftover> {
-    let entries = covered(charge);
-    let mut found = leftovers::by_registry(&entries).unwrap_or_default();
-    for stray in leftovers::by_variable(&charge.state_dir).unwrap_or_default() {
-        if stray.pid.0 != std::process::id() && !found.contains(&stray) {
-            found.push(stray);
-        }
-    }
-    found
-}
-
-fn covered(charge: &Charge) -> Vec<RegistryEntry> {
-    let entries = Registry::at(&charge.state_dir).entries().unwrap_or_default();
-    entries.into_iter().filter(|entry| charge.covers(entry)).collect()
-}
-
-/// Takes off the lists what is not there any more. What fails here is put right by the next sweep.
-fn forget(charge: &Charge) {
-    let registry = Registry::at(&charge.state_dir);
-    for entry in covered(charge) {
-        drop(registry.remove(entry.run));
-    }
-    if let Some(root) = &charge.cgroup {
-        drop(Roots::at(&charge.state_dir).remove(root));
-    }
-}
-
-fn log(charge: &Charge, line: &str) {
-    let path = charge.state_dir.join("guardian.log");
-    let full = fs::metadata(&path).is_ok_and(|file| file.len() > LOG_LIMIT);
-    let mut options = OpenOptions::new();
-    if full {
-        options.write(true).truncate(true)
-    } else {
-        options.append(true).create(true)
-    };
-    // The work is done all the same when the disk is full.
-    if let Ok(mut file) = options.open(path) {
-        drop(writeln!(file, "{} {line}", clock::wall()));
+        None
     }
 }

@@ -116,6 +116,12 @@ impl PortPool {
         Ok(PortLease { port, taken: Arc::clone(&self.taken) })
     }
 
+    /// Takes the port of a run that is taken over and listens on it already; `None` when it was given out before.
+    #[must_use]
+    pub fn adopt(&self, port: u16) -> Option<PortLease> {
+        lock(&self.taken).ports.insert(port).then(|| PortLease { port, taken: Arc::clone(&self.taken) })
+    }
+
     fn fixed(&self, port: u16) -> Result<u16, PortError> {
         if is_free(port) && lock(&self.taken).ports.insert(port) {
             return Ok(port);
@@ -203,6 +209,16 @@ mod tests {
             drop(listener);
             assert!(is_free(port), "{address}");
         }
+    }
+
+    #[test]
+    fn a_port_that_is_in_use_can_be_taken_over_once() {
+        let (_listener, port) = listener("127.0.0.1");
+        let pool = PortPool::new(port, port);
+        let lease = pool.adopt(port).expect("nobody of ours has it");
+        assert!(pool.adopt(port).is_none());
+        drop(lease);
+        assert!(pool.adopt(port).is_some());
     }
 
     #[test]

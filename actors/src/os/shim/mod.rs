@@ -5,7 +5,20 @@
 //! socket, and ends the tree when it is told to or its runtime dies: it kills until `waitpid` says that there is nobody
 //! left, which proves that nothing is.
 //!
-//! One thread, no executor, every signal blocked. What goes over the socket is in [`wire`].
+//! One thread, no executor, every signal blocked. What goes over the socket is in [`wire`]; the shim's own side is
+//! `process`, which does what `course` decides, and the runtime's is [`link`].
 
+mod book;
+pub(in crate::os) mod children;
+mod course;
+pub(in crate::os) mod fork;
+pub(in crate::os) mod keeper;
+pub mod link;
+mod namespace;
+pub(in crate::os) mod newborn;
+pub mod nursery;
+mod process;
+pub(in crate::os) mod pump;
 pub mod socket;
+pub(in crate::os) mod tree;
 pub mod wire;

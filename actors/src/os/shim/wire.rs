@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::ids::{RunId, ServiceName};
+use crate::ids::{Pid, RunId, ServiceName};
 
 /// The longest packet, in bytes. Paths make the length; commands and environments travel in a descriptor.
 pub const LONGEST: usize = 32 * 1024;
@@ -91,6 +91,8 @@ pub enum FromShim {
     Started {
         /// Which.
         id: u32,
+        /// Its process id, where the shim and the runtime see the same ones.
+        pid: Option<Pid>,
     },
     /// A process could not be started.
     NotStarted {
@@ -108,6 +110,11 @@ pub enum FromShim {
     },
     /// There is nobody left in the tree, proven by `waitpid`. Told each time that this comes to be so.
     Empty,
+    /// From one that outlives its runtime, and so writes the log: how that fares has changed.
+    Log {
+        /// Why it cannot be written, with path and remedy; `None` when it can again.
+        trouble: Option<String>,
+    },
 }
 
 /// As a packet.

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::ids::Pid;
+use crate::{ids::Pid, os::keep::KeptProcess};
 
 /// The outcome of one sweep.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -19,6 +19,8 @@ pub struct SweepReport {
     pub cgroups_left: Vec<PathBuf>,
     /// Registry entries that were removed.
     pub entries: usize,
+    /// Runs that were meant to outlive their runtime and were spared.
+    pub kept: Vec<KeptProcess>,
 }
 
 /// One process.
@@ -44,6 +46,8 @@ pub enum FoundBy {
     Registry,
     /// Its environment names the state dir.
     Environment,
+    /// It is below a shim of that state dir, or is one.
+    Shim,
 }
 
 impl FoundBy {
@@ -54,6 +58,7 @@ impl FoundBy {
             Self::Cgroup => "its cgroup",
             Self::Registry => "the registry",
             Self::Environment => "its environment",
+            Self::Shim => "its shim",
         }
     }
 }
@@ -88,19 +93,34 @@ impl SweepReport {
 
 impl fmt::Display for SweepReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_ended(f)?;
+        self.kept.iter().try_for_each(|kept| write!(f, "\n  kept: {} (process {})", kept.service, kept.pid))
+    }
+}
+
+impl SweepReport {
+    fn fmt_ended(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_empty() {
             return f.write_str("nothing was left by an earlier run");
         }
         let stuck = self.stuck().count();
         match (self.dry_run, self.processes.len()) {
-            (true, found) => write!(f, "{found} processes left by an earlier run")?,
-            (false, found) => write!(f, "{} processes of an earlier run ended", found - stuck)?,
+            (true, found) => write!(f, "{} left by an earlier run", processes(found))?,
+            (false, found) => write!(f, "{} of an earlier run ended", processes(found - stuck))?,
         }
         if stuck > 0 {
-            write!(f, ", {stuck} do not end (a driver holds them; see the kernel log)")?;
+            write!(
+                f,
+                ", {} not end on SIGKILL (see the kernel log: most often a driver holds it)",
+                match stuck {
+                    1 => "1 does".to_owned(),
+                    many => format!("{many} do"),
+                }
+            )?;
         }
         if !self.cgroups_removed.is_empty() {
-            write!(f, ", {} cgroups removed", self.cgroups_removed.len())?;
+            let count = self.cgroups_removed.len();
+            write!(f, ", {count} {} removed", if count == 1 { "cgroup" } else { "cgroups" })?;
         }
         for process in &self.processes {
             let outcome = match process.outcome {
@@ -112,6 +132,10 @@ impl fmt::Display for SweepReport {
         }
         Ok(())
     }
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
 #[cfg(test)]
@@ -129,7 +153,7 @@ mod tests {
         let processes = vec![process(7, Outcome::Ended), process(8, Outcome::Stuck)];
         let report = SweepReport { processes, ..SweepReport::default() };
         let text = report.to_string();
-        assert!(text.starts_with("1 processes of an earlier run ended, 1 do not end"), "{text}");
+        assert!(text.starts_with("1 process of an earlier run ended, 1 does not end on SIGKILL"), "{text}");
         assert!(text.contains("\n  STUCK 8 sleep 60 (by the registry)"), "{text}");
         assert_eq!(SweepReport::default().to_string(), "nothing was left by an earlier run");
     }

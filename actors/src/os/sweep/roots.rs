@@ -11,9 +11,10 @@ use crate::ids::Pid;
 use crate::os::{
     clock,
     containment::{location, root_prefix, tree},
+    keep::place,
     leftovers::Leftover,
     proc,
-    registry::Registry,
+    registry::{Registry, RegistryEntry},
     roots::Roots,
     state_dir::RUNTIME_LOCK,
 };
@@ -62,6 +63,45 @@ pub(super) fn runtime(root: &Path, state_dir: &Path) -> Option<Pid> {
 /// The process that a root's name ends with. Pure.
 fn runtime_in(name: &str) -> Option<Pid> {
     name.rsplit_once('_')?.1.parse().ok().map(Pid)
+}
+
+/// Roots, by what is to become of them.
+pub(super) struct Split {
+    /// Everything in them ends.
+    pub(super) to_end: Vec<PathBuf>,
+    /// Where the shims of kept runs are, sound ones among others.
+    pub(super) of_shims: Vec<PathBuf>,
+    /// The roots of kept runs; they go when they are empty.
+    pub(super) of_kept: Vec<PathBuf>,
+}
+
+/// Roots of kept runs are not ended as a whole, but run by run, without the sound ones.
+pub(super) fn without(roots: Vec<PathBuf>, instance: &str, sound: &[RegistryEntry]) -> io::Result<Split> {
+    let (of_kept, mut to_end): (Vec<PathBuf>, Vec<PathBuf>) =
+        roots.into_iter().partition(|root| place::is_root(root, instance));
+    let is_sound =
+        |cgroup: &PathBuf| sound.iter().any(|e| e.kept.as_ref().is_some_and(|k| k.cgroup.as_ref() == Some(cgroup)));
+    for root in &of_kept {
+        to_end
+            .extend(tree::below(root)?.into_iter().filter(|cgroup| !is_sound(cgroup) && *cgroup != place::shims(root)));
+    }
+    Ok(Split { to_end, of_shims: of_kept.iter().map(|root| place::shims(root)).collect(), of_kept })
+}
+
+/// The roots of kept runs that this state dir had under another name, before it was moved.
+pub(super) fn of_kept_elsewhere(state_dir: &Path, instance: &str) -> Vec<PathBuf> {
+    let mut listed = Roots::at(state_dir).list().unwrap_or_default();
+    listed.retain(|root| place::is_any_root(root) && !place::is_root(root, instance) && location::is_in_cgroup2(root));
+    listed
+}
+
+/// Removes roots of kept runs that nobody lives in; the others stay.
+pub(super) fn remove_empty(roots: &[PathBuf]) {
+    for root in roots {
+        // Both fail while somebody is in there, and the next sweep looks again.
+        drop(fs::remove_dir(place::shims(root)));
+        drop(fs::remove_dir(root));
+    }
 }
 
 /// Who lives in a root.

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::machine::LifeSpec;
 use crate::{
     ids::{Pid, RunId},
     shutdown_coordinator::messages::StopOutcome,
@@ -18,6 +19,9 @@ pub struct Moment {
     pub next_run: RunId,
     /// From `0.0..=1.0`, for the spread of waits.
     pub chance: f64,
+    /// How many are using the service. For an event that [may drain](Event::may_drain), counted after its gate was closed,
+    /// so that nobody can have come in since.
+    pub in_flight: u32,
 }
 
 /// What happened.
@@ -25,6 +29,13 @@ pub struct Moment {
 pub enum Event {
     /// It shall run.
     Start,
+    /// It shall run, and what is wanted of it stays as it is.
+    Load,
+    /// It shall leave the memory, and what is wanted of it stays as it is.
+    Offload {
+        /// Why.
+        reason: String,
+    },
     /// It shall not run.
     Stop {
         /// Why.
@@ -37,7 +48,30 @@ pub enum Event {
     },
     /// Its failures are to be forgotten.
     Reset,
-    /// The runtime stops: end it and never start it again.
+    /// Its configuration has changed.
+    Reconfigure {
+        /// What its life depends on from now on.
+        spec: LifeSpec,
+        /// Whether what runs now is of no use any more: it is ended as it was configured, and run anew.
+        restart: bool,
+        /// As in [`Event::Dependencies`].
+        blocked: Option<String>,
+    },
+    /// A run that an earlier runtime began and left to us: it is ours from now on.
+    Adopt {
+        /// The run.
+        run: RunId,
+        /// Its main process.
+        pid: Pid,
+        /// Its port.
+        port: Option<u16>,
+    },
+    /// It is taken out of the configuration: end it and never start it again.
+    Retire {
+        /// Why.
+        reason: String,
+    },
+    /// The runtime stops: end it, or let it go where it is to be kept, and never start it again.
     Close {
         /// Everything of it is gone by then.
         until: Instant,
@@ -46,10 +80,36 @@ pub enum Event {
     },
     /// What its dependencies allow: `None`, or a sentence that says what it waits for.
     Dependencies(Option<String>),
+    /// Nobody uses the service any more, as [`Effect::AwaitDrain`] had asked for.
+    Drained(RunId),
     /// A timer that [`Effect::Arm`] had set.
     Due(u64),
     /// News of a run.
     Run(RunId, RunNews),
+}
+
+impl Event {
+    /// Whether it may lead to a wait for those who use the service: they must be counted behind a closed gate.
+    #[must_use]
+    pub fn may_drain(&self) -> bool {
+        match self {
+            Self::Offload { .. }
+            | Self::Stop { .. }
+            | Self::Restart { .. }
+            | Self::Reconfigure { restart: true, .. }
+            | Self::Retire { .. }
+            | Self::Close { .. } => true,
+            Self::Start
+            | Self::Load
+            | Self::Reset
+            | Self::Reconfigure { restart: false, .. }
+            | Self::Adopt { .. }
+            | Self::Dependencies(_)
+            | Self::Drained(_)
+            | Self::Due(_)
+            | Self::Run(..) => false,
+        }
+    }
 }
 
 /// What the owner of a run tells about it.
@@ -88,6 +148,8 @@ pub enum RunNews {
         /// What, and what to do.
         reason: String,
     },
+    /// Nobody of ours holds it any more, and it runs on. Always the last news of a run that was let go.
+    Released,
     /// Its main process is reaped, its containment empty and removed, its port free. Always the last news of a run, also
     /// of one whose process could not be started.
     Ended {
@@ -105,6 +167,12 @@ pub enum RunNews {
 pub enum Effect {
     /// Open a containment and start the process in it.
     StartRun(RunId),
+    /// Take over the run of an earlier runtime, which lives.
+    AdoptRun(RunId),
+    /// Come back with [`Event::Drained`] when nobody uses the service any more.
+    AwaitDrain(RunId),
+    /// Let go of the run, which lives on.
+    ReleaseRun(RunId),
     /// Ask the run to stop; kill what is left at `kill_at`.
     StopRun {
         /// Which run.

@@ -8,15 +8,23 @@
 //! `Next` and done then. So a restart can never overlap two copies, `stopped` is never said too early, and
 //! a service with something in it that outlived SIGKILL starts nothing in its place.
 //!
+//! A service that somebody uses is drained before it is stopped: its gate is closed before the event comes here, so that
+//! [`Moment::in_flight`] counts those who are left. A service that is to outlive the runtime is let go of instead of being
+//! ended: its run stays as it was shown, and nothing is done to it any more.
+//!
 //! Invariants (held by the property tests):
 //! - no run begins while another is live;
 //! - after a stop under answers that come at all, the state is `stopped` or `stuck`, and nothing begins any more;
+//! - a run that was let go of is neither stopped nor killed;
 //! - without enough health in between, failures in a row never exceed `restart.max`;
 //! - news of an earlier run, and timers that were set for an earlier situation, change nothing.
 
+mod ending;
 mod event;
+mod hearing;
 mod machine;
 mod state;
+mod wishes;
 
 pub use event::{Alert, Effect, Event, Moment, RunNews};
 pub use machine::{LifeSpec, Lifecycle};

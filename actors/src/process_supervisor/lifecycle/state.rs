@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::machine::LifeSpec;
 use crate::{
     ids::{Pid, RunId},
     spec::FailureClass,
@@ -10,6 +11,7 @@ use crate::{
 
 /// Where it stands, with what belongs to that place and to no other.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "there is one for each service, and it lives in place")]
 pub(super) enum Phase {
     /// Nothing of it runs, and nothing is to begin.
     Resting(Rest),
@@ -39,8 +41,24 @@ pub(super) struct Run {
     pub load: Option<LoadProgress>,
     /// Whether it has been ready before: the history remembers the first time only.
     pub was_ready: bool,
+    /// What it was begun with: a run is ended by the rules that it was begun by.
+    pub spec: LifeSpec,
     pub stage: Stage,
     pub next: Next,
+    pub hands: Hands,
+}
+
+/// In whose hands a live run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hands {
+    /// Ours, from its beginning.
+    Ours,
+    /// Ours, begun by an earlier runtime.
+    Adopted,
+    /// Its owner was told to let go of it.
+    LettingGo,
+    /// Nobody's: it runs on for the next runtime.
+    LetGo,
 }
 
 /// How far the live run is.
@@ -48,8 +66,15 @@ pub(super) struct Run {
 pub(super) enum Stage {
     Spawning,
     Starting,
-    Ready { since: Instant, timer: Option<u64> },
+    Ready {
+        since: Instant,
+        timer: Option<u64>,
+    },
     Unready,
+    /// Waits for those who use it, until this timer at most.
+    Draining {
+        timer: u64,
+    },
     Stopping,
     Killing,
     Stuck,
@@ -121,6 +146,7 @@ impl Stage {
             Self::Starting => ServiceState::Starting,
             Self::Ready { .. } => ServiceState::Ready,
             Self::Unready => ServiceState::Unready,
+            Self::Draining { .. } => ServiceState::Draining,
             Self::Stopping => ServiceState::Stopping,
             Self::Killing => ServiceState::Killing,
             Self::Stuck => ServiceState::Stuck,
@@ -129,6 +155,11 @@ impl Stage {
 
     /// Whether its end has been begun by us.
     pub(super) fn is_ending(&self) -> bool {
-        matches!(self, Self::Stopping | Self::Killing | Self::Stuck)
+        matches!(self, Self::Draining { .. } | Self::Stopping | Self::Killing | Self::Stuck)
+    }
+
+    /// Whether somebody may be using it.
+    pub(super) fn is_usable(&self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Unready)
     }
 }

@@ -61,8 +61,9 @@ struct Search {
     ready: Option<Regex>,
     is_ready: bool,
     cause: Option<(usize, Cause)>,
-    /// `None` once it has loaded.
     loading: Option<LoadLines>,
+    /// Whether progress is looked for.
+    is_loading: bool,
     step: Option<LoadStep>,
 }
 
@@ -70,8 +71,14 @@ impl OutputView {
     /// A view that names causes by `rules`, sees readiness by `ready` and progress by `loading`.
     #[must_use]
     pub fn new(rules: FailureRules, ready: Option<Regex>, loading: Option<LoadLines>) -> Self {
-        let search = Search { rules, ready, is_ready: false, cause: None, loading, step: None };
+        let search = Search { rules, ready, is_ready: false, cause: None, loading, is_loading: true, step: None };
         Self { stdout: Stream::default(), stderr: Stream::default(), search }
+    }
+
+    /// Searches for something else from now on. What was found stays found, the place of a cause among its rules too.
+    pub fn replace(&mut self, rules: FailureRules, ready: Option<Regex>) {
+        self.search.rules = rules;
+        self.search.ready = ready.filter(|_| !self.search.is_ready);
     }
 
     /// Takes the next bytes of a stream.
@@ -120,9 +127,9 @@ impl OutputView {
         self.search.step.take()
     }
 
-    /// It has loaded: from now on nothing costs the search for progress.
-    pub fn loaded(&mut self) {
-        self.search.loading = None;
+    /// Whether anybody wants to know how its load gets on: without that, the search for it costs nothing.
+    pub fn watch_load(&mut self, wanted: bool) {
+        self.search.is_loading = wanted;
     }
 
     /// The line closest to the cause of a failure, the latest of its kind.
@@ -143,7 +150,7 @@ impl Search {
     fn may_match(&self, block: &[u8]) -> bool {
         self.rules.may_match(block)
             || self.ready.as_ref().is_some_and(|ready| ready.is_match(block))
-            || self.loading.as_ref().is_some_and(|lines| lines.may_match(block))
+            || self.load_lines().is_some_and(|lines| lines.may_match(block))
     }
 
     fn look(&mut self, text: &[u8]) {
@@ -159,6 +166,11 @@ impl Search {
         }
     }
 
+    /// The lines that tell how the load gets on, while anybody wants to know.
+    fn load_lines(&self) -> Option<&LoadLines> {
+        self.loading.as_ref().filter(|_| self.is_loading)
+    }
+
     /// Looks at a line that has begun and may go on.
     fn look_at_bar(&mut self, text: &[u8]) {
         if !text.is_empty() && text.len() <= LONGEST_BAR {
@@ -167,7 +179,7 @@ impl Search {
     }
 
     fn look_for_progress(&mut self, text: &[u8]) {
-        if let Some(step) = self.loading.as_ref().and_then(|lines| lines.step(text)) {
+        if let Some(step) = self.load_lines().and_then(|lines| lines.step(text)) {
             self.step = Some(step);
         }
     }
@@ -213,7 +225,7 @@ mod tests {
         assert_eq!(dots(&mut view, b".."), Some((3, 100)));
         assert_eq!(dots(&mut view, b"..\n"), Some((5, 100)));
         assert_eq!(dots(&mut view, b"nothing\n"), None);
-        view.loaded();
+        view.watch_load(false);
         assert_eq!(dots(&mut view, b"..\n"), None);
     }
 

@@ -27,6 +27,7 @@ use crate::{
 const STRANGER_SEEN: u32 = 3;
 
 /// What probing a run needs to know of it.
+#[derive(Clone)]
 pub struct Health {
     /// The service.
     pub spec: Arc<ServiceSpec>,
@@ -38,6 +39,19 @@ pub struct Health {
     pub env: Arc<[(OsString, OsString)]>,
     /// True once the line that says "ready" has been seen.
     pub log_ready: watch::Receiver<bool>,
+    /// Where its output tells how its load gets on; listened to until it is ready.
+    pub loading: watch::Sender<Option<LoadStep>>,
+}
+
+/// What has been told of a run's health so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// Not ready yet.
+    NotReady,
+    /// Ready.
+    Ready,
+    /// Ready once, and its liveness probe fails.
+    Unready,
 }
 
 /// Why it did not become ready.
@@ -47,19 +61,26 @@ struct NotReady {
 }
 
 /// Tells how its load gets on, and when the run is ready, unready, and of no use any more. Ends when there is nothing
-/// left to watch. `loading`, what the output says of the load, is given up once it is ready.
-pub async fn watch_health(mut health: Health, loading: watch::Receiver<Option<LoadStep>>, report: Reporter) {
-    let outcome = tokio::select! {
-        biased;
-        outcome = ready(&mut health) => outcome,
-        never = tell_loading(loading, &report) => match never {},
-    };
-    match outcome {
-        Ok(()) => report(RunNews::Ready),
-        Err(NotReady { class, reason }) => return report(RunNews::Failing { class, reason }),
+/// left to watch. Goes on from what is `known`.
+pub async fn watch_health(mut health: Health, known: Known, report: Reporter) {
+    if known == Known::NotReady {
+        let loading = health.loading.clone();
+        let outcome = tokio::select! {
+            biased;
+            outcome = ready(&mut health) => outcome,
+            never = tell_loading(&loading, &report) => match never {},
+        };
+        match outcome {
+            Ok(()) => report(RunNews::Ready),
+            Err(NotReady { class, reason }) => return report(RunNews::Failing { class, reason }),
+        }
     }
+    let was_unready = known == Known::Unready;
     if health.spec.alive.probe != Probe::None {
-        alive(&health, &report).await;
+        alive(&health, was_unready, &report).await;
+    } else if was_unready {
+        // Nobody asks any more, and it runs.
+        report(RunNews::Ready);
     }
 }
 
@@ -137,9 +158,9 @@ fn read_bytes(pid: Pid) -> Option<u64> {
     io.lines().find_map(|line| line.strip_prefix("read_bytes: "))?.trim().parse().ok()
 }
 
-async fn alive(health: &Health, report: &Reporter) {
+async fn alive(health: &Health, was_unready: bool, report: &Reporter) {
     let spec = &health.spec.alive;
-    let mut pulses = Pulses::new(spec.failures);
+    let mut pulses = if was_unready { Pulses::after_a_failure(spec.failures) } else { Pulses::new(spec.failures) };
     loop {
         sleep(spec.interval).await;
         let found = attempt(health, &spec.probe, spec.timeout).await;

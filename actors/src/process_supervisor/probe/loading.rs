@@ -15,9 +15,9 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Tells every new step. Never ends by itself.
-pub(super) async fn tell_loading(mut loading: watch::Receiver<Option<LoadStep>>, report: &Reporter) -> Infallible {
+pub(super) async fn tell_loading(loading: &watch::Sender<Option<LoadStep>>, report: &Reporter) -> Infallible {
+    let mut loading = loading.subscribe();
     let mut pace = Pace::default();
-    // An error means that the output has ended.
     while loading.changed().await.is_ok() {
         let step = loading.borrow_and_update().clone();
         if let Some(step) = step {

@@ -12,4 +12,4 @@ mod loading;
 mod patience;
 mod pulse;
 
-pub use health::{Health, watch_health};
+pub use health::{Health, Known, watch_health};

@@ -27,6 +27,12 @@ impl Pulses {
         Self { allowed: allowed.max(1), failures: 0 }
     }
 
+    /// As after one failure that has been told: the next answer counts as [`Pulse::Back`].
+    #[must_use]
+    pub fn after_a_failure(allowed: u32) -> Self {
+        Self { failures: 1, ..Self::new(allowed) }
+    }
+
     /// Notes a try.
     pub fn note(&mut self, answered: bool) -> Pulse {
         if answered {

@@ -1,14 +1,17 @@
 //! What all runs of a service have in common.
 
-use std::{ffi::OsString, path::PathBuf, rc::Rc, sync::Arc, time::Instant};
+use std::{ffi::OsString, fmt, io, path::PathBuf, rc::Rc, sync::Arc, time::Instant};
+
+use tokio::sync::watch;
 
 use crate::{
     event::EventBus,
-    ids::RunId,
+    ids::{Pid, RunId},
     os::{
         containment::{Containment, Hold},
-        ports::PortPool,
+        ports::{PortLease, PortPool},
         registry::Registry,
+        spawn::Spawned,
     },
     process_supervisor::lifecycle::RunNews,
     spec::{InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
@@ -23,6 +26,8 @@ pub type Reporter = Rc<dyn Fn(RunNews)>;
 pub enum Order {
     /// Run.
     Run,
+    /// Let go of what runs, and leave it running.
+    Release,
     /// End, with a grace.
     Stop {
         /// What is left then is killed.
@@ -30,6 +35,76 @@ pub enum Order {
     },
     /// Be killed.
     Kill,
+}
+
+/// The two ways into a run: what it is to do, and what it is from now on.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// What it is to do. When the giver is gone, the run is killed.
+    pub order: watch::Receiver<Order>,
+    /// The service as it is configured now, as far as that can change under a run.
+    pub spec: watch::Receiver<Arc<ServiceSpec>>,
+}
+
+/// How a run comes into our hands.
+#[derive(Debug)]
+pub enum Origin {
+    /// It is begun.
+    Fresh(RunId),
+    /// An earlier runtime began it and let go of it.
+    Adopted(AdoptedRun),
+}
+
+impl Origin {
+    /// Which run.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        match self {
+            Self::Fresh(run) => *run,
+            Self::Adopted(adopted) => adopted.run,
+        }
+    }
+}
+
+/// A run of an earlier runtime that lives, and how to take it over.
+pub struct AdoptedRun {
+    /// Its id, as the history knows it.
+    pub run: RunId,
+    /// Its main process.
+    pub pid: Pid,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Takes it over. Called once, on the thread of the children, inside its executor.
+    pub take: TakeOver,
+}
+
+/// Takes over a run that lives.
+pub type TakeOver = Box<dyn FnOnce(&RunContext) -> Result<TakenOver, TakeOverError> + Send>;
+
+/// A run that was taken over.
+#[derive(Debug)]
+pub struct TakenOver {
+    /// Where its processes are.
+    pub hold: Arc<dyn Hold>,
+    /// Its main process.
+    pub spawned: Spawned,
+    /// Its port is ours.
+    pub lease: Option<PortLease>,
+}
+
+/// Why a run could not be taken over. It is over then, as far as we are concerned.
+#[derive(Debug, thiserror::Error)]
+#[error("the run that an earlier runtime had left cannot be taken over")]
+pub struct TakeOverError(#[source] pub io::Error);
+
+impl fmt::Debug for AdoptedRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdoptedRun")
+            .field("run", &self.run)
+            .field("pid", &self.pid)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What all runs of a service have in common.
@@ -55,7 +130,7 @@ impl RunContext {
     /// The service's private folder; emptied at each start, if it is used.
     #[must_use]
     pub fn data_dir(&self) -> PathBuf {
-        self.state_dir.join("data").join(self.spec.name.as_str())
+        self.values(None).data_dir
     }
 
     /// Whether any text of the service names its private folder; without that nobody can want it.
@@ -73,14 +148,7 @@ impl RunContext {
     /// What the holes of the service's texts are filled with.
     #[must_use]
     pub fn values(&self, port: Option<u16>) -> RunValues {
-        RunValues {
-            name: self.spec.name.clone(),
-            port,
-            model_file: self.spec.model_file.clone(),
-            gpu_layers: self.spec.gpu_layers,
-            gpus: Vec::new(),
-            data_dir: self.data_dir(),
-        }
+        RunValues::of(&self.spec, port, &self.state_dir)
     }
 
     /// The command as it is run on this port.

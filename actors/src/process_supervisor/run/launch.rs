@@ -2,19 +2,20 @@
 
 use std::{ffi::OsString, fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::context::{RunContext, render};
+use super::context::{AdoptedRun, RunContext, TakeOverError, TakenOver, render};
 use crate::{
     cause::chain,
     ids::RunId,
     os::{
         clock,
-        containment::{ContainmentError, Hold},
+        containment::{ContainmentError, Hold, KeeperInfo},
+        keep::fingerprint,
         ports::{PortError, PortLease},
         proc::ProcessIdentity,
-        registry::RegistryEntry,
+        registry::{KeptRun, RegistryEntry},
         spawn::{SpawnError, SpawnRequest, Spawned},
     },
-    spec::FailureClass,
+    spec::{FailureClass, OnRuntimeExit},
     template::RunValues,
 };
 
@@ -47,6 +48,8 @@ pub(super) enum LaunchError {
     Containment(#[from] ContainmentError),
     #[error(transparent)]
     Spawn(#[from] SpawnError),
+    #[error(transparent)]
+    TakeOver(#[from] TakeOverError),
     #[error("a failure pattern is not a regular expression")]
     Pattern(#[from] regex::Error),
 }
@@ -57,9 +60,11 @@ impl LaunchError {
         match self {
             Self::Port(_) => FailureClass::PortInUse,
             Self::Spawn(SpawnError::Program { .. } | SpawnError::WorkingDir(_)) => FailureClass::MissingCommand,
-            Self::DataDir { .. } | Self::Containment(_) | Self::Spawn(SpawnError::Kernel(_)) | Self::Pattern(_) => {
-                FailureClass::Unknown
-            }
+            Self::DataDir { .. }
+            | Self::Containment(_)
+            | Self::Spawn(SpawnError::Kernel(_) | SpawnError::Shim(_))
+            | Self::TakeOver(_)
+            | Self::Pattern(_) => FailureClass::Unknown,
         }
     }
 }
@@ -78,7 +83,10 @@ pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, Lau
     if ctx.wants_data_dir() {
         empty(values.data_dir.clone()).await?;
     }
-    let hold: Arc<dyn Hold> = Arc::from(ctx.containment.open(&ctx.spec.name, run)?);
+    let hold: Arc<dyn Hold> = match ctx.spec.stop.on_runtime_exit {
+        OnRuntimeExit::Stop => Arc::from(ctx.containment.open(&ctx.spec.name, run)?),
+        OnRuntimeExit::Keep => ctx.containment.open_kept(&ctx.spec.name, run)?,
+    };
     let env: Arc<[_]> = ctx.env(run, hold.as_ref(), &values).into();
     let request = SpawnRequest {
         command: render(&ctx.spec.command, &values),
@@ -93,7 +101,16 @@ pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, Lau
         }
     };
     hold.set_main(spawned.pid);
-    write_down(ctx, run, &spawned, hold.as_ref(), values.port);
+    write_down(ctx, run, &spawned, hold.as_ref(), &values);
+    Ok(Launched { hold, spawned, lease, values, env })
+}
+
+/// Takes over a run of an earlier runtime: nothing is started, emptied or written down anew.
+pub(super) fn take_over(ctx: &RunContext, adopted: AdoptedRun) -> Result<Launched, LaunchError> {
+    let AdoptedRun { run, port, take, .. } = adopted;
+    let TakenOver { hold, spawned, lease } = take(ctx)?;
+    let values = ctx.values(port);
+    let env = ctx.env(run, hold.as_ref(), &values).into();
     Ok(Launched { hold, spawned, lease, values, env })
 }
 
@@ -130,12 +147,35 @@ async fn give_back(hold: &dyn Hold) {
 }
 
 /// Notes the run for a sweep. That this fails (a full disk) does not stop the run: its cgroup is found without it.
-fn write_down(ctx: &RunContext, run: RunId, spawned: &Spawned, hold: &dyn Hold, port: Option<u16>) {
+fn write_down(ctx: &RunContext, run: RunId, spawned: &Spawned, hold: &dyn Hold, values: &RunValues) {
     let noted = ProcessIdentity::of(spawned.pid).and_then(|main| {
-        let service = ctx.spec.name.clone();
-        ctx.registry.add(&RegistryEntry { run, service, main, hold: hold.describe(), port })
+        ctx.registry.add(&RegistryEntry {
+            run,
+            service: ctx.spec.name.clone(),
+            main,
+            hold: hold.describe(),
+            port: values.port,
+            kept: kept(ctx, hold, values),
+        })
     });
     if let Err(error) = noted {
         tracing::warn!(service = %ctx.spec.name, error = %error, "a run could not be written to the registry");
     }
+}
+
+/// What the next runtime needs to know of a run that outlives this one.
+fn kept(ctx: &RunContext, hold: &dyn Hold, values: &RunValues) -> Option<KeptRun> {
+    let KeeperInfo { shim, cgroup, namespace } = hold.keeper()?;
+    let stop = &ctx.spec.stop;
+    let grace_millis = u64::try_from(stop.grace.as_millis()).unwrap_or(u64::MAX);
+    Some(KeptRun {
+        shim,
+        cgroup,
+        namespace,
+        command: render(&ctx.spec.command, values),
+        started: clock::wall(),
+        fingerprint: fingerprint(&ctx.spec, values),
+        signal: stop.signal,
+        grace_millis,
+    })
 }

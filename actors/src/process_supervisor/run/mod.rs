@@ -8,14 +8,18 @@
 //! Orders come through a `watch`, so that they never wait behind messages; a newer one overtakes an older. When the
 //! giver of orders is gone, the run is killed.
 
+mod adopt;
 mod ask;
 mod context;
 mod ending;
 mod exec;
+mod health;
 mod launch;
 mod output;
 mod owner;
+mod waits;
 
-pub use context::{Order, Reporter, RunContext};
+pub use adopt::{Inherited, end_of};
+pub use context::{AdoptedRun, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver};
 pub use exec::{ExecError, exec_in_hold};
 pub use owner::own;

@@ -1,7 +1,7 @@
 //! Where a run's output goes: the log file, the view, and word of trouble with the log.
 
 use bytes::Bytes;
-use regex::bytes::RegexBuilder;
+use regex::bytes::{Regex, RegexBuilder};
 use tokio::sync::watch;
 use tokio_process_stream::Item;
 
@@ -9,17 +9,22 @@ use super::context::RunContext;
 use crate::{
     engines::{FailureRules, LoadLines, LoadStep},
     event::{EventKind, Severity},
+    os::{containment::Hold, service_log::tail},
     process_supervisor::output::{LogFile, OutputView, Source, log_dir},
-    spec::Probe,
+    spec::{OnRuntimeExit, Probe, ServiceSpec},
 };
 
 /// The alert about a log that cannot be written.
 const ALERT: &str = "log_unwritable";
 
+/// How far back in the log of a run that is taken over its line of readiness is looked for, in bytes.
+const LOOK_BACK: u64 = 4 << 20;
+
 /// One run's output.
 #[derive(Debug)]
 pub(super) struct Output {
-    log: LogFile,
+    /// `None` where the shim of a kept run writes it.
+    log: Option<LogFile>,
     pub(super) view: OutputView,
     ready: watch::Sender<bool>,
     loading: watch::Sender<Option<LoadStep>>,
@@ -30,23 +35,36 @@ impl Output {
     /// Output that goes to the service's log. The receiver turns true with the line that says "ready".
     pub(super) fn new(ctx: &RunContext) -> Result<(Self, watch::Receiver<bool>), regex::Error> {
         let spec = &ctx.spec;
-        let lines = LoadLines::new(&spec.engine)?;
-        let rules = FailureRules::new(&spec.engine, &spec.failure)?;
-        let pattern = match &spec.ready.probe {
-            // With several lines, so that `^` and `$` mean the same in a block as in a line.
-            Probe::Log(pattern) => Some(RegexBuilder::new(pattern).multi_line(true).crlf(true).build()?),
-            Probe::None | Probe::Http(_) | Probe::Tcp | Probe::Exec(_) | Probe::Delay(_) => None,
-        };
+        let (rules, pattern) = patterns(spec)?;
+        let view = OutputView::new(rules, pattern, Some(LoadLines::new(&spec.engine)?));
         let (ready, seen) = watch::channel(false);
         let (loading, _) = watch::channel(None);
-        let log = LogFile::new(log_dir(&ctx.state_dir, &spec.name), ctx.logs);
-        let view = OutputView::new(rules, pattern, Some(lines));
+        let is_ours = spec.stop.on_runtime_exit == OnRuntimeExit::Stop;
+        let log = is_ours.then(|| LogFile::new(log_dir(&ctx.state_dir, &spec.name), ctx.logs));
         Ok((Self { log, view, ready, loading, in_trouble: false }, seen))
     }
 
-    /// What is told of its load from now on, the latest only. When nobody has it any more, it is not looked for.
-    pub(super) fn loading(&self) -> watch::Receiver<Option<LoadStep>> {
-        self.loading.subscribe()
+    /// Where it is told how the load gets on, the latest only. It is looked for while anybody listens.
+    pub(super) fn loading(&self) -> watch::Sender<Option<LoadStep>> {
+        self.loading.clone()
+    }
+
+    /// For a run of an earlier runtime: whether the line that says "ready" stands in the log already. It was printed once,
+    /// and nobody was there to see it or has remembered.
+    pub(super) fn look_back(&mut self, ctx: &RunContext) {
+        let Probe::Log(pattern) = &ctx.spec.ready.probe else { return };
+        let said = tail(&log_dir(&ctx.state_dir, &ctx.spec.name), LOOK_BACK);
+        if Regex::new(pattern).is_ok_and(|pattern| said.split(|byte| *byte == b'\n').any(|line| pattern.is_match(line)))
+        {
+            self.ready.send_replace(true);
+        }
+    }
+
+    /// Looks for what another spec names, in what comes from now on.
+    pub(super) fn replace(&mut self, spec: &ServiceSpec) -> Result<(), regex::Error> {
+        let (rules, pattern) = patterns(spec)?;
+        self.view.replace(rules, pattern);
+        Ok(())
     }
 
     /// Takes a chunk.
@@ -56,39 +74,54 @@ impl Output {
             Item::Stderr(bytes) => (Source::Stderr, bytes),
             Item::Done(_) => return,
         };
-        self.log.take(bytes);
+        if let Some(log) = &mut self.log {
+            log.take(bytes);
+        }
         self.view.take(source, bytes);
     }
 
     /// Nothing more comes at all.
-    pub(super) fn finish(&mut self, ctx: &RunContext) {
+    pub(super) fn finish(&mut self, ctx: &RunContext, hold: &dyn Hold) {
         self.view.finish();
-        self.pause(ctx);
+        self.pause(ctx, hold);
     }
 
     /// Nothing more comes at the moment: what is here becomes visible.
-    pub(super) fn pause(&mut self, ctx: &RunContext) {
-        self.log.flush();
+    pub(super) fn pause(&mut self, ctx: &RunContext, hold: &dyn Hold) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
         if self.view.is_ready() {
             self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         }
-        match self.view.take_step() {
-            _ if self.loading.is_closed() => self.view.loaded(),
-            Some(step) => drop(self.loading.send_replace(Some(step))),
-            None => {}
+        self.view.watch_load(!self.loading.is_closed());
+        if let Some(step) = self.view.take_step() {
+            self.loading.send_replace(Some(step));
         }
-        let trouble = self.log.trouble();
+        let trouble = match &self.log {
+            Some(log) => log.trouble().map(str::to_owned),
+            None => hold.log_trouble(),
+        };
         if trouble.is_some() == self.in_trouble {
             return;
         }
         let service = Some(ctx.spec.name.clone());
         let alert = ALERT.to_owned();
         ctx.bus.emit(match trouble {
-            Some(message) => {
-                EventKind::AlertRaised { alert, severity: Severity::Warning, service, message: message.to_owned() }
-            }
+            Some(message) => EventKind::AlertRaised { alert, severity: Severity::Warning, service, message },
             None => EventKind::AlertCleared { alert, service },
         });
-        self.in_trouble = self.log.trouble().is_some();
+        self.in_trouble = !self.in_trouble;
     }
+}
+
+/// What is looked for in the output: the causes of failures, and the line that says "ready".
+fn patterns(spec: &ServiceSpec) -> Result<(FailureRules, Option<Regex>), regex::Error> {
+    let rules = FailureRules::new(&spec.engine, &spec.failure)?;
+    let ready = match &spec.ready.probe {
+        // With several lines, so that `^` and `$` mean the same in a block as in a line.
+        Probe::Log(pattern) => Some(RegexBuilder::new(pattern).multi_line(true).crlf(true).build()?),
+        Probe::None | Probe::Http(_) | Probe::Tcp | Probe::Exec(_) | Probe::Delay(_) => None,
+    };
+    Ok((rules, ready))
 }

@@ -2,11 +2,7 @@
 
 use std::{
     ffi::OsString,
-    future::{Future, pending},
     io,
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
-    pin::Pin,
-    process::ExitStatus,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,29 +10,33 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use nix::sys::signal::Signal;
-use tokio::{
-    io::{Interest, unix::AsyncFd},
-    sync::watch,
-    time::{sleep, sleep_until, timeout_at},
-};
+use tokio::time::{sleep, timeout, timeout_at};
 use tokio_process_stream::Item;
 
 use super::{
     ask::{ask, has_request},
-    context::{Order, Reporter, RunContext},
+    context::{Order, Orders, Origin, Reporter, RunContext},
     ending::{Act, Ending, STUCK_AFTER, Sight},
-    launch::{LaunchError, Launched, launch},
+    health::HealthWatch,
+    launch::{LaunchError, Launched, launch, take_over},
     output::Output,
+    waits::{Task, ended, exit_of, is_empty, maybe, signal, until},
 };
 use crate::{
     ids::{Pid, RunId},
-    os::{clock, containment::Hold, pidfd, ports::PortLease, running::Running},
+    os::{
+        clock,
+        containment::Hold,
+        pidfd::{self, EndWatch},
+        ports::PortLease,
+        running::Running,
+    },
     process_supervisor::{
         classify::{Exit, classify},
         lifecycle::RunNews,
-        probe::{Health, watch_health},
+        probe::Health,
     },
-    spec::{FailureClass, StopSignal},
+    spec::{FailureClass, ServiceSpec, StopSignal},
     state::ExitReport,
     template::RunValues,
     units::format_duration,
@@ -49,17 +49,24 @@ const DRAIN: Duration = Duration::from_millis(200);
 const BURST: usize = 64;
 /// How long an empty hold may resist its removal before it is left to the end of the runtime.
 const REMOVED_WITHIN: Duration = Duration::from_secs(2);
+/// How long a status may take that somebody else has to tell: a shim that was stopped, or has died.
+const STATUS_WITHIN: Duration = Duration::from_secs(2);
 
-type Task<T> = Pin<Box<dyn Future<Output = T>>>;
-
-/// Owns a run from its start until nothing of it is left. Ends with [`RunNews::Ended`] in every case.
-pub async fn own(ctx: Arc<RunContext>, run: RunId, orders: watch::Receiver<Order>, report: Reporter) {
-    if *orders.borrow() != Order::Run {
+/// Owns a run from its start until nothing of it is left. Ends with [`RunNews::Ended`], or with [`RunNews::Released`] if it
+/// was told to let go.
+pub async fn own(ctx: Arc<RunContext>, origin: Origin, orders: Orders, report: Reporter) {
+    let run = origin.run();
+    let is_new = matches!(origin, Origin::Fresh(_));
+    if is_new && *orders.order.borrow() != Order::Run {
         return report(never_started(None, None));
     }
-    let begun = match Output::new(&ctx) {
-        Ok(output) => launch(&ctx, run).await.map(|launched| (launched, output)),
-        Err(error) => Err(LaunchError::Pattern(error)),
+    let begun = match (Output::new(&ctx), origin) {
+        (Ok(output), Origin::Fresh(run)) => launch(&ctx, run).await.map(|launched| (launched, output)),
+        (Ok(mut output), Origin::Adopted(adopted)) => {
+            output.0.look_back(&ctx);
+            take_over(&ctx, adopted).map(|launched| (launched, output))
+        }
+        (Err(error), _) => Err(LaunchError::Pattern(error)),
     };
     let (launched, (output, log_ready)) = match begun {
         Ok(begun) => begun,
@@ -72,9 +79,10 @@ pub async fn own(ctx: Arc<RunContext>, run: RunId, orders: watch::Receiver<Order
         values: launched.values.clone(),
         env: launched.env.clone(),
         log_ready,
+        loading: output.loading(),
     };
-    let health = Box::pin(watch_health(health, output.loading(), report.clone()));
-    Owner::new(ctx, run, launched, output, report).live(orders, health).await;
+    let watch = HealthWatch::new(health, report.clone());
+    Owner::new(ctx, run, launched, output, report).live(orders, watch).await;
 }
 
 fn never_started(class: Option<FailureClass>, cause: Option<String>) -> RunNews {
@@ -88,7 +96,7 @@ struct Owner {
     report: Reporter,
     hold: Arc<dyn Hold>,
     main: Pid,
-    pidfd: Option<AsyncFd<OwnedFd>>,
+    watch: Option<EndWatch>,
     lease: Option<PortLease>,
     values: RunValues,
     env: Arc<[(OsString, OsString)]>,
@@ -104,7 +112,7 @@ impl Owner {
     fn new(ctx: Arc<RunContext>, run: RunId, launched: Launched, output: Output, report: Reporter) -> Self {
         let Launched { hold, spawned, lease, values, env } = launched;
         // Without it the end is seen all the same once both pipes have ended. Only a machine out of memory says no here.
-        let pidfd = watched(spawned.pidfd)
+        let watch = EndWatch::new(spawned.pidfd)
             .inspect_err(|error| tracing::warn!(service = %ctx.spec.name, error = %error, "a process is not watched"))
             .ok();
         let main = spawned.pid;
@@ -114,7 +122,7 @@ impl Owner {
             report,
             hold,
             main,
-            pidfd,
+            watch,
             lease,
             values,
             env,
@@ -126,11 +134,12 @@ impl Owner {
         }
     }
 
-    async fn live(mut self, mut orders: watch::Receiver<Order>, health: Task<()>) {
-        let mut health = Some(health);
+    async fn live(mut self, orders: Orders, mut watch: HealthWatch) {
+        let Orders { order: mut orders, spec: mut configured } = orders;
         let mut asking: Option<Task<bool>> = None;
         let mut listening = true;
-        self.obey(*orders.borrow_and_update());
+        // What was ordered while it was being launched is heard first.
+        orders.mark_changed();
         loop {
             let sight = self.look();
             if sight.main_gone && sight.empty {
@@ -138,7 +147,7 @@ impl Owner {
             }
             if sight.main_gone || self.ending.is_some() {
                 // From here on no probe may start anything in the hold, and nobody cares how the run fares.
-                health = None;
+                watch.end();
                 if let Some(request) = self.work(sight) {
                     asking = Some(request);
                 }
@@ -150,11 +159,20 @@ impl Owner {
                     // Without anybody who gives orders nobody would ever end it.
                     let order = if told.is_ok() { *orders.borrow_and_update() } else { Order::Kill };
                     listening = order != Order::Kill;
+                    if order == Order::Release && self.ending.is_none() && self.exit.is_none() {
+                        watch.end();
+                        return self.let_go();
+                    }
                     self.obey(order);
                 }
-                () = ended(self.pidfd.as_ref()), if self.exit.is_none() => self.reap().await,
+                // Without the giver of orders nothing changes any more, as is seen above.
+                Ok(()) = configured.changed(), if listening && self.ending.is_none() => {
+                    let spec = configured.borrow_and_update().clone();
+                    self.reconfigure(spec, &mut watch);
+                }
+                () = ended(self.watch.as_ref()), if self.exit.is_none() => self.reap().await,
                 () = until(wake) => {}
-                () = maybe(&mut health) => health = None,
+                () = watch.next() => {}
                 taken = maybe(&mut asking) => {
                     asking = None;
                     if let (false, Some(ending)) = (taken, &mut self.ending) {
@@ -164,8 +182,27 @@ impl Owner {
                 item = self.running.next(), if !self.drained => self.soak(item),
             }
         }
-        drop((health, asking));
+        drop((watch, asking));
         self.finish().await;
+    }
+
+    /// What runs goes on by another spec, as far as that is not part of the process itself.
+    fn reconfigure(&mut self, spec: Arc<ServiceSpec>, watch: &mut HealthWatch) {
+        if let Err(error) = self.output.replace(&spec) {
+            // Patterns were compiled when the configuration was checked.
+            tracing::warn!(service = %spec.name, error = %error, "its patterns stay as they were");
+        }
+        watch.replace(Arc::clone(&spec));
+        self.ctx = Arc::new(RunContext { spec, ..(*self.ctx).clone() });
+    }
+
+    /// Leaves everything as it is: process, containment, entry in the registry.
+    fn let_go(mut self) {
+        self.output.pause(&self.ctx, self.hold.as_ref());
+        // The pipes first: a shim that sees its runtime gone would otherwise still fill them.
+        drop(self.running);
+        self.hold.release();
+        (self.report)(RunNews::Released);
     }
 
     fn look(&self) -> Sight {
@@ -177,7 +214,8 @@ impl Owner {
     /// Takes an order. A later one can only bring the end nearer.
     fn obey(&mut self, order: Order) {
         let kill_at = match order {
-            Order::Run => return,
+            // What has ended, or is being ended, is not let go of.
+            Order::Run | Order::Release => return,
             Order::Stop { .. } if self.ctx.spec.stop.signal == StopSignal::SigKill => clock::now(),
             Order::Stop { kill_at } => kill_at,
             Order::Kill => clock::now(),
@@ -237,8 +275,8 @@ impl Owner {
         if self.exit.is_some() || self.hold.members().is_ok_and(|members| members.contains(&self.main)) {
             return;
         }
-        if let Some(pidfd) = &self.pidfd {
-            self.try_to("signal its main process", pidfd::send(pidfd.get_ref(), signal).map(drop));
+        if let Some(watch) = &self.watch {
+            self.try_to("signal its main process", pidfd::send(watch, signal).map(drop));
         }
     }
 
@@ -264,8 +302,8 @@ impl Owner {
     }
 
     async fn reap(&mut self) {
-        // The pidfd has said that it is dead, so this does not wait.
-        let status = self.running.status().await;
+        // The pidfd has said that it is dead, so this does not wait, but for the word of a shim.
+        let status = timeout(STATUS_WITHIN, self.running.status()).await.ok().flatten();
         self.exit = Some(status.map_or(Exit::Unknown, exit_of));
     }
 
@@ -280,7 +318,7 @@ impl Owner {
             }
         }
         // Also after a whole burst: nobody knows yet whether more is to come.
-        self.output.pause(&self.ctx);
+        self.output.pause(&self.ctx, self.hold.as_ref());
     }
 
     fn take(&mut self, item: Option<Item<Bytes>>) {
@@ -303,7 +341,7 @@ impl Owner {
                 Err(_) => break,
             }
         }
-        self.output.finish(&self.ctx);
+        self.output.finish(&self.ctx, self.hold.as_ref());
         self.give_back().await;
         let exit = self.exit.unwrap_or(Exit::Unknown);
         let cause = self.output.view.cause();
@@ -314,7 +352,8 @@ impl Owner {
             stderr: self.output.view.last_lines(),
             at: clock::wall(),
         };
-        let cause = cause.map(|c| c.line.clone());
+        let lost = if exit == Exit::Unknown { self.hold.trouble() } else { None };
+        let cause = lost.or_else(|| cause.map(|c| c.line.clone()));
         let killed = self.ending.as_ref().is_some_and(Ending::has_killed);
         (self.report)(RunNews::Ended { exit: report, cause, killed });
     }
@@ -330,64 +369,5 @@ impl Owner {
         }
         self.try_to("strike it from the registry", self.ctx.registry.remove(self.run));
         self.lease = None;
-    }
-}
-
-/// How a process ended, in our own words.
-fn exit_of(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Unknown,
-    }
-}
-
-/// Whether nobody is in the hold. One that is not there any more holds nobody; when the kernel does not say, somebody
-/// may be in it.
-fn is_empty(hold: &dyn Hold) -> bool {
-    hold.is_empty().unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound)
-}
-
-fn signal(signal: StopSignal) -> Signal {
-    match signal {
-        StopSignal::SigTerm => Signal::SIGTERM,
-        StopSignal::SigInt => Signal::SIGINT,
-        StopSignal::SigQuit => Signal::SIGQUIT,
-        StopSignal::SigHup => Signal::SIGHUP,
-        StopSignal::SigUsr1 => Signal::SIGUSR1,
-        StopSignal::SigUsr2 => Signal::SIGUSR2,
-        StopSignal::SigKill => Signal::SIGKILL,
-    }
-}
-
-/// Puts a pidfd under the event loop's watch.
-///
-/// The constructor is deprecated because a type may give out another descriptor later; its replacement is unsafe code,
-/// which this workspace has none of. An `OwnedFd` names the same open descriptor for as long as it lives.
-#[allow(deprecated, reason = "sound for an OwnedFd, and the replacement needs unsafe code")]
-fn watched(pidfd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(pidfd, Interest::READABLE)
-}
-
-/// Ready once the process has ended.
-async fn ended(pidfd: Option<&AsyncFd<OwnedFd>>) {
-    match pidfd {
-        // An error means that the runtime's event loop is going down; then nothing is ready ever again.
-        Some(pidfd) if pidfd.readable().await.is_ok() => {}
-        _ => pending().await,
-    }
-}
-
-async fn until(at: Option<Instant>) {
-    match at {
-        Some(at) => sleep_until(at.into()).await,
-        None => pending().await,
-    }
-}
-
-async fn maybe<T>(task: &mut Option<Task<T>>) -> T {
-    match task {
-        Some(task) => task.await,
-        None => pending().await,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -27,6 +27,24 @@ pub fn log_dir(state_dir: &Path, service: &ServiceName) -> PathBuf {
 #[must_use]
 pub fn rotated_name(n: u32) -> String {
     format!("{n}.log")
+}
+
+/// The last bytes of a service's log, at most `most`, from the current file and the one before it. Empty where nothing
+/// can be read.
+#[must_use]
+pub fn tail(dir: &Path, most: u64) -> Vec<u8> {
+    let last = |name: &str, most: u64| -> io::Result<Vec<u8>> {
+        let mut file = File::open(dir.join(name))?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+        let mut bytes = Vec::new();
+        file.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    let current = last(CURRENT, most).unwrap_or_default();
+    let mut bytes = last(&rotated_name(1), most.saturating_sub(current.len() as u64)).unwrap_or_default();
+    bytes.extend(current);
+    bytes
 }
 
 /// One service's log.
@@ -189,6 +207,20 @@ mod tests {
         let files = [CURRENT, "1.log", "2.log", "3.log"].map(|name| read(dir.path(), name));
         assert_eq!(files, [Some("dddddd".to_owned()), Some("cccccc".to_owned()), Some("bbbbbb".to_owned()), None]);
         assert_eq!((log.dropped(), log.trouble()), (0, None));
+    }
+
+    #[test]
+    fn the_tail_reaches_over_into_the_file_before() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = dir.path().join("logs/x");
+        assert_eq!(tail(&folder, 10), b"");
+        let mut log = log(dir.path(), 8, 2);
+        for text in ["aaaaaa", "bbbbbb"] {
+            log.take(text.as_bytes());
+            log.flush();
+        }
+        assert_eq!(tail(&folder, 9), b"aaabbbbbb");
+        assert_eq!(tail(&folder, 2), b"bb");
     }
 
     #[test]

@@ -1,0 +1,228 @@
+//! Adds, changes and takes out services, at the start and while the runtime runs.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use actix::{Actor, MailboxError, Message, Recipient, WeakAddr};
+use actix_rt::ArbiterHandle;
+use tokio::sync::watch;
+
+use super::services::{ServiceSet, Supervised};
+use crate::{
+    event::EventBus,
+    gate::Gate,
+    history_store::HistorySink,
+    ids::ServiceName,
+    os::{clock, containment::Containment, ports::PortPool, registry::Registry},
+    process_supervisor::{
+        Inherited, ProcessSupervisor, SupervisorParts,
+        messages::{Awaited, Reconfigure, RetireService},
+    },
+    shutdown_coordinator::{
+        ShutdownCoordinator,
+        graph::GraphError,
+        messages::{ChangeNeeds, Register, StopUnit, UnitName, Unregister},
+    },
+    spec::{ServiceLogSpec, ServiceSpec},
+    state::{Disposition, ServiceState, ServiceStatus},
+};
+
+/// The unit that every service needs.
+pub(super) const HISTORY_UNIT: &str = "history";
+/// On top of a service's drain and grace: the wait for its tree to be gone after the kill (2 s) and the answer.
+const KILL_BOUND: Duration = Duration::from_secs(3);
+
+/// Why a service could not be added, changed or taken out.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum RosterError {
+    /// There is no service of that name.
+    #[error("there is no service `{0}`")]
+    Unknown(ServiceName),
+    /// It depends on a service that is not there.
+    #[error("service `{service}` depends on `{missing}`, which is not there")]
+    Dependency {
+        /// The service.
+        service: ServiceName,
+        /// What it depends on.
+        missing: ServiceName,
+    },
+    /// The shutdown coordinator refuses: the runtime is stopping, the name is taken, or the dependencies are not to be
+    /// had in that way.
+    #[error("the order of the shutdown does not allow it")]
+    Graph(#[from] GraphError),
+    /// Something of it outlived SIGKILL; it stays where it is.
+    #[error("service `{service}` cannot be taken out: {reason}")]
+    Stuck {
+        /// The service.
+        service: ServiceName,
+        /// What outlived it.
+        reason: String,
+    },
+    /// The runtime has ended.
+    #[error("the runtime has ended")]
+    Ended,
+}
+
+impl From<MailboxError> for RosterError {
+    fn from(_: MailboxError) -> Self {
+        Self::Ended
+    }
+}
+
+/// What every supervisor is built from. Clones are the same roster; it may be used from any thread and executor. One
+/// change at a time is for the caller to see to.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    pub(super) services: ServiceSet,
+    /// The thread of all supervisors.
+    pub(super) control: ArbiterHandle,
+    /// The thread of all runs.
+    pub(super) children: ArbiterHandle,
+    /// Weak, as whoever holds a roster must not keep the actors after the end.
+    pub(super) coordinator: WeakAddr<ShutdownCoordinator>,
+    pub(super) containment: Arc<dyn Containment>,
+    pub(super) ports: PortPool,
+    pub(super) registry: Registry,
+    pub(super) bus: EventBus,
+    pub(super) history: HistorySink,
+    pub(super) logs: ServiceLogSpec,
+    pub(super) state_dir: PathBuf,
+    pub(super) drain: Duration,
+}
+
+impl Roster {
+    /// The services, as they are now.
+    #[must_use]
+    pub fn services(&self) -> &ServiceSet {
+        &self.services
+    }
+
+    /// Adds a service, last in the order, and starts nothing. What it depends on must be there.
+    ///
+    /// # Errors
+    /// See [`RosterError`]; nothing has changed then.
+    pub async fn add(&self, spec: Arc<ServiceSpec>) -> Result<Supervised, RosterError> {
+        self.add_with(spec, None).await
+    }
+
+    /// As [`Roster::add`]; `adopt` is its run of an earlier runtime.
+    pub(super) async fn add_with(
+        &self,
+        spec: Arc<ServiceSpec>,
+        adopt: Option<Inherited>,
+    ) -> Result<Supervised, RosterError> {
+        let name = spec.name.clone();
+        let dependencies = self.awaited(&spec)?;
+        let gate = Gate::new();
+        let (publish, status) =
+            watch::channel(ServiceStatus::initial(name.clone(), Disposition::of(spec.start), clock::wall()));
+        let parts = SupervisorParts {
+            spec: Arc::clone(&spec),
+            containment: Arc::clone(&self.containment),
+            ports: self.ports.clone(),
+            registry: self.registry.clone(),
+            bus: self.bus.clone(),
+            history: self.history.clone(),
+            logs: self.logs,
+            state_dir: self.state_dir.clone(),
+            children: self.children.clone(),
+            status: publish,
+            dependencies,
+            gate: gate.clone(),
+            drain: self.drain,
+            adopt,
+        };
+        let supervisor = ProcessSupervisor::start_in_arbiter(&self.control, move |_| ProcessSupervisor::new(parts));
+        let stop: Recipient<StopUnit> = supervisor.clone().recipient();
+        let (depends_on, bound) = (needs(&spec), self.bound(&spec));
+        self.ask(Register { name: unit_name(&name), depends_on, bound, stop }).await??;
+        let supervised = Supervised { spec, supervisor: supervisor.downgrade(), status, gate };
+        self.services.put(&supervised);
+        Ok(supervised)
+    }
+
+    /// Changes a service. With `restart`, a live run is drained, stopped as it was configured, and begun anew; otherwise it
+    /// goes on under its pid. Does not wait for what comes of it.
+    ///
+    /// # Errors
+    /// See [`RosterError`]; nothing has changed then.
+    pub async fn reconfigure(&self, spec: Arc<ServiceSpec>, restart: bool) -> Result<(), RosterError> {
+        let name = spec.name.clone();
+        let before = self.find(&name)?;
+        let dependencies = self.awaited(&spec)?;
+        let (depends_on, bound) = (needs(&spec), self.bound(&spec));
+        self.ask(ChangeNeeds { name: unit_name(&name), depends_on, bound }).await??;
+        let supervisor = before.supervisor.upgrade().ok_or(RosterError::Ended)?;
+        supervisor.send(Reconfigure { spec: Arc::clone(&spec), dependencies, restart }).await?;
+        self.services.put(&Supervised { spec, ..before });
+        Ok(())
+    }
+
+    /// Stops a service and takes it out. Waits for its end, for as long as its drain, its grace and a kill may take. Nothing
+    /// may depend on it.
+    ///
+    /// # Errors
+    /// See [`RosterError`]. One that is stuck stays in the set, so that it is seen, and takes no start.
+    pub async fn remove(&self, name: &ServiceName) -> Result<(), RosterError> {
+        let service = self.find(name)?;
+        let all = self.services.all();
+        if let Some(other) = all.iter().find(|s| s.spec.depends_on.iter().any(|d| d.service == *name)) {
+            let (unit, by) = (unit_name(name), unit_name(&other.spec.name));
+            return Err(GraphError::Needed { unit, by }.into());
+        }
+        let supervisor = service.supervisor.upgrade().ok_or(RosterError::Ended)?;
+        supervisor.send(RetireService { reason: "it was taken out of the configuration".to_owned() }).await?;
+        drop(supervisor);
+        let mut status = service.status.clone();
+        // Bounded without a clock here: drain, grace and kill have their bounds, and past them it is stuck.
+        let ended = status.wait_for(|now| !now.state.is_live() || now.state == ServiceState::Stuck).await;
+        let ended = ended.map_err(|_| RosterError::Ended)?.clone();
+        if ended.state == ServiceState::Stuck {
+            let reason = ended.reason.unwrap_or_default();
+            return Err(RosterError::Stuck { service: name.clone(), reason });
+        }
+        self.ask(Unregister { name: unit_name(name) }).await??;
+        self.services.remove(name);
+        Ok(())
+    }
+
+    /// Puts the services into the order of the configuration.
+    pub fn arrange(&self, names: &[ServiceName]) {
+        self.services.arrange(names);
+    }
+
+    fn find(&self, name: &ServiceName) -> Result<Supervised, RosterError> {
+        self.services.find(name.as_str()).ok_or_else(|| RosterError::Unknown(name.clone()))
+    }
+
+    fn awaited(&self, spec: &ServiceSpec) -> Result<Vec<Awaited>, RosterError> {
+        let awaited = spec.depends_on.iter().map(|dependency| {
+            let missing =
+                || RosterError::Dependency { service: spec.name.clone(), missing: dependency.service.clone() };
+            let service = self.services.find(dependency.service.as_str()).ok_or_else(missing)?;
+            Ok((dependency.service.clone(), dependency.condition, service.status))
+        });
+        awaited.collect()
+    }
+
+    fn bound(&self, spec: &ServiceSpec) -> Duration {
+        self.drain.saturating_add(spec.stop.grace).saturating_add(KILL_BOUND)
+    }
+
+    async fn ask<M>(&self, message: M) -> Result<M::Result, RosterError>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        ShutdownCoordinator: actix::Handler<M>,
+    {
+        let coordinator = self.coordinator.upgrade().ok_or(RosterError::Ended)?;
+        Ok(coordinator.send(message).await?)
+    }
+}
+
+fn needs(spec: &ServiceSpec) -> Vec<UnitName> {
+    std::iter::once(HISTORY_UNIT.to_owned()).chain(spec.depends_on.iter().map(|d| unit_name(&d.service))).collect()
+}
+
+fn unit_name(service: &ServiceName) -> UnitName {
+    format!("service:{service}")
+}

@@ -1,0 +1,69 @@
+//! The watch over a run's health, which can be given another spec while it goes on.
+
+use std::{cell::Cell, rc::Rc, sync::Arc};
+
+use crate::{
+    process_supervisor::{
+        lifecycle::RunNews,
+        probe::{Health, Known, watch_health},
+    },
+    spec::ServiceSpec,
+};
+
+use super::{
+    context::Reporter,
+    waits::{Task, maybe},
+};
+
+/// Watches one run until it is told to end.
+pub(super) struct HealthWatch {
+    health: Health,
+    report: Reporter,
+    /// What was told last.
+    known: Rc<Cell<Known>>,
+    task: Option<Task<()>>,
+    over: bool,
+}
+
+impl HealthWatch {
+    pub(super) fn new(health: Health, report: Reporter) -> Self {
+        let known = Rc::new(Cell::new(Known::NotReady));
+        let noted = Rc::clone(&known);
+        let report: Reporter = Rc::new(move |news| {
+            match news {
+                RunNews::Ready => noted.set(Known::Ready),
+                RunNews::Unready { .. } => noted.set(Known::Unready),
+                _ => {}
+            }
+            report(news);
+        });
+        let mut watch = Self { health, report, known, task: None, over: false };
+        watch.begin();
+        watch
+    }
+
+    fn begin(&mut self) {
+        self.task = Some(Box::pin(watch_health(self.health.clone(), self.known.get(), self.report.clone())));
+    }
+
+    /// Goes on by another spec: what was ready stays so until a new probe says otherwise.
+    pub(super) fn replace(&mut self, spec: Arc<ServiceSpec>) {
+        let before = std::mem::replace(&mut self.health.spec, Arc::clone(&spec));
+        let same = before.ready == spec.ready && before.alive == spec.alive && before.owner_check == spec.owner_check;
+        if !same && !self.over {
+            self.begin();
+        }
+    }
+
+    /// Watches no more: nothing is told from here on.
+    pub(super) fn end(&mut self) {
+        self.over = true;
+        self.task = None;
+    }
+
+    /// Drives the watch. Cancel-safe; never ready while there is nothing to watch.
+    pub(super) async fn next(&mut self) {
+        maybe(&mut self.task).await;
+        self.task = None;
+    }
+}

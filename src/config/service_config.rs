@@ -1,0 +1,144 @@
+//! One service, put together in code.
+
+use super::{
+    in_code::{Setting, SettingKey},
+    parse::parse_key,
+    value::Value,
+};
+
+/// When a service is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the runtime.
+    Eager,
+    /// When it is asked for.
+    OnDemand,
+    /// By hand only.
+    Manual,
+}
+
+/// What must be so of another service before one is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It runs.
+    Started,
+    /// It is ready.
+    Ready,
+    /// It has run to its end.
+    Completed,
+}
+
+/// `[service.NAME]` in code. Each method sets the key of its name; [`set`](Self::set) reaches all others. Checked with
+/// the whole configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceConfig {
+    name: String,
+    settings: Vec<(Vec<String>, Value)>,
+    unreadable: Vec<(String, Value)>,
+}
+
+impl ServiceConfig {
+    /// A service of this name.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), settings: Vec::new(), unreadable: Vec::new() }
+    }
+
+    /// Program and arguments. No shell is run. `${port}`, `${model_file}` and the like are filled in.
+    #[must_use]
+    pub fn command<T: Into<Value>>(self, words: impl IntoIterator<Item = T>) -> Self {
+        self.key(["command"], Value::list(words))
+    }
+
+    /// What kind of program it is, such as `llama-server`; without this, by the program's name.
+    #[must_use]
+    pub fn engine(self, name: &str) -> Self {
+        self.key(["engine"], name.into())
+    }
+
+    /// What `${model_file}` stands for.
+    #[must_use]
+    pub fn model_file(self, path: impl AsRef<std::path::Path>) -> Self {
+        self.key(["model_file"], Value::path(path.as_ref()))
+    }
+
+    /// Names that clients use for it.
+    #[must_use]
+    pub fn serves<T: Into<Value>>(self, names: impl IntoIterator<Item = T>) -> Self {
+        self.key(["serves"], Value::list(names))
+    }
+
+    /// One variable of its environment.
+    #[must_use]
+    pub fn env(self, name: &str, value: impl Into<Value>) -> Self {
+        self.key(["env", name], value.into())
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn working_dir(self, path: impl AsRef<std::path::Path>) -> Self {
+        self.key(["working_dir"], Value::path(path.as_ref()))
+    }
+
+    /// A fixed port. Without this, a command that has `${port}` gets a free one.
+    #[must_use]
+    pub fn port(self, port: u16) -> Self {
+        self.key(["port"], port.into())
+    }
+
+    /// The path that answers with a status from 200 to 299 once it is ready, such as `/health`.
+    #[must_use]
+    pub fn ready_path(self, path: &str) -> Self {
+        self.key(["ready", "probe"], path.into())
+    }
+
+    /// When it is started.
+    #[must_use]
+    pub fn start(self, start: Start) -> Self {
+        let word = match start {
+            Start::Eager => "eager",
+            Start::OnDemand => "on_demand",
+            Start::Manual => "manual",
+        };
+        self.key(["start"], word.into())
+    }
+
+    /// What must be so of another service before this one is started.
+    #[must_use]
+    pub fn depends_on(self, service: &str, when: When) -> Self {
+        let word = match when {
+            When::Started => "started",
+            When::Ready => "ready",
+            When::Completed => "completed",
+        };
+        self.key(["depends_on", service], word.into())
+    }
+
+    /// Any other key below the service, written as in TOML: `restart.max`, `stop.grace`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
+        match parse_key(key) {
+            Some(path) => self.settings.push((path, value.into())),
+            None => self.unreadable.push((key.to_owned(), value.into())),
+        }
+        self
+    }
+
+    fn key<const N: usize>(mut self, path: [&str; N], value: Value) -> Self {
+        self.settings.push((path.map(str::to_owned).to_vec(), value));
+        self
+    }
+
+    /// As settings of the whole; a key that cannot be read stays as it was written, to be told.
+    pub(super) fn into_settings(self) -> Vec<Setting> {
+        let head = ["service".to_owned(), self.name];
+        // The table itself, so that a service without any key is one.
+        let table = (Vec::new(), Value::table());
+        let whole = |path: Vec<String>| SettingKey::Path(head.iter().cloned().chain(path).collect());
+        let known = std::iter::once(table).chain(self.settings);
+        let known = known.map(|(path, value)| Setting { key: whole(path), value });
+        let unreadable = self.unreadable.into_iter();
+        let unreadable = unreadable.map(|(key, value)| Setting { key: SettingKey::Dotted(key), value });
+        known.chain(unreadable).collect()
+    }
+}

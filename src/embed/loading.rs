@@ -1,0 +1,232 @@
+//! A load on its way: it goes on by itself, can be watched, and is withdrawn when it is given up.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use greenroom_actors::{
+    ids::{Pid, RunId, ServiceName},
+    spec::FailureClass,
+    state::{ServiceState, ServiceStatus},
+};
+
+use super::{
+    Progress,
+    demand::{Demand, Others, Undo},
+};
+use crate::runtime::{CommandError, ServiceCommand};
+
+/// Where a service that has come up is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its port on 127.0.0.1, if it has one.
+    pub port: Option<u16>,
+    /// Its main process.
+    pub pid: Option<Pid>,
+    /// Which run of it.
+    pub run_id: Option<RunId>,
+}
+
+impl Endpoint {
+    pub(super) fn of(status: &ServiceStatus) -> Self {
+        Self { port: status.port, pid: status.pid, run_id: status.run_id }
+    }
+
+    /// `http://127.0.0.1:PORT`, if it has a port.
+    #[must_use]
+    pub fn url(&self) -> Option<String> {
+        self.port.map(|port| format!("http://127.0.0.1:{port}"))
+    }
+}
+
+/// Why a service did not come up.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum LoadError {
+    /// The runtime is stopping.
+    #[error("the runtime is stopping and starts nothing")]
+    Stopping,
+    /// There is no such service any more.
+    #[error("there is no service `{0}` any more")]
+    Gone(String),
+    /// It ended, was stopped, or what it depends on cannot come up.
+    #[error("`{service}` is {}{}", state.name(), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
+    NotUp {
+        /// Which service.
+        service: ServiceName,
+        /// The state it is in.
+        state: ServiceState,
+        /// Why, in a sentence.
+        reason: Option<String>,
+        /// The class of the failure of its last run, if that failed.
+        class: Option<FailureClass>,
+        /// The last lines of that run's stderr (of stdout if stderr was empty), oldest first, at most 20.
+        stderr_tail: Vec<String>,
+    },
+}
+
+impl LoadError {
+    pub(super) fn not_up(status: &ServiceStatus) -> Self {
+        let exit = status.last_exit.as_ref();
+        Self::NotUp {
+            service: status.name.clone(),
+            state: status.state,
+            reason: status.reason.clone(),
+            class: exit.and_then(|exit| exit.class),
+            stderr_tail: exit.map(|exit| exit.stderr.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn of(error: CommandError, status: &ServiceStatus) -> Self {
+        match error {
+            CommandError::UnknownService { name, .. } => Self::Gone(name),
+            CommandError::NotReached(_) => Self::not_up(status),
+            _ => Self::Stopping,
+        }
+    }
+
+    /// The class of the failure, if a failure it was.
+    #[must_use]
+    pub fn class(&self) -> Option<FailureClass> {
+        match self {
+            Self::NotUp { class, .. } => *class,
+            Self::Stopping | Self::Gone(_) => None,
+        }
+    }
+
+    /// The last words of the run that failed.
+    #[must_use]
+    pub fn stderr_tail(&self) -> &[String] {
+        match self {
+            Self::NotUp { stderr_tail, .. } => stderr_tail,
+            Self::Stopping | Self::Gone(_) => &[],
+        }
+    }
+}
+
+/// The loads of one runtime's services.
+pub(super) type Demands = Arc<Mutex<HashMap<String, Demand>>>;
+
+/// A load. It began with the call that made this, and goes on whether or not it is polled. Dropped before it is done it
+/// is withdrawn: if it brought the service up and nobody else wants that, the service is offloaded again.
+#[must_use = "a load is withdrawn when this is dropped"]
+pub struct Loading {
+    service: super::Service,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    Open(BoxFuture<'static, Result<Endpoint, LoadError>>),
+    /// It was known before anybody asked.
+    Known(Result<Endpoint, LoadError>),
+    Told,
+}
+
+impl fmt::Debug for Loading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loading").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl Loading {
+    pub(super) fn begin(service: &super::Service) -> Self {
+        let ticket = Ticket::begin(service.clone());
+        let mut outcome = load(ticket).boxed();
+        // The first look sends the command. Nobody is woken by it: whoever polls next says whom to wake.
+        let outcome = match (&mut outcome).now_or_never() {
+            Some(known) => Outcome::Known(known),
+            None => Outcome::Open(outcome),
+        };
+        Self { service: service.clone(), outcome }
+    }
+
+    /// How far it has come: what is known now and what comes, until the service is ready or its start has failed. Does not
+    /// depend on this future, which may be awaited meanwhile.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress::of(self.service.current().status)
+    }
+}
+
+impl Future for Loading {
+    type Output = Result<Endpoint, LoadError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match std::mem::replace(&mut self.outcome, Outcome::Told) {
+            Outcome::Known(outcome) => Poll::Ready(outcome),
+            Outcome::Open(mut outcome) => {
+                let polled = outcome.poll_unpin(cx);
+                if polled.is_pending() {
+                    self.outcome = Outcome::Open(outcome);
+                }
+                polled
+            }
+            // Polled again after its end, which no future has to answer.
+            Outcome::Told => Poll::Pending,
+        }
+    }
+}
+
+async fn load(mut ticket: Ticket) -> Result<Endpoint, LoadError> {
+    let service = &ticket.service;
+    let loaded = service.runtime.carry_out(service.name(), ServiceCommand::Load).await;
+    let status = service.status();
+    ticket.is_over = true;
+    match loaded {
+        Ok(_) => Ok(Endpoint::of(&status)),
+        Err(error) => Err(LoadError::of(error, &status)),
+    }
+}
+
+/// One load that is counted until it is over or given up.
+struct Ticket {
+    service: super::Service,
+    is_over: bool,
+}
+
+impl Ticket {
+    fn begin(service: super::Service) -> Self {
+        let (status, start) = (service.status(), service.current().spec.start);
+        service.with_demand(|demand| demand.begin(&status, start));
+        Self { service, is_over: false }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let service = &self.service;
+        if self.is_over {
+            service.with_demand(Demand::end);
+            return;
+        }
+        let others = service.others();
+        let undo = service.with_demand(|demand| demand.withdraw(&service.status(), others));
+        let command = match undo {
+            Some(Undo::Offload) => ServiceCommand::Offload,
+            Some(Undo::Stop) => ServiceCommand::Stop,
+            None => return,
+        };
+        // An error means that the runtime is stopping, and the service with it.
+        drop(service.runtime.tell(service.name(), command));
+    }
+}
+
+impl super::Service {
+    fn with_demand<T>(&self, work: impl FnOnce(&mut Demand) -> T) -> T {
+        let mut demands = self.demands.lock().unwrap_or_else(PoisonError::into_inner);
+        work(demands.entry(self.name().to_owned()).or_default())
+    }
+
+    fn others(&self) -> Others {
+        let gate = self.current().gate;
+        Others {
+            permits: gate.in_flight(),
+            holds: gate.holds(),
+            dependents: self.runtime.has_live_dependents(self.name()),
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! What a new configuration asks of a running runtime. Pure.
+//!
+//! Every field of a spec is taken apart by name, so that a new one does not compile before somebody has decided what a
+//! change of it means:
+//!
+//! - *live*: no part of the running process. It applies at once and the process stays.
+//! - *restart*: the process was started with it. The service is drained, stopped by its old rules and started anew.
+//! - *next start*: the runtime itself was started with it. It is told, and nothing else happens.
+
+use greenroom_actors::{
+    ids::ServiceName,
+    shutdown_coordinator::graph::{Cycle, order},
+    spec::{
+        AliveSpec, HistorySpec, ReadySpec, RestartSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec,
+        StopSpec,
+    },
+};
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReloadPlan {
+    /// Services that are no more, in waves: nobody is needed by another one of its own wave or of a later one.
+    pub removed: Vec<Vec<ServiceName>>,
+    /// The others, each after what it depends on.
+    pub services: Vec<(ServiceName, Change)>,
+    /// Keys of the runtime itself that wait for its next start.
+    pub next_start: Vec<&'static str>,
+}
+
+impl ReloadPlan {
+    /// How many of the services that stay or come are told something.
+    #[must_use]
+    pub fn touched(&self) -> usize {
+        self.services.iter().filter(|(_, change)| *change != Change::Unchanged).count()
+    }
+}
+
+/// What a reload means to a service that stays or comes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    Unchanged,
+    /// New values apply at once; the process stays.
+    Live {
+        /// The keys, below `service.NAME`.
+        keys: Vec<&'static str>,
+    },
+    /// It is stopped and started anew.
+    Restart {
+        /// The keys, below `service.NAME`; live ones that changed with them are among them.
+        keys: Vec<&'static str>,
+    },
+    /// There was none of that name.
+    Added,
+}
+
+/// The way from `old`, which is in force, to `new`.
+///
+/// # Errors
+/// When the services of either depend on each other in a circle, which no checked configuration does.
+pub fn plan(old: &RuntimeSpec, new: &RuntimeSpec) -> Result<ReloadPlan, Cycle> {
+    let of = |spec: &RuntimeSpec, name: &str| spec.services.iter().find(|s| s.name.as_str() == name).cloned();
+    let mut services = Vec::new();
+    for name in start_order(new)? {
+        let Some(after) = of(new, &name) else { continue };
+        let change = of(old, &name).map_or(Change::Added, |before| service(&before, &after));
+        services.push((after.name, change));
+    }
+    let removed = start_order(old)?.into_iter().filter(|name| of(new, name).is_none());
+    let removed = waves(removed.filter_map(|name| of(old, &name)).collect());
+    Ok(ReloadPlan { removed, services, next_start: runtime(old, new) })
+}
+
+/// What is in force once the plan has been carried out: all that waits for the next start is as it was.
+#[must_use]
+pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
+    RuntimeSpec {
+        services: new.services,
+        name: old.name.clone(),
+        state_dir: old.state_dir.clone(),
+        history: old.history.clone(),
+        ..*old
+    }
+}
+
+/// Splits services that stand in the order of their start: those on which none that is left depends go first.
+fn waves(mut left: Vec<ServiceSpec>) -> Vec<Vec<ServiceName>> {
+    let mut waves = Vec::new();
+    while !left.is_empty() {
+        let needed: Vec<ServiceName> = left.iter().flat_map(|s| &s.depends_on).map(|d| d.service.clone()).collect();
+        let (later, now): (Vec<_>, Vec<_>) = left.into_iter().partition(|service| needed.contains(&service.name));
+        waves.push(now.into_iter().map(|service| service.name).collect());
+        left = later;
+    }
+    waves
+}
+
+fn start_order(spec: &RuntimeSpec) -> Result<Vec<String>, Cycle> {
+    let needs = |s: &ServiceSpec| s.depends_on.iter().map(|d| d.service.to_string()).collect();
+    order(&spec.services.iter().map(|s| (s.name.to_string(), needs(s))).collect::<Vec<_>>())
+}
+
+/// Keys whose values differ, in the order of the schema.
+#[derive(Debug, Default)]
+struct Differing {
+    keys: Vec<&'static str>,
+    restart: bool,
+}
+
+impl Differing {
+    fn live(&mut self, key: &'static str, differs: bool) {
+        self.keys.extend(differs.then_some(key));
+    }
+
+    fn restart(&mut self, key: &'static str, differs: bool) {
+        self.live(key, differs);
+        self.restart |= differs;
+    }
+}
+
+fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
+    let ServiceSpec {
+        // The two were found by it.
+        name: _,
+        engine,
+        command,
+        model_file,
+        gpu_layers,
+        serves,
+        env,
+        inherit_env,
+        working_dir,
+        port,
+        owner_check,
+        start,
+        depends_on,
+        ready,
+        alive,
+        restart,
+        stop,
+        failure,
+    } = old;
+    let mut found = Differing::default();
+    // The engine says how the output and the exit of the process are read from its first line on.
+    found.restart("engine", *engine != new.engine);
+    found.restart("command", *command != new.command);
+    found.restart("model_file", *model_file != new.model_file);
+    found.live("serves", *serves != new.serves);
+    found.restart("env", *env != new.env);
+    found.restart("inherit_env", *inherit_env != new.inherit_env);
+    found.restart("working_dir", *working_dir != new.working_dir);
+    found.restart("port", *port != new.port);
+    // Asked only before a run is ready.
+    found.live("owner_check", *owner_check != new.owner_check);
+    found.live("start", *start != new.start);
+    // Asked only before a run is started.
+    found.live("depends_on", *depends_on != new.depends_on);
+    found.restart("gpu_layers", *gpu_layers != new.gpu_layers);
+    probes(&mut found, (ready, alive), (&new.ready, &new.alive));
+    rules(&mut found, (restart, stop), (&new.restart, &new.stop));
+    found.live("failure", *failure != new.failure);
+    match found {
+        Differing { keys, .. } if keys.is_empty() => Change::Unchanged,
+        Differing { keys, restart: true } => Change::Restart { keys },
+        Differing { keys, restart: false } => Change::Live { keys },
+    }
+}
+
+fn probes(found: &mut Differing, old: (&ReadySpec, &AliveSpec), new: (&ReadySpec, &AliveSpec)) {
+    let ReadySpec { probe, timeout, interval } = old.0;
+    found.live("ready.probe", *probe != new.0.probe);
+    found.live("ready.timeout", *timeout != new.0.timeout);
+    found.live("ready.interval", *interval != new.0.interval);
+    let AliveSpec { probe, interval, timeout, failures } = old.1;
+    found.live("alive.probe", *probe != new.1.probe);
+    found.live("alive.interval", *interval != new.1.interval);
+    found.live("alive.timeout", *timeout != new.1.timeout);
+    found.live("alive.failures", *failures != new.1.failures);
+}
+
+fn rules(found: &mut Differing, old: (&RestartSpec, &StopSpec), new: (&RestartSpec, &StopSpec)) {
+    let RestartSpec { policy, max, backoff, reset_after } = old.0;
+    found.live("restart.policy", *policy != new.0.policy);
+    found.live("restart.max", *max != new.0.max);
+    found.live("restart.backoff", *backoff != new.0.backoff);
+    found.live("restart.reset_after", *reset_after != new.0.reset_after);
+    // How the end of a run is asked for is looked up when it is asked for.
+    let StopSpec { signal, grace, http, exec, on_runtime_exit } = old.1;
+    found.live("stop.signal", *signal != new.1.signal);
+    found.live("stop.grace", *grace != new.1.grace);
+    found.live("stop.http", *http != new.1.http);
+    found.live("stop.exec", *exec != new.1.exec);
+    // Who reads the output, and whose child it is, was settled when it was started.
+    found.restart("stop.on_runtime_exit", *on_runtime_exit != new.1.on_runtime_exit);
+}
+
+/// Everything that the runtime was started with: other processes look for it there (the state dir), or it was handed out
+/// at the start (ports, deadlines, the rotation of logs) and is held by what runs.
+fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
+    let RuntimeSpec {
+        name,
+        state_dir,
+        ports,
+        containment,
+        guardian,
+        shutdown: ShutdownSpec { deadline, drain },
+        history: HistorySpec { path, retain, max_size },
+        service_logs: ServiceLogSpec { max_size: log_size, keep },
+        // One by one, above.
+        services: _,
+    } = old;
+    let all = [
+        ("runtime.name", *name != new.name),
+        ("runtime.state_dir", *state_dir != new.state_dir),
+        ("runtime.ports", *ports != new.ports),
+        ("runtime.containment", *containment != new.containment),
+        ("runtime.guardian", *guardian != new.guardian),
+        ("runtime.shutdown.drain", *drain != new.shutdown.drain),
+        ("runtime.shutdown.deadline", *deadline != new.shutdown.deadline),
+        ("history.path", *path != new.history.path),
+        ("history.retain", *retain != new.history.retain),
+        ("history.max_size", *max_size != new.history.max_size),
+        ("log.service_logs.max_size", *log_size != new.service_logs.max_size),
+        ("log.service_logs.keep", *keep != new.service_logs.keep),
+    ];
+    all.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, time::Duration};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::config::{Sources, load_text};
+
+    fn spec(text: &str) -> RuntimeSpec {
+        let sources = Sources { env: vec![("HOME".to_owned(), "/".to_owned())], ..Sources::default() };
+        let loaded = load_text("greenroom.toml", text, Path::new("/"), &sources);
+        loaded.unwrap_or_else(|errors| panic!("{errors}\n{text}")).spec
+    }
+
+    fn one(line: &str) -> RuntimeSpec {
+        spec(&format!("[service.web]\ncommand = [\"/bin/sleep\", \"${{port}}\"]\n{line}\n"))
+    }
+
+    fn changed(line: &str) -> Change {
+        let plan = plan(&one(""), &one(line)).expect("no circle");
+        assert_eq!(plan.services.len(), 1);
+        plan.services[0].1.clone()
+    }
+
+    #[test]
+    fn what_is_no_part_of_the_process_is_live_and_the_rest_restarts() {
+        let live = [
+            ("serves", "serves = [\"other\"]"),
+            ("owner_check", "owner_check = false"),
+            ("start", "start = \"manual\""),
+            ("ready.probe", "ready.probe = \"/health\""),
+            ("ready.timeout", "ready.timeout = \"7s\""),
+            ("ready.interval", "ready.interval = \"7ms..8ms\""),
+            ("alive.probe", "alive.probe = { tcp = true }"),
+            ("alive.interval", "alive.interval = \"7s\""),
+            ("alive.timeout", "alive.timeout = \"7s\""),
+            ("alive.failures", "alive.failures = 7"),
+            ("restart.policy", "restart.policy = \"never\""),
+            ("restart.max", "restart.max = 7"),
+            ("restart.backoff", "restart.backoff = \"7s..8s\""),
+            ("restart.reset_after", "restart.reset_after = \"7s\""),
+            ("stop.signal", "stop.signal = \"SIGINT\""),
+            ("stop.grace", "stop.grace = \"7s\""),
+            ("stop.http", "stop.http = \"POST /end\""),
+            ("stop.exec", "stop.exec = [\"/bin/true\"]"),
+            ("failure", "failure = [{ pattern = \"x\", class = \"nan\" }]"),
+        ];
+        for (key, line) in live {
+            assert_eq!(changed(line), Change::Live { keys: vec![key] }, "{line}");
+        }
+        let restart = [
+            ("engine", "engine = \"vllm\""),
+            ("model_file", "model_file = \"/bin/sh\""),
+            ("env", "env.A = \"1\""),
+            ("inherit_env", "inherit_env = false"),
+            ("working_dir", "working_dir = \"/tmp\""),
+            ("port", "port = 7777"),
+            ("gpu_layers", "gpu_layers = 7"),
+        ];
+        for (key, line) in restart {
+            assert!(matches!(changed(line), Change::Restart { keys } if keys.contains(&key)), "{line}");
+        }
+        let both = spec("[service.web]\ncommand = [\"/bin/sleep\", \"2\", \"${port}\"]\nrestart.max = 7\n");
+        let plan = plan(&one(""), &both).expect("no circle");
+        assert_eq!(plan.services[0].1, Change::Restart { keys: vec!["command", "restart.max"] });
+    }
+
+    #[test]
+    fn what_the_runtime_was_started_with_waits_for_its_next_start() {
+        let lines = [
+            ("runtime.name", "[runtime]\nname = \"studio\""),
+            ("runtime.ports", "[runtime]\nports = \"20000-20001\""),
+            ("runtime.containment", "[runtime]\ncontainment = \"cgroup\""),
+            ("runtime.guardian", "[runtime]\nguardian = \"best_effort\""),
+            ("runtime.shutdown.drain", "[runtime]\nshutdown.drain = \"7s\""),
+            ("runtime.shutdown.deadline", "[runtime]\nshutdown.deadline = \"7s\""),
+            ("history.path", "[history]\npath = \"/h.db\""),
+            ("history.retain", "[history]\nretain = \"7d\""),
+            ("history.max_size", "[history]\nmax_size = \"7MiB\""),
+            ("log.service_logs.max_size", "[log]\nservice_logs.max_size = \"7MiB\""),
+            ("log.service_logs.keep", "[log]\nservice_logs.keep = 7"),
+        ];
+        for (key, line) in lines {
+            let (old, new) = (one(""), one(line));
+            assert_eq!(plan(&old, &new).map(|plan| plan.next_start), Ok(vec![key]));
+            let kept = in_force(&old, new.clone());
+            assert_eq!(plan(&kept, &new).map(|plan| plan.next_start), Ok(vec![key]), "it is told again");
+        }
+        let (old, new) = (one(""), one("[runtime]\nstate_dir = \"/elsewhere\""));
+        assert_eq!(plan(&old, &new).map(|plan| plan.next_start), Ok(vec!["runtime.state_dir", "history.path"]));
+    }
+
+    #[test]
+    fn what_goes_goes_before_what_it_needs_and_what_comes_comes_after() {
+        let service = |name: &str, needs: &[&str]| {
+            let needs: String = needs.iter().map(|n| format!("depends_on.{n} = \"ready\"\n")).collect();
+            format!("[service.{name}]\ncommand = [\"/bin/true\"]\n{needs}")
+        };
+        let old = spec(&[service("api", &["db"]), service("db", &[]), service("log", &[])].concat());
+        let new = spec(&[service("web", &["log", "cache"]), service("cache", &[]), service("log", &[])].concat());
+        let plan = plan(&old, &new).expect("no circle");
+        let names = |names: &Vec<ServiceName>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(plan.removed.iter().map(names).collect::<Vec<_>>(), [["api"], ["db"]]);
+        let at = |name: &str| plan.services.iter().position(|(n, _)| n.as_str() == name).expect("planned");
+        assert!(at("cache") < at("web") && at("log") < at("web"));
+        assert_eq!(plan.services[at("log")].1, Change::Unchanged);
+        assert_eq!(plan.services[at("web")].1, Change::Added);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, cases: 64, ..ProptestConfig::default() })]
+
+        /// Carrying a plan out leaves nothing to do but what waits for the next start.
+        #[test]
+        fn a_plan_carried_out_is_nothing_the_second_time(
+            before in prop::collection::btree_map("[a-d]", (0u32..3, 1u64..3), 0..4),
+            after in prop::collection::btree_map("[a-d]", (0u32..3, 1u64..3), 0..4),
+            deadline in 1u64..3,
+        ) {
+            let build = |services: &std::collections::BTreeMap<String, (u32, u64)>| {
+                let text = |(name, (max, sleep)): (&String, &(u32, u64))| {
+                    format!("[service.{name}]\ncommand = [\"/bin/sleep\", \"{sleep}\"]\nrestart.max = {max}\n")
+                };
+                spec(&services.iter().map(text).collect::<String>())
+            };
+            let (old, mut new) = (build(&before), build(&after));
+            new.shutdown.deadline = Duration::from_secs(deadline);
+            let first = plan(&old, &new).expect("no circle");
+            prop_assert_eq!(first.removed.concat().len(), before.keys().filter(|name| !after.contains_key(*name)).count());
+            for (name, change) in &first.services {
+                let (was, is) = (before.get(name.as_str()), after[name.as_str()]);
+                let expected = match was {
+                    None => Change::Added,
+                    Some(was) if *was == is => Change::Unchanged,
+                    Some(was) if was.1 == is.1 => Change::Live { keys: vec!["restart.max"] },
+                    Some(was) if was.0 == is.0 => Change::Restart { keys: vec!["command"] },
+                    Some(_) => Change::Restart { keys: vec!["command", "restart.max"] },
+                };
+                prop_assert_eq!(change, &expected);
+            }
+            let again = plan(&in_force(&old, new.clone()), &new).expect("no circle");
+            prop_assert!(again.removed.is_empty());
+            prop_assert!(again.services.iter().all(|(_, change)| *change == Change::Unchanged));
+            prop_assert_eq!(again.next_start, first.next_start);
+        }
+    }
+}

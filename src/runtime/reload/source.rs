@@ -1,0 +1,132 @@
+//! Where a runtime's configuration comes from, to be read anew.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use greenroom_actors::{os::memory::give_back_freed, shutdown_coordinator::graph::Cycle};
+use tokio::sync::oneshot;
+
+use crate::config::{ConfigErrors, Loaded, LogFormat, Sources, Values, load};
+
+/// Why a configuration was not reloaded. Nothing has changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It was started from a spec, and nobody said where that comes from.
+    #[error("this runtime was not started from a configuration that it could read anew")]
+    NoSource,
+    /// Too many wait for theirs already.
+    #[error("too many reloads wait for their turn")]
+    Busy,
+    /// The runtime is stopping.
+    #[error("the runtime is stopping and reloads nothing")]
+    Stopping,
+    /// It has problems: all of them.
+    #[error("the configuration cannot be used, so nothing was changed")]
+    Config(#[source] ConfigErrors),
+    /// It has no order, which no checked configuration lacks.
+    #[error("the services have no order")]
+    Order(#[source] Cycle),
+    /// The system has no thread to read it on.
+    #[error("cannot start a thread to read the configuration on")]
+    Thread(#[source] io::Error),
+}
+
+/// Reads a runtime's configuration anew, and knows what it said last.
+#[derive(Clone)]
+pub struct Reloader {
+    load: Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) last: Said,
+}
+
+impl fmt::Debug for Reloader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reloader").field("files", &self.files).finish_non_exhaustive()
+    }
+}
+
+/// What a configuration said, beside the spec.
+#[derive(Debug, Clone)]
+pub(super) struct Said {
+    pub values: Values,
+    pub logging: Logging,
+    pub watch_config: bool,
+}
+
+/// How the runtime logs. Whoever writes the log has been set up with it, so a change waits for the next start.
+#[derive(Debug, Clone)]
+pub(super) struct Logging {
+    level: String,
+    format: LogFormat,
+}
+
+impl Said {
+    fn of(loaded: &Loaded) -> Self {
+        Self {
+            values: loaded.effective.values(),
+            logging: Logging { level: loaded.log_level.clone(), format: loaded.log_format },
+            watch_config: loaded.watch_config,
+        }
+    }
+}
+
+impl Logging {
+    /// Keys that wait for the next start.
+    pub fn next_start(&self, in_force: &Self) -> impl Iterator<Item = &'static str> {
+        let keys = [("log.format", self.format != in_force.format), ("log.level", self.level != in_force.level)];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key))
+    }
+}
+
+impl Reloader {
+    /// Reads by `load`; `loaded` is what the runtime is started with. `files` are looked at for
+    /// `runtime.watch_config`; relative ones are relative to the current folder of now.
+    pub fn new(
+        loaded: &Loaded,
+        files: impl IntoIterator<Item = PathBuf>,
+        load: impl Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
+    ) -> Self {
+        let whole = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
+        Self { load: Arc::new(load), files: files.into_iter().map(whole).collect(), last: Said::of(loaded) }
+    }
+
+    /// Reads the same files, and puts the same variables and arguments on them, as `loaded` came from.
+    #[must_use]
+    pub fn of_sources(loaded: &Loaded, sources: Sources) -> Self {
+        Self::new(loaded, sources.files.clone(), move || load(&sources))
+    }
+
+    /// The files that it looks at.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
+    }
+
+    /// Reads and checks it, on a thread of its own: a slow disk must not hold up supervision.
+    pub(super) async fn read(&self) -> Result<(Fresh, Said), ReloadError> {
+        let load = Arc::clone(&self.load);
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            let result = load().map(|loaded| {
+                let said = Said::of(&loaded);
+                let warnings = loaded.warnings.iter().map(ToString::to_string).collect();
+                (Fresh { spec: loaded.spec, warnings }, said)
+            });
+            give_back_freed();
+            // An error means that the runtime has ended meanwhile.
+            drop(answer.send(result));
+        };
+        std::thread::Builder::new().name("config-read".to_owned()).spawn(work).map_err(ReloadError::Thread)?;
+        let lost = |_| ReloadError::Thread(io::Error::other("it ended without an answer"));
+        answered.await.map_err(lost)?.map_err(ReloadError::Config)
+    }
+}
+
+/// What was read.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub spec: greenroom_actors::spec::RuntimeSpec,
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,8 @@
+//! Greenroom inside of other programs: the two example applications, however they end, and runtimes in this very process.
+
+mod app;
+#[path = "../common/mod.rs"]
+mod common;
+mod ends;
+mod manners;
+mod several;

@@ -1,0 +1,250 @@
+//! Runtimes in this very process: several at once, and what their handles do.
+
+use std::{path::Path, time::Duration};
+
+use futures_util::{FutureExt, StreamExt};
+use greenroom::{
+    CommandError, Config, Engine, Filter, Guardian, Handle, LoadError, LoadStep, Runtime, ServiceConfig, StartError,
+    actors::{
+        spec::{FailureClass, Probe},
+        state::ServiceState,
+    },
+    block_on,
+    config::Start,
+};
+
+use crate::common::{BIN, BOUND, note, timed, wait_for};
+
+/// A runtime in `folder` with one service, started.
+fn running(folder: &Path, service: ServiceConfig) -> Handle {
+    runtime(folder, service).start_blocking().expect("it starts")
+}
+
+fn runtime(folder: &Path, service: ServiceConfig) -> Runtime {
+    let builder = Runtime::builder().app_id("test").state_dir(folder).config(Config::new().service(service));
+    // A test's `main` is the harness's, so the helpers come from the real binary.
+    builder.guardian(Guardian::Binary(BIN.into())).build().expect("a sound configuration")
+}
+
+/// A stand-in that is started on demand.
+fn chat(options: &str) -> ServiceConfig {
+    let command = format!("{BIN} stand-in --port ${{port}} {options}");
+    ServiceConfig::new("chat").command(command.split_whitespace()).start(Start::OnDemand).ready_path("/health")
+}
+
+#[track_caller]
+fn end(handle: &Handle) {
+    let report = handle.shutdown_blocking(BOUND).expect("it ends");
+    assert!(report.is_clean(), "{report}");
+}
+
+#[test]
+fn two_runtimes_live_side_by_side_and_neither_is_taken_for_a_leftover_of_the_other() {
+    let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let (first, second) = (running(one.path(), chat("")), running(other.path(), chat("")));
+    let load = |handle: &Handle| block_on(handle.service("chat").expect("there").load()).expect("it loads");
+    let (a, b) = (load(&first), load(&second));
+    assert_ne!(a.url(), b.url());
+    end(&first);
+    assert_eq!(second.service("chat").expect("there").status().state, ServiceState::Ready);
+    end(&second);
+}
+
+#[test]
+fn a_state_dir_takes_one_runtime_at_a_time_also_within_one_process() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = running(folder.path(), chat(""));
+    let error = runtime(folder.path(), chat("")).start_blocking().expect_err("the state dir is taken");
+    let told = format!("another runtime (process {}) uses the state dir", std::process::id());
+    assert!(error.to_string().contains(&told), "{error}");
+    assert!(matches!(error, StartError::StateDir(_)) && error.exit_code() == 4);
+    end(&first);
+    end(&running(folder.path(), chat("")));
+}
+
+#[test]
+fn a_load_that_is_given_up_is_withdrawn_unless_somebody_else_wants_the_service() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat("--load-ms 600000"));
+    let service = handle.service("chat").expect("there");
+    let is = |state| wait_for(&format!("{state:?}"), BOUND, || service.status().state == state);
+    let (first, second) = (service.load(), service.load());
+    is(ServiceState::Starting);
+    drop(first);
+    assert_eq!(service.status().state, ServiceState::Starting, "the other one waits still");
+    drop(second);
+    is(ServiceState::Stopped);
+    // Not the load's doing: somebody starts it meanwhile.
+    let (loading, mut starting) = (service.load(), service.start().boxed());
+    assert!(starting.as_mut().now_or_never().is_none());
+    is(ServiceState::Starting);
+    drop((starting, loading));
+    block_on(service.reset()).expect("taken");
+    assert_eq!(service.status().state, ServiceState::Starting);
+    end(&handle);
+}
+
+#[test]
+fn a_load_that_fails_names_the_class_and_the_last_words() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let broken = ServiceConfig::new("chat").command(["/bin/sh", "-c", "echo no such thing >&2; exit 3"]);
+    let handle = running(folder.path(), broken.start(Start::OnDemand).set("restart.max", 0));
+    let error = block_on(handle.service("chat").expect("there").load()).expect_err("it ends at once");
+    assert_eq!(error.class(), Some(FailureClass::Exit), "{error}");
+    assert_eq!(error.stderr_tail(), ["no such thing"], "{error}");
+    end(&handle);
+    let service = handle.service("chat").expect("handles outlive the runtime");
+    assert_eq!(block_on(service.load()), Err(LoadError::Stopping));
+    assert!(matches!(block_on(service.start()), Err(CommandError::Stopping)));
+}
+
+#[test]
+fn a_hold_is_a_veto_and_a_permit_is_waited_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat(""));
+    let service = handle.service("chat").expect("there");
+    let permit = block_on(service.enter()).expect("it comes up");
+    let hold = service.hold();
+    assert!(matches!(block_on(service.offload()), Err(CommandError::Held { .. })));
+    drop(hold);
+    let mut offloading = service.offload().boxed();
+    assert!(offloading.as_mut().now_or_never().is_none());
+    wait_for("draining", BOUND, || service.status().state == ServiceState::Draining);
+    drop(permit);
+    block_on(offloading).expect("offloaded");
+    assert_eq!(service.status().state, ServiceState::Stopped);
+    end(&handle);
+}
+
+#[test]
+fn a_snapshot_has_every_state_at_once_and_memory_while_somebody_looks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat("--memory 64MiB"));
+    let view = || handle.snapshot().services.first().cloned().expect("a service");
+    assert_eq!((view().name.as_str(), view().state), ("chat", ServiceState::Stopped));
+    block_on(handle.service("chat").expect("there").load()).expect("it loads");
+    wait_for("ready is on the board", BOUND, || view().state == ServiceState::Ready);
+    wait_for("its memory is measured", BOUND, || view().memory.ram > 64 << 20 && view().containment.processes == 1);
+    let (_, took) = timed(|| (0..1000).for_each(|_| drop(handle.snapshot())));
+    note(&format!("a snapshot took {:?}", took / 1000));
+    handle.begin_shutdown();
+    wait_for("stopping is on the board", BOUND, || handle.snapshot().runtime.state == "stopping");
+    end(&handle);
+    assert_eq!(handle.snapshot().runtime.state, "stopping");
+}
+
+#[test]
+fn output_is_read_and_followed_to_its_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let lines = ServiceConfig::new("chat").command(["/bin/sh", "-c", "echo one; echo two; read never"]);
+    let handle = running(folder.path(), lines.start(Start::OnDemand).set("restart.policy", "never"));
+    let service = handle.service("chat").expect("there");
+    let mut followed = service.follow_logs(0).expect("readable");
+    block_on(service.start()).ok();
+    let first = block_on(followed.next()).expect("there is output").expect("readable");
+    assert!(first.starts_with(b"one\n"), "{first:?}");
+    wait_for("both lines are there", BOUND, || service.logs(1).expect("readable") == b"two\n");
+    assert_eq!(service.logs(9).expect("readable"), b"one\ntwo\n");
+    end(&handle);
+    let rest = block_on(followed.map(|block| block.expect("readable").len()).collect::<Vec<_>>());
+    assert_eq!(first.len() + rest.iter().sum::<usize>(), b"one\ntwo\n".len());
+}
+
+#[test]
+fn whoever_gives_up_a_start_lets_go_of_the_runtime() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut start = runtime(folder.path(), chat("").start(Start::Eager)).start().boxed();
+    assert!(start.as_mut().now_or_never().is_none(), "it takes longer than a look");
+    drop(start);
+    // The state dir is free again once all has ended.
+    wait_for("the state dir is free", BOUND, || match runtime(folder.path(), chat("")).start_blocking() {
+        Ok(handle) => {
+            end(&handle);
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.exit_code(), 4, "{error}");
+            false
+        }
+    });
+}
+
+#[test]
+fn the_last_handle_ends_the_runtime_and_the_streams_with_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat(""));
+    let (another, service) = (handle.clone(), handle.service("chat").expect("there"));
+    let events = handle.events(Filter::all().kind("runtime.state"));
+    drop(handle);
+    block_on(service.load()).expect("a handle is left");
+    let (_, took) = timed(|| drop(another));
+    // 5 ms are promised; a loaded machine may stop this thread for longer.
+    assert!(took < Duration::from_millis(50), "{took:?}");
+    let told = block_on(events.collect::<Vec<_>>());
+    let last = serde_json::to_value(told.last().expect("an event").as_ref().expect("no gap")).expect("JSON");
+    assert_eq!(last["state"], "stopping", "{told:?}");
+    assert!(last["reason"].as_str().unwrap_or_default().contains("last handle"), "{last}");
+}
+
+#[test]
+fn a_wait_for_the_end_is_bounded_and_can_be_repeated() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat("--stop-ms 1500"));
+    block_on(handle.service("chat").expect("there").load()).expect("it loads");
+    assert!(handle.shutdown_blocking(Duration::from_millis(100)).is_err());
+    assert!(block_on(handle.shutdown(Duration::from_millis(100))).is_err());
+    let report = block_on(handle.shutdown(BOUND)).expect("it ends");
+    assert!(report.is_clean(), "{report}");
+    assert_eq!(handle.wait_blocking().expect("the same"), report);
+}
+
+/// An engine of an application's own.
+struct Counter;
+
+impl Engine for Counter {
+    fn name(&self) -> &str {
+        "counter"
+    }
+
+    fn recognises(&self, _: &str, arguments: &[&str]) -> bool {
+        arguments.iter().any(|argument| argument.contains("step 1/3"))
+    }
+
+    fn ready_probe(&self) -> Probe {
+        Probe::Log("counted".to_owned())
+    }
+
+    fn progress_lines(&self) -> &[&'static str] {
+        &["^step "]
+    }
+
+    fn progress(&self, line: &[u8]) -> Option<LoadStep> {
+        let (done, total) = std::str::from_utf8(line).ok()?.strip_prefix("step ")?.split_once('/')?;
+        Some(LoadStep::new("steps", done.parse().ok()?, total.parse().ok()?))
+    }
+}
+
+#[test]
+fn an_engine_of_the_applications_own_is_recognised_and_tells_how_its_load_gets_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // It goes on to the next step when the test has seen this one.
+    let seen = folder.path().join("seen");
+    let wait = format!("until test -e {}; do sleep 0.01; done", seen.display());
+    let script = format!("echo step 1/3; {wait}; echo step 3/3; echo counted; exec sleep 1000");
+    let config =
+        Config::new().service(ServiceConfig::new("c").command(["/bin/sh", "-c", &script]).start(Start::OnDemand));
+    let builder = Runtime::builder().state_dir(folder.path().join("s")).config(config).engine(Counter);
+    let runtime = builder.guardian(Guardian::Binary(BIN.into())).build().expect("a sound configuration");
+    let handle = runtime.start_blocking().expect("it starts");
+    let loading = handle.service("c").expect("there").load();
+    let mut steps = loading.progress();
+    let first = block_on(steps.next()).expect("a step");
+    assert_eq!((first.phase.as_str(), first.done, first.total), ("steps", 1, 3));
+    std::fs::write(&seen, "").expect("written");
+    block_on(loading).expect("it counts to its end");
+    // The last step may have been overtaken by the end.
+    let rest = block_on(steps.map(|step| step.done).collect::<Vec<_>>());
+    assert!(rest.is_empty() || rest == [3], "{rest:?}");
+    assert_eq!(handle.snapshot().services[0].engine, "counter");
+    end(&handle);
+}
