@@ -35,6 +35,10 @@ fn runs_are_remembered_with_their_cause_also_when_the_runtime_is_gone() {
         assert_eq!(crash[0]["wanted"], false, "{what}");
         assert_eq!(runs(&greenroom, &["--failed", "--since", "1h"]).len(), 1, "{what}");
     };
+    // What is told is written some milliseconds later.
+    wait_for("its end is recorded", BOUND, || {
+        runs(&greenroom, &["--service", "crash"]).iter().any(|run| run["ended"].is_string())
+    });
     check("while it runs");
     greenroom.shutdown_clean();
     check("after its end");
