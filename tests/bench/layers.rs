@@ -56,7 +56,7 @@ fn round(layer: Layer) -> Figures {
     let greenroom = Greenroom::in_layer(layer);
     let services: String = (0..SERVICES).map(|n| format!("[service.s{n}]\ncommand = \"sleep 3600\"\n")).collect();
     greenroom.configure(&services);
-    let up = start_until_ready(&greenroom).as_secs_f64();
+    let up = greenroom.start_until_ready(SERVICES, PATIENCE).as_secs_f64();
     pause(Duration::from_secs(1));
     let shims = shims(&greenroom);
     let in_all: u64 = shims.iter().map(|&pid| pss(pid)).sum();
@@ -65,7 +65,7 @@ fn round(layer: Layer) -> Figures {
     greenroom.shutdown();
     let stop = began.elapsed().as_secs_f64();
 
-    start_until_ready(&greenroom);
+    greenroom.start_until_ready(SERVICES, PATIENCE);
     let mut watched = mains(&greenroom);
     watched.extend(self::shims(&greenroom));
     greenroom.kill();
@@ -76,18 +76,6 @@ fn round(layer: Layer) -> Figures {
 
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6
-}
-
-fn start_until_ready(greenroom: &Greenroom) -> Duration {
-    let began = stopwatch();
-    greenroom.spawn();
-    wait_for("all services are ready", PATIENCE, || {
-        let Some(status) = greenroom.api().get("/api/status").ok().filter(|a| a.status == 200) else { return false };
-        let status = status.json();
-        let states = status["services"].as_array().into_iter().flatten();
-        states.filter(|service| service["state"] == "ready").count() == SERVICES
-    });
-    began.elapsed()
 }
 
 /// Main processes of all services.

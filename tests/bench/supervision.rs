@@ -50,19 +50,6 @@ fn services(count: usize, body: impl Fn(usize) -> String) -> String {
     (0..count).map(|n| format!("[service.s{n}]\n{}\n", body(n))).collect()
 }
 
-/// From the start of the program until every service is ready.
-fn start_until_ready(greenroom: &Greenroom, count: usize) -> Duration {
-    let began = stopwatch();
-    greenroom.spawn();
-    wait_for("all services are ready", PATIENCE, || {
-        let Some(status) = greenroom.api().get("/api/status").ok().filter(|a| a.status == 200) else { return false };
-        let status = status.json();
-        let states = status["services"].as_array().into_iter().flatten();
-        states.filter(|service| service["state"] == "ready").count() == count
-    });
-    began.elapsed()
-}
-
 fn two_hundred_sleepers() {
     let mut up = Vec::new();
     let mut memory = Vec::new();
@@ -70,7 +57,7 @@ fn two_hundred_sleepers() {
     for round in 0..ROUNDS {
         let greenroom = Greenroom::new();
         greenroom.configure(&services(200, |_| "command = \"sleep 3600\"".into()));
-        up.push(start_until_ready(&greenroom, 200));
+        up.push(greenroom.start_until_ready(200, PATIENCE));
         let both = [greenroom.pid(), greenroom.guardian()];
         memory.push(both.map(pss).iter().sum::<u64>());
         if round == 0 {
@@ -104,7 +91,7 @@ fn fifty_that_need_half_a_second() {
         let greenroom = Greenroom::new();
         let command = |n| greenroom.stand_in(&format!("s{n}"), "--no-http --stop-ms 500");
         greenroom.configure(&services(50, |n| format!("command = {}", command(n))));
-        start_until_ready(&greenroom, 50);
+        greenroom.start_until_ready(50, PATIENCE);
         // All have set up their signal handling: none ends at once.
         pause(Duration::from_secs(1));
         greenroom.signal(Signal::SIGTERM);

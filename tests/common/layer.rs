@@ -85,26 +85,36 @@ impl Layer {
 macro_rules! in_every_layer {
     ($($test:ident),* $(,)?) => {$(
         mod $test {
-            use crate::common::Layer;
+            $crate::common::with_shims!(@ $test);
 
             #[test]
             fn cgroup() {
-                super::$test(Layer::Cgroup);
-            }
-
-            #[test]
-            fn shim() {
-                super::$test(Layer::Shim);
-            }
-
-            #[test]
-            fn namespace() {
-                if Layer::Namespace.is_allowed() {
-                    super::$test(Layer::Namespace);
-                }
+                super::$test($crate::common::Layer::Cgroup);
             }
         }
     )*};
 }
 
-pub(crate) use in_every_layer;
+/// Makes a test of each function, once in each of the layers that have shims. The function takes the layer.
+macro_rules! with_shims {
+    (@ $test:ident) => {
+        #[test]
+        fn shim() {
+            super::$test($crate::common::Layer::Shim);
+        }
+
+        #[test]
+        fn namespace() {
+            if $crate::common::Layer::Namespace.is_allowed() {
+                super::$test($crate::common::Layer::Namespace);
+            }
+        }
+    };
+    ($($test:ident),* $(,)?) => {$(
+        mod $test {
+            $crate::common::with_shims!(@ $test);
+        }
+    )*};
+}
+
+pub(crate) use {in_every_layer, with_shims};

@@ -19,6 +19,6 @@ pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};
 pub use http::{Answer, EventReader, Http, SseEvent};
 pub use layer::Layer;
-pub(crate) use layer::in_every_layer;
+pub(crate) use layer::{in_every_layer, with_shims};
 pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, threads};
 pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};

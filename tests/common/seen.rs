@@ -77,6 +77,19 @@ impl Greenroom {
         panic!("{name} is not {state} within {BOUND:?}: {last:#}\n{}", self.output())
     }
 
+    /// Starts the runtime and waits until `count` services are ready; returns how long that took.
+    #[track_caller]
+    pub fn start_until_ready(&self, count: usize, bound: Duration) -> Duration {
+        let began = stopwatch();
+        self.spawn();
+        wait_for("all services are ready", bound, || {
+            let Some(status) = self.try_status() else { return false };
+            let states = status["services"].as_array().into_iter().flatten();
+            states.filter(|service| service["state"] == "ready").count() == count
+        });
+        began.elapsed()
+    }
+
     /// Cgroups that runtimes of this test had.
     pub fn roots(&self) -> BTreeSet<String> {
         self.roots.borrow().clone()

@@ -5,34 +5,13 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{BOUND, Greenroom, Layer, alive, signal, wait_for},
+    common::{BOUND, Greenroom, Layer, alive, signal, wait_for, with_shims},
     families::{all, assert_one_copy_of_each},
     guardian::kill_both_at_once,
 };
 
 /// One second is promised; a machine that runs many tests at once gets more.
 const GONE: Duration = Duration::from_secs(5);
-
-/// Makes a test of each function, in both layers that have shims.
-macro_rules! with_shims {
-    ($($test:ident),* $(,)?) => {$(
-        mod $test {
-            use crate::common::Layer;
-
-            #[test]
-            fn shim() {
-                super::$test(Layer::Shim);
-            }
-
-            #[test]
-            fn namespace() {
-                if Layer::Namespace.is_allowed() {
-                    super::$test(Layer::Namespace);
-                }
-            }
-        }
-    )*};
-}
 
 with_shims!(
     a_killed_shim_takes_its_tree_along_and_the_service_comes_back_once,
