@@ -60,7 +60,6 @@ fn words(key: &schema::Key) -> String {
     match key.in_force {
         schema::InForce::Yes => help.trim().to_owned(),
         schema::InForce::No => format!("{help} Not in force yet."),
-        schema::InForce::Except(values) => format!("{help} Not in force yet: {}.", values.join(", ")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `docs/http.md` names every route and every code of the control API, and none that does not exist.
+//! `docs/http.md` names every route and every code of the control API and the door, and none that does not exist.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
@@ -40,8 +40,29 @@ fn every_route_is_in_the_document_and_the_other_way_round() {
 }
 
 #[test]
+fn every_path_of_the_door_is_in_the_document_and_the_other_way_round() {
+    let code = read("src/gateway/door/routes.rs");
+    let in_code: BTreeSet<(String, String)> = code
+        .split(".route(\"")
+        .skip(1)
+        .filter_map(|rest| {
+            let path = rest.split('"').next()?.replace("{service:[^/]*}", "{service}");
+            let method = between(rest, "web::", '(').next()?.to_uppercase();
+            Some((path, if method == "ROUTE" { "any".to_owned() } else { method }))
+        })
+        .collect();
+    assert!(in_code.len() > 3, "the paths in the code were not found: {in_code:?}");
+    let in_document: BTreeSet<(String, String)> = rows(&read("docs/http.md"), "| path | method |")
+        .into_iter()
+        .map(|cells| (cells[0].clone(), cells[1].clone()))
+        .collect();
+    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+}
+
+#[test]
 fn every_code_is_in_the_document_and_the_other_way_round() {
-    let sources = read("src/gateway/errors.rs") + &read("src/gateway/control.rs");
+    let sources = ["errors.rs", "control.rs", "door/refusal.rs", "door/routes.rs"];
+    let sources: String = sources.iter().map(|file| read(&format!("src/gateway/{file}"))).collect();
     let mut in_code = BTreeSet::new();
     for rest in sources.split("StatusCode::").skip(1) {
         // `StatusCode::NOT_FOUND, "not_found", ...`

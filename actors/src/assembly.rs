@@ -1,7 +1,7 @@
 //! Builds the actor system. Read top to bottom this says who exists, who hears whom and, backwards, how it all stops.
 //!
-//! Registration order: the history first, because everybody tells it something until the end; then one supervisor per
-//! service, in the order of their dependencies. Stopping goes the other way. A service that is added later takes its place
+//! Registration order: the history first, because everybody tells it something until the end; then the thread that measures
+//! the cards and whoever gives out memory; then one supervisor per service, in the order of their dependencies. Stopping goes the other way. A service that is added later takes its place
 //! among the services by what it depends on ([`Roster`]).
 
 mod heritage;
@@ -20,8 +20,16 @@ use tokio::sync::oneshot;
 use crate::{
     event::EventBus,
     history_store::{History, HistorySink},
-    os::{containment::Containment, keep::Found, ports::PortPool, registry::Registry},
+    os::{
+        containment::Containment,
+        gpu::{GpuError, GpuSampler},
+        host::ProcHost,
+        keep::Found,
+        ports::PortPool,
+        registry::Registry,
+    },
     process_supervisor::Inherited,
+    resource_orchestrator::{OrchestratorParts, ResourceOrchestrator, need::Book, view::MemoryBoard},
     shutdown_coordinator::{
         ShutdownCoordinator,
         graph::{Cycle, GraphError, order},
@@ -30,8 +38,10 @@ use crate::{
     spec::{RuntimeSpec, ServiceSpec},
 };
 
-/// How long the database's thread may take to end once it has nothing to do.
+/// How long a thread may take to end once it has nothing to do.
 const THREAD_BOUND: Duration = Duration::from_secs(2);
+/// How long it may take to see whether all memory was given back.
+const MEMORY_BOUND: Duration = Duration::from_secs(2);
 /// How long the history may take to write what it holds and close.
 const HISTORY_BOUND: Duration = Duration::from_secs(5);
 
@@ -67,6 +77,9 @@ pub enum AssemblyError {
     /// A thread could not be made.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
+    /// The backend that was asked for does not work.
+    #[error("the cards cannot be measured")]
+    Cards(#[from] GpuError),
     /// The coordinator does not answer.
     #[error("the shutdown coordinator does not answer")]
     Coordinator(#[from] MailboxError),
@@ -77,6 +90,10 @@ pub enum AssemblyError {
 pub struct ActorSystem {
     /// Stops everything.
     pub coordinator: Addr<ShutdownCoordinator>,
+    /// Decides who may hold memory.
+    pub orchestrator: Addr<ResourceOrchestrator>,
+    /// Where it shows what it knows.
+    pub memory: MemoryBoard,
     /// Takes records.
     pub history: HistorySink,
     /// Every service, in the order of the configuration, and the means to change them.
@@ -87,20 +104,26 @@ pub struct ActorSystem {
     pub threads: Threads,
 }
 
-/// One thread for the children's output, one for the database. To be ended when every unit has stopped.
+/// One thread for the children's output, one for the driver of the cards, one for the database. To be ended when every unit has stopped.
 #[derive(Debug)]
 pub struct Threads {
     children: Arbiter,
+    cards: Arc<GpuSampler>,
     history: History,
 }
 
 impl Threads {
-    /// Ends both. A disk that hangs may keep the database's: it is then left to the end of the process, and the audit
-    /// says so.
+    /// Ends them. A driver that hangs may keep the cards', and a disk that hangs the database's: these are then left to the
+    /// end of the process, and the audit says so.
     pub fn end(self) {
         self.children.stop();
         if self.children.join().is_err() {
             tracing::error!("the thread of the children's output ended by a panic");
+        }
+        match Arc::into_inner(self.cards).map(|cards| cards.end(THREAD_BOUND)) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::error!(%error, "the thread that measures the cards does not end"),
+            None => tracing::error!("the cards are still being looked at, so their thread goes on"),
         }
         if !self.history.end(THREAD_BOUND) {
             tracing::error!("the thread of the history does not end");
@@ -123,6 +146,22 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let (name, depends_on) = (roster::HISTORY_UNIT.to_owned(), Vec::new());
     coordinator.send(Register { name, depends_on, bound: HISTORY_BOUND, stop: history.stop() }).await??;
 
+    let cards = Arc::new(GpuSampler::start(&spec.resources)?);
+    let memory = MemoryBoard::default();
+    let orchestrator = ResourceOrchestrator::new(OrchestratorParts {
+        spec: Arc::clone(&spec),
+        containment: Arc::clone(&containment),
+        bus: bus.clone(),
+        needs: Box::new(Book::open(&spec.resources, &spec.history.path, history.sink(), bus.clone())),
+        cards: Box::new(Arc::clone(&cards)),
+        host: Box::new(ProcHost::new()),
+        board: memory.clone(),
+    })
+    .start();
+    let (name, depends_on) = (roster::MEMORY_UNIT.to_owned(), vec![roster::HISTORY_UNIT.to_owned()]);
+    let stop = orchestrator.clone().recipient();
+    coordinator.send(Register { name, depends_on, bound: MEMORY_BOUND, stop }).await??;
+
     let children = Arbiter::try_new().map_err(AssemblyError::Thread)?;
     let roster = Roster {
         services: ServiceSet::default(),
@@ -137,6 +176,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
         logs: spec.service_logs,
         state_dir: spec.state_dir.clone(),
         drain: spec.shutdown.drain,
+        orchestrator: orchestrator.downgrade(),
     };
     heritage::remember_starts(&kept, &roster.history);
     let told = heritage::told(&kept);
@@ -149,7 +189,9 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     heritage::remember(kept, &roster.history, &roster.registry, &roster.state_dir);
     roster.arrange(&spec.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>());
 
-    Ok(ActorSystem { coordinator, history: history.sink(), roster, stopped, threads: Threads { children, history } })
+    let threads = Threads { children, cards, history };
+    let history = threads.history.sink();
+    Ok(ActorSystem { coordinator, orchestrator, memory, history, roster, stopped, threads })
 }
 
 fn dependencies(services: &[ServiceSpec]) -> Vec<(String, Vec<String>)> {

@@ -16,6 +16,7 @@ use tokio::sync::broadcast;
 
 use crate::{
     ids::{Pid, RunId, ServiceName},
+    memory::{Amounts, GpuId, NeedSource, Refusal},
     os::clock,
     state::{ExitReport, LoadProgress, ServiceState},
     time::Timestamp,
@@ -84,6 +85,23 @@ pub enum Severity {
     Critical,
     /// The machine is in danger.
     Emergency,
+}
+
+/// Where the time of a swap went, in seconds. The parts follow one upon the other and add up to the total.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct SwapSeconds {
+    /// From the wish until the plan was made: behind others who had asked before.
+    pub queue: f64,
+    /// Until the last of those who left was idle.
+    pub drain: f64,
+    /// Until the last of them had ended, or slept.
+    pub stop: f64,
+    /// Until their memory was measured back.
+    pub reclaim: f64,
+    /// From the grant until it was ready.
+    pub load: f64,
+    /// All of it.
+    pub total: f64,
 }
 
 /// The kinds of event.
@@ -163,6 +181,38 @@ pub enum EventKind {
         /// Keys that wait for the next start of the runtime.
         next_start: Vec<String>,
     },
+    /// It was decided where a service goes and who leaves for it, or why it gets no memory.
+    #[serde(rename = "plan.decided")]
+    PlanDecided {
+        /// Who asked.
+        service: ServiceName,
+        /// For which run.
+        run_id: RunId,
+        /// What it needs: where the figure comes from.
+        need: NeedSource,
+        /// Where it goes; nothing when it was refused.
+        gpus: Vec<GpuId>,
+        /// What it may hold there.
+        lease: Amounts,
+        /// Layers on the cards, where they were chosen.
+        gpu_layers: Option<u32>,
+        /// Who leaves for it, in this order.
+        offload: Vec<ServiceName>,
+        /// Why there is no room.
+        refusal: Option<Box<Refusal>>,
+    },
+    /// A service has come into memory for which others had to leave, or memory had to come back.
+    #[serde(rename = "swap.done")]
+    SwapDone {
+        /// Who came.
+        service: ServiceName,
+        /// Its run.
+        run_id: RunId,
+        /// Who left for it.
+        from: Vec<ServiceName>,
+        /// Where the time went.
+        seconds: SwapSeconds,
+    },
     /// This subscriber was too slow, or came back too late.
     #[serde(rename = "gap")]
     Gap {
@@ -182,6 +232,8 @@ impl EventKind {
             Self::AlertCleared { .. } => "alert.cleared",
             Self::RuntimeState { .. } => "runtime.state",
             Self::ConfigReloaded { .. } => "config.reloaded",
+            Self::PlanDecided { .. } => "plan.decided",
+            Self::SwapDone { .. } => "swap.done",
             Self::Gap { .. } => "gap",
         }
     }
@@ -196,7 +248,10 @@ impl EventKind {
     #[must_use]
     pub fn service(&self) -> Option<&ServiceName> {
         match self {
-            Self::ServiceState { service, .. } | Self::ServiceLoad { service, .. } => Some(service),
+            Self::ServiceState { service, .. }
+            | Self::ServiceLoad { service, .. }
+            | Self::PlanDecided { service, .. }
+            | Self::SwapDone { service, .. } => Some(service),
             Self::AlertRaised { service, .. } | Self::AlertCleared { service, .. } => service.as_ref(),
             Self::RuntimeState { .. } | Self::ConfigReloaded { .. } | Self::Gap { .. } => None,
         }

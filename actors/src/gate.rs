@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -36,6 +36,10 @@ pub struct Gate(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     word: AtomicU64,
+    /// How often somebody has entered, ever.
+    entries: AtomicU64,
+    /// How many wait outside for it to open.
+    outside: AtomicU32,
     /// Who waits for the last one to leave.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -58,6 +62,11 @@ pub struct Permit(Arc<Shared>);
 #[must_use = "it ends as soon as it is dropped"]
 pub struct Hold(Arc<Shared>);
 
+/// Somebody who waits for the gate to open, until it is dropped.
+#[derive(Debug)]
+#[must_use = "whoever waits is counted as long as this is kept"]
+pub struct Outside(Arc<Shared>);
+
 /// Ready once the gate is closed and nobody is in.
 #[derive(Debug)]
 #[must_use = "a future does nothing before it is polled"]
@@ -74,7 +83,28 @@ impl Gate {
     #[must_use]
     pub fn enter(&self) -> Option<Permit> {
         let entered = self.0.change(|word| (is_open(word) && permits(word) < MOST_PERMITS).then(|| word + 1));
-        entered.ok().map(|_| Permit(Arc::clone(&self.0)))
+        entered.ok().map(|_| {
+            self.0.entries.fetch_add(1, Ordering::Relaxed);
+            Permit(Arc::clone(&self.0))
+        })
+    }
+
+    /// Counts as somebody who waits for it to open, until it is dropped.
+    pub fn wait_outside(&self) -> Outside {
+        self.0.outside.fetch_add(1, Ordering::AcqRel);
+        Outside(Arc::clone(&self.0))
+    }
+
+    /// How many wait for it to open.
+    #[must_use]
+    pub fn outside(&self) -> u32 {
+        self.0.outside.load(Ordering::Acquire)
+    }
+
+    /// How often somebody has entered, ever: whoever looks twice sees whether it was used in between.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.0.entries.load(Ordering::Relaxed)
     }
 
     /// Objects to the service's being offloaded. Stopping and restarting it are not hindered.
@@ -170,6 +200,12 @@ impl Drop for Hold {
     }
 }
 
+impl Drop for Outside {
+    fn drop(&mut self) {
+        self.0.outside.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Future for Drained {
     type Output = ();
 
@@ -211,6 +247,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn those_who_wait_outside_and_those_who_ever_came_in_are_counted() {
+        let gate = Gate::new();
+        let (one, two) = (gate.wait_outside(), gate.wait_outside());
+        assert_eq!((gate.outside(), gate.entries()), (2, 0));
+        gate.open();
+        drop(gate.enter());
+        drop((one, two));
+        assert_eq!((gate.outside(), gate.entries(), gate.in_flight()), (0, 1, 0));
+    }
 
     #[test]
     fn a_closed_gate_lets_nobody_in_and_is_drained_with_the_last_one_out() {

@@ -5,15 +5,21 @@ compile_error!("Greenroom runs on Linux only: it holds processes by cgroups, pid
 
 pub mod assembly;
 pub mod cause;
+mod digest;
+
 pub mod engines;
+pub mod estimate;
 pub mod event;
 pub mod failure;
 pub mod gate;
 pub mod history_store;
 pub mod ids;
+pub mod lease;
+pub mod memory;
 pub mod os;
 pub mod probe;
 pub mod process_supervisor;
+pub mod resource_orchestrator;
 pub mod shutdown_coordinator;
 pub mod spec;
 pub mod state;

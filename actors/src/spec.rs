@@ -3,6 +3,10 @@
 //! The root package reads files into these types; the actors act on nothing else. Every default has been filled in
 //! and every `auto` resolved by the time a spec exists, so no actor looks anything up.
 
+mod gateway;
+mod memory;
+mod resources;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -18,6 +22,11 @@ use crate::{
     units::{ByteSize, DurationRange},
 };
 
+pub use self::{
+    gateway::{GatewaySpec, ListenAddress},
+    memory::{BusySpec, Figure, GpuChoice, GpuName, MemorySpec, OffloadHow, OffloadSpec, ReloadPolicy, WakeRule},
+    resources::{DeclaredCard, GpuBackend, ResourcesSpec, Share},
+};
 pub use crate::{
     failure::{FailureClass, FailureRule},
     probe::Probe,
@@ -43,6 +52,10 @@ pub struct RuntimeSpec {
     pub history: HistorySpec,
     /// Rotation of service logs.
     pub service_logs: ServiceLogSpec,
+    /// Memory, and who measures it.
+    pub resources: ResourcesSpec,
+    /// Where model traffic comes in.
+    pub gateway: GatewaySpec,
     /// The services, in the order of the configuration.
     pub services: Vec<ServiceSpec>,
 }
@@ -139,6 +152,8 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// Output lines that name the cause of a failure, before the engine's own rules.
     pub failure: Vec<FailureRule>,
+    /// What it wants of memory, and what becomes of it when others need it.
+    pub memory: MemorySpec,
 }
 
 impl RunValues {

@@ -1,11 +1,12 @@
 //! What a service is doing and what is wanted of it, as status, events, history and the API name it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Pid, RunId, ServiceName},
+    memory::{Placement, Refusal},
     spec::{FailureClass, StartMode},
     time::Timestamp,
 };
@@ -16,6 +17,8 @@ use crate::{
 pub enum ServiceState {
     /// Nothing of it runs.
     Stopped,
+    /// Memory is being made for it.
+    Reserved,
     /// Its containment is made and its process started.
     Spawning,
     /// Its process runs; the readiness probe has not succeeded yet.
@@ -30,6 +33,12 @@ pub enum ServiceState {
     Stopping,
     /// Its whole tree is being killed.
     Killing,
+    /// Nothing of it runs, and its memory has not been measured back yet.
+    Reclaiming,
+    /// Nothing of it runs, because it was taken out of memory; it comes back when it is needed or there is room.
+    Offloaded,
+    /// Its processes run, and its engine has unloaded the model.
+    Sleeping,
     /// It failed and is started again after a wait.
     Backoff,
     /// It ran to its end with status 0 and is not to be restarted.
@@ -42,8 +51,9 @@ pub enum ServiceState {
 
 impl ServiceState {
     /// Every state, in the order of a life.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Stopped,
+        Self::Reserved,
         Self::Spawning,
         Self::Starting,
         Self::Ready,
@@ -51,6 +61,9 @@ impl ServiceState {
         Self::Draining,
         Self::Stopping,
         Self::Killing,
+        Self::Reclaiming,
+        Self::Offloaded,
+        Self::Sleeping,
         Self::Backoff,
         Self::Completed,
         Self::Failed,
@@ -62,6 +75,7 @@ impl ServiceState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Stopped => "stopped",
+            Self::Reserved => "reserved",
             Self::Spawning => "spawning",
             Self::Starting => "starting",
             Self::Ready => "ready",
@@ -69,6 +83,9 @@ impl ServiceState {
             Self::Draining => "draining",
             Self::Stopping => "stopping",
             Self::Killing => "killing",
+            Self::Reclaiming => "reclaiming",
+            Self::Offloaded => "offloaded",
+            Self::Sleeping => "sleeping",
             Self::Backoff => "backoff",
             Self::Completed => "completed",
             Self::Failed => "failed",
@@ -79,7 +96,16 @@ impl ServiceState {
     /// Whether a process of it may be running.
     #[must_use]
     pub fn is_live(self) -> bool {
-        !matches!(self, Self::Stopped | Self::Backoff | Self::Completed | Self::Failed)
+        !matches!(
+            self,
+            Self::Stopped
+                | Self::Reserved
+                | Self::Reclaiming
+                | Self::Offloaded
+                | Self::Backoff
+                | Self::Completed
+                | Self::Failed
+        )
     }
 }
 
@@ -150,7 +176,7 @@ impl fmt::Display for LoadProgress {
 }
 
 /// What is known of one service at this moment. Published by its supervisor, read by anybody without a wait.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServiceStatus {
     /// Its name.
     pub name: ServiceName,
@@ -180,6 +206,10 @@ pub struct ServiceStatus {
     pub last_exit: Option<ExitReport>,
     /// In `backoff`: when the next start is due.
     pub next_start: Option<Timestamp>,
+    /// Why it got no memory when somebody wanted it last; nothing once it is asked for again.
+    pub refusal: Option<Arc<Refusal>>,
+    /// Where it is, and what it may hold there.
+    pub placement: Option<Arc<Placement>>,
 }
 
 impl ServiceStatus {
@@ -201,6 +231,8 @@ impl ServiceStatus {
             load: None,
             last_exit: None,
             next_start: None,
+            refusal: None,
+            placement: None,
         }
     }
 }

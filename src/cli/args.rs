@@ -67,6 +67,10 @@ pub enum Command {
     Status,
     /// Why a service is in its state, and what to do.
     Why(OneService),
+    /// The cards and who holds their memory; RAM and further pools.
+    Gpus,
+    /// What a load of a service would do now; changes nothing.
+    Plan(OneService),
     /// Start services, and what they depend on.
     Start(Services),
     /// Stop services and keep them down.
@@ -209,6 +213,22 @@ pub enum HistoryCommand {
     Runs(HistoryArgs),
     /// State changes, alerts and phases of the runtime.
     Events(HistoryArgs),
+    /// Who came into memory for whom, and where the time went.
+    Swaps(SwapArgs),
+}
+
+/// Filters of past swaps.
+#[derive(Debug, Clone, Args)]
+pub struct SwapArgs {
+    /// Only those in which this service came or left.
+    #[arg(short, long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Only since then: an age such as `2h`, or a time such as `2026-11-21T09:00:00Z`.
+    #[arg(long, value_name = "WHEN")]
+    pub since: Option<String>,
+    /// At most this many, the newest; up to 10000.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
 }
 
 /// Filters of the history.
@@ -259,6 +279,9 @@ pub enum Incident {
     /// A wrapper respawns its workers; the whole tree dies.
     #[value(name = "I5")]
     WrapperRespawns,
+    /// A language model leaves for an image, the image engine crashes, the language model comes back.
+    #[value(name = "I7")]
+    ImageEngineCrashes,
 }
 
 #[cfg(test)]
@@ -290,7 +313,7 @@ mod tests {
 
     #[test]
     fn names_are_required_where_they_are_meant() {
-        for line in ["start", "why", "logs", "stop --no-wait"] {
+        for line in ["start", "why", "plan", "logs", "stop --no-wait"] {
             assert_eq!(parse(line).map_err(|e| e.kind()).err(), Some(ErrorKind::MissingRequiredArgument), "{line}");
         }
         assert!(matches!(parse("ps").expect("parsed").command, Some(Command::Status)));
@@ -301,6 +324,7 @@ mod tests {
     fn values_are_checked() {
         let kind = |line| parse(line).map_err(|e| e.kind()).err();
         assert_eq!(kind("history runs -n 0"), Some(ErrorKind::ValueValidation));
+        assert_eq!(kind("history swaps --failed"), Some(ErrorKind::UnknownArgument));
         assert_eq!(kind("shutdown --timeout soon"), Some(ErrorKind::ValueValidation));
         assert_eq!(kind("demo --incident I9"), Some(ErrorKind::InvalidValue));
         let demo = parse("demo --incident i4").expect("parsed").command;

@@ -68,13 +68,19 @@ pub fn executor() -> Result<tokio::runtime::Runtime, Failure> {
     })
 }
 
-/// A path of the API with a service's name in it, whatever that name is.
+/// A path below `/api/services/` with a service's name in it, whatever that name is.
 #[must_use]
 pub fn service_path(name: &str, rest: &str) -> String {
+    named_path("/api/services/", name, rest)
+}
+
+/// A path of the API with a service's name in it, whatever that name is.
+#[must_use]
+pub fn named_path(before: &str, name: &str, rest: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
     let safe: String =
         name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect();
-    format!("/api/services/{safe}{rest}")
+    format!("{before}{safe}{rest}")
 }
 
 /// Sends a request and gives the answer as it came.

@@ -14,7 +14,7 @@ use super::{
     terminal::Terminal,
     waves::{dependents_first, once},
 };
-use crate::runtime::ServiceCommand;
+use crate::runtime::{ServiceCommand, told};
 
 /// Carries `command` out on all services side by side; a stop in waves, so that nothing loses what it depends on while
 /// it still ends. After a wave with a failure no other one is begun.
@@ -26,8 +26,12 @@ pub fn run(command: ServiceCommand, args: &Services, global: &Global, terminal: 
         for wave in waves(command, args, &asked).await? {
             let work = async { Ok(join_all(wave.iter().map(|name| tell(command, name, args.no_wait, &asked))).await) };
             // Also what they depend on moves while they start.
-            let told = |event: &Value| {
-                event["type"] == "service.state" || (event["type"] == "alert.raised" && !repeats_a_state(event))
+            let told = |event: &Value| match event["type"].as_str() {
+                Some("service.state" | "swap.done") => true,
+                // Its own refusal is the command's error.
+                Some("plan.decided") => event["refusal"].is_null(),
+                Some("alert.raised") => !repeats_a_state(event),
+                _ => false,
             };
             let mut failed = None;
             for outcome in progress::during(&mut events, terminal, told, work).await? {
@@ -91,6 +95,8 @@ fn line(service: &Service, no_wait: bool, color: bool) -> String {
     let state = paint(service.state.name(), color_of(service.state), color);
     let pid = service.pid.map(|pid| format!(", pid {pid}")).unwrap_or_default();
     let at = service.endpoint.as_ref().map(|e| format!(", {e}")).unwrap_or_default();
+    let holds = service.lease.as_ref().and_then(|lease| told::amounts(lease, &[]));
+    let holds = holds.map(|amounts| format!(", may hold {amounts}")).unwrap_or_default();
     let asked = if no_wait { "told; now " } else { "" };
-    format!("{}: {asked}{state}{pid}{at}", service.name)
+    format!("{}: {asked}{state}{pid}{at}{holds}", service.name)
 }

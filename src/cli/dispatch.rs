@@ -8,7 +8,7 @@ use super::{
     args::{Cli, Command, ConfigCommand, DemoArgs, Global},
     check, completions, config_show, control, demo, doctor, events,
     failure::Failure,
-    history, init, logs, reload, run, shutdown, status, sweep,
+    gpus, history, init, logs, plan, reload, run, shutdown, status, sweep,
     terminal::Terminal,
     why,
 };
@@ -46,6 +46,8 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Init(args) => init::run(args, terminal),
         Command::Status => status::run(global, terminal),
         Command::Why(args) => why::run(args, global, terminal),
+        Command::Gpus => gpus::run(global, terminal),
+        Command::Plan(args) => plan::run(args, global, terminal),
         Command::Start(args) => control::run(ServiceCommand::Start, args, global, terminal),
         Command::Stop(args) => control::run(ServiceCommand::Stop, args, global, terminal),
         Command::Restart(args) => control::run(ServiceCommand::Restart, args, global, terminal),

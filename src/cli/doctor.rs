@@ -10,7 +10,7 @@ const INDENT: usize = 10;
 /// Prints the findings.
 pub fn run(global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
     let place = place::find(global)?;
-    let report = examine_with(&place.state_dir, place.ports);
+    let report = examine_with(&place.state_dir, place.ports, &place.resources);
     if terminal.json {
         terminal.value(&report)?;
     } else {

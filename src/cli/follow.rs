@@ -1,9 +1,16 @@
 //! Events as lines for people. Pure.
 
-use greenroom_actors::state::LoadProgress;
+use greenroom_actors::{
+    event::SwapSeconds,
+    ids::ServiceName,
+    memory::{Amounts, Refusal},
+    state::LoadProgress,
+};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::table::paint;
+use crate::runtime::told;
 
 const YELLOW: u8 = 33;
 const RED: u8 = 31;
@@ -73,6 +80,11 @@ pub fn event_text(event: &Value, color: bool) -> String {
             let what = if parts.is_empty() { "nothing has changed".to_owned() } else { parts.join(", ") };
             format!("configuration reloaded: {what}")
         }
+        "plan.decided" => format!("{about}{}", plan(event)),
+        "swap.done" => match serde_json::from_value::<SwapRead>(event.clone()) {
+            Ok(SwapRead { service, from, seconds }) => told::swap(&service, &from, &seconds),
+            Err(_) => format!("{about}is in"),
+        },
         "gap" => match event["missed"].as_u64() {
             Some(n) if n > 0 => paint(&format!("{n} events were missed"), YELLOW, color),
             _ => paint("events before this one are not known any more", YELLOW, color),
@@ -80,6 +92,30 @@ pub fn event_text(event: &Value, color: bool) -> String {
         // A newer runtime tells of more than this version knows.
         other => format!("{about}{other} {event}"),
     }
+}
+
+/// What is read of a swap.
+#[derive(Deserialize)]
+struct SwapRead {
+    service: ServiceName,
+    from: Vec<ServiceName>,
+    seconds: SwapSeconds,
+}
+
+/// Where a service goes and who leaves for it, or why it gets no memory.
+fn plan(event: &Value) -> String {
+    if let Ok(refusal) = serde_json::from_value::<Refusal>(event["refusal"].clone()) {
+        return refusal.to_string();
+    }
+    let names: Vec<&str> = event["offload"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let lease = serde_json::from_value::<Amounts>(event["lease"].clone()).unwrap_or_default();
+    let holds = told::amounts(&lease, &[]).unwrap_or_else(|| "no memory".to_owned());
+    let leave = match names.len() {
+        0 => String::new(),
+        1 => format!("; {} leaves for it", names[0]),
+        _ => format!("; {} leave for it", names.join(", ")),
+    };
+    format!("gets {holds}{leave}")
 }
 
 fn state_color(name: &str) -> u8 {
@@ -141,6 +177,22 @@ mod tests {
             line(json!({ "type": "runtime.state", "state": "stopping", "reason": "SIGTERM" })),
             "runtime stopping (SIGTERM)"
         );
-        assert_eq!(line(json!({ "type": "swap.done" })), "swap.done {\"type\":\"swap.done\"}");
+        assert_eq!(
+            line(json!({ "type": "swap.done", "service": "image", "from": ["chat"],
+                         "seconds": { "queue": 0.0, "drain": 0.0, "stop": 0.3, "reclaim": 0.0, "load": 2.0,
+                                      "total": 2.3 } })),
+            "image in after 2.3s: chat left (stop 300ms), load 2.0s"
+        );
+        assert_eq!(
+            line(json!({ "type": "plan.decided", "service": "image", "offload": ["chat"], "refusal": null,
+                         "lease": { "vram": { "GPU-1": 1_073_741_824 }, "ram": 0 } })),
+            "image: gets 1GiB of VRAM of GPU-1; chat leaves for it"
+        );
+        assert_eq!(
+            line(json!({ "type": "plan.decided", "service": "image", "offload": [], "lease": { "vram": {}, "ram": 0 },
+                         "refusal": { "service": "image", "kind": "too_large", "missing": [], "holders": [] } })),
+            "image: it never fits here"
+        );
+        assert_eq!(line(json!({ "type": "job.state" })), "job.state {\"type\":\"job.state\"}");
     }
 }

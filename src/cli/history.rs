@@ -11,10 +11,10 @@ use greenroom_actors::{
 };
 
 use super::{
-    args::{Global, HistoryArgs, HistoryCommand},
+    args::{Global, HistoryCommand},
     failure::Failure,
     follow::event_line,
-    place,
+    place, swaps,
     table::{Cell, age, table},
     terminal::Terminal,
 };
@@ -25,8 +25,13 @@ const LAST_WORDS: usize = 3;
 
 /// Prints it, the newest at the end.
 pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
-    let (HistoryCommand::Runs(args) | HistoryCommand::Events(args)) = command;
-    let filter = filter(args, clock::wall())?;
+    let now = clock::wall();
+    let filter = match command {
+        HistoryCommand::Runs(args) | HistoryCommand::Events(args) => {
+            filter(args.service.as_deref(), args.since.as_deref(), args.failed, args.limit, now)?
+        }
+        HistoryCommand::Swaps(args) => filter(args.service.as_deref(), args.since.as_deref(), false, args.limit, now)?,
+    };
     let reader = HistoryReader::open(&place::find(global)?.history)?;
     match command {
         HistoryCommand::Runs(_) => {
@@ -45,17 +50,31 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
                 terminal.say(render_events(&rows, terminal.color))?;
             }
         }
+        HistoryCommand::Swaps(_) => {
+            let rows = reader.swaps(&filter)?;
+            if terminal.json {
+                terminal.value(&rows)?;
+            } else {
+                terminal.say(swaps::render(&rows, terminal.width, terminal.color))?;
+            }
+        }
     }
     Ok(0)
 }
 
-fn filter(args: &HistoryArgs, now: Timestamp) -> Result<HistoryFilter, Failure> {
-    let service = args.service.as_deref().map(str::parse).transpose();
+fn filter(
+    service: Option<&str>,
+    after: Option<&str>,
+    failed: bool,
+    limit: u32,
+    now: Timestamp,
+) -> Result<HistoryFilter, Failure> {
+    let service = service.map(str::parse).transpose();
     Ok(HistoryFilter {
         service: service.map_err(|e| Failure::Option { option: "--service", why: format!("{e}") })?,
-        since: args.since.as_deref().map(|text| since(text, now)).transpose()?,
-        failed: args.failed,
-        limit: args.limit,
+        since: after.map(|text| since(text, now)).transpose()?,
+        failed,
+        limit,
     })
 }
 
@@ -149,15 +168,9 @@ mod tests {
 
     #[test]
     fn an_age_or_a_name_that_is_none_is_refused() {
-        let args = |service: Option<&str>, since: Option<&str>| HistoryArgs {
-            service: service.map(str::to_owned),
-            since: since.map(str::to_owned),
-            failed: false,
-            limit: 20,
-        };
-        let now = Timestamp::from_micros(0);
-        assert!(matches!(filter(&args(Some("a/b"), None), now), Err(Failure::Option { .. })));
-        assert!(matches!(filter(&args(None, Some("soon")), now), Err(Failure::Since(_))));
-        assert!(filter(&args(Some("a"), Some("2h")), now).is_ok_and(|f| f.limit == 20));
+        let filter = |service, since| filter(service, since, false, 20, Timestamp::from_micros(0));
+        assert!(matches!(filter(Some("a/b"), None), Err(Failure::Option { .. })));
+        assert!(matches!(filter(None, Some("soon")), Err(Failure::Since(_))));
+        assert!(filter(Some("a"), Some("2h")).is_ok_and(|f| f.limit == 20));
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use greenroom_actors::os::{doctor::DEFAULT_PORTS, state_dir::SOCKET};
+use greenroom_actors::{
+    os::{doctor::DEFAULT_PORTS, state_dir::SOCKET},
+    spec::ResourcesSpec,
+};
 
 use super::{args::Global, failure::Failure};
 use crate::config::{self, Loaded, Sources};
@@ -11,7 +14,7 @@ use crate::config::{self, Loaded, Sources};
 const ENV_PREFIX: &str = "GREENROOM__";
 
 /// Where a runtime keeps what it keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     /// The state dir.
     pub state_dir: PathBuf,
@@ -19,13 +22,20 @@ pub struct Place {
     pub history: PathBuf,
     /// First and last of the ports that services get.
     pub ports: (u16, u16),
+    /// Who measures the cards, and where.
+    pub resources: ResourcesSpec,
 }
 
 impl Place {
     /// The state dir and what lies in it by default.
     #[must_use]
     pub fn at(state_dir: &Path) -> Self {
-        Self { state_dir: state_dir.to_owned(), history: state_dir.join("history.db"), ports: DEFAULT_PORTS }
+        Self {
+            state_dir: state_dir.to_owned(),
+            history: state_dir.join("history.db"),
+            ports: DEFAULT_PORTS,
+            resources: ResourcesSpec::default(),
+        }
     }
 
     /// The control socket.
@@ -83,7 +93,7 @@ pub fn find(global: &Global) -> Result<Place, Failure> {
         return Ok(Place::at(&default_state_dir()));
     }
     let spec = config::load(&sources).map_err(Failure::Unplaced)?.spec;
-    Ok(Place { state_dir: spec.state_dir, history: spec.history.path, ports: spec.ports })
+    Ok(Place { state_dir: spec.state_dir, history: spec.history.path, ports: spec.ports, resources: spec.resources })
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {

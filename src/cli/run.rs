@@ -1,7 +1,10 @@
 //! `run`: the runtime in the foreground, from its configuration to its report.
 
+use std::time::Duration;
+
 use greenroom_actors::{
-    os::{limits::raise_nofile, memory::give_back_freed, state_dir::SOCKET},
+    os::{clock::wait_until, limits::raise_nofile, memory::give_back_freed, state_dir::SOCKET},
+    resource_orchestrator::view::MemorySnapshot,
     spec::{RuntimeSpec, StartMode},
 };
 use serde_json::json;
@@ -10,16 +13,19 @@ use super::{
     args::{Global, RunArgs},
     delegate, detach,
     failure::Failure,
-    place,
+    outlook, place,
     table::{Cell, count, table},
     terminal::Terminal,
     wrap::wrap,
 };
 use crate::{
     config::{Loaded, LogFormat},
-    runtime::{Reloader, Runtime, view::RuntimeView},
+    runtime::{Reloader, Runtime, told, view::RuntimeView},
     telemetry::{self, Format},
 };
+
+/// How long the first lines wait for what is known of memory.
+const FIRST_LOOK: Duration = Duration::from_millis(300);
 
 /// Runs until somebody asks for the end.
 pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
@@ -32,8 +38,11 @@ pub fn run(args: &RunArgs, global: &Global, terminal: &Terminal) -> Result<i32, 
     let shown = spec.clone();
     let runtime = Runtime::builder().spec(spec).reloader(reloader).whole_process(true).handle_signals(true).build()?;
     let handle = runtime.start_blocking()?;
+    let runtime = handle.runtime();
+    // The cards are looked at for the first time while this is begun; nobody waits long for a line of text.
+    wait_until(FIRST_LOOK, || shown.services.iter().all(|s| runtime.memory().needs.contains_key(&s.name)));
     // Whether anybody reads this must not decide whether the runtime lives.
-    drop(announce(&shown, &handle.runtime().runtime(), terminal));
+    drop(announce(&shown, &runtime.runtime(), &runtime.memory(), terminal));
     drop(shown);
     let report = handle.wait_blocking()?;
     let said = if terminal.json { terminal.value(&report) } else { terminal.say(report.to_string()) };
@@ -70,18 +79,23 @@ fn format(loaded: &Loaded) -> Format {
     }
 }
 
-fn announce(spec: &RuntimeSpec, runtime: &RuntimeView, terminal: &Terminal) -> Result<(), Failure> {
+fn announce(
+    spec: &RuntimeSpec,
+    runtime: &RuntimeView,
+    memory: &MemorySnapshot,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
     if terminal.json {
-        return terminal.value(&json!({ "runtime": runtime }));
+        return terminal.value(&json!({ "runtime": runtime, "needs": memory.needs }));
     }
-    terminal.say(banner(spec, runtime, terminal.width))
+    terminal.say(banner(spec, runtime, memory, terminal.width))
 }
 
 /// Where the right column of the banner begins.
 const INDENT: usize = 15;
 
 /// What a person wants to know at the start.
-fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, width: Option<usize>) -> String {
+fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, memory: &MemorySnapshot, width: Option<usize>) -> String {
     let guardian = runtime.guardian.map_or_else(
         || "none: what a killed runtime leaves is swept at the next start".to_owned(),
         |pid| format!("process {pid}"),
@@ -96,8 +110,11 @@ fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, width: Option<usize>) -> St
         format!("  socket       {}", spec.state_dir.join(SOCKET).display()),
         format!("  logs         {}/SERVICE/current.log", spec.state_dir.join("logs").display()),
         format!("  history      {}", spec.history.path.display()),
-        count(spec.services.len(), "service", "services"),
     ]);
+    lines.extend(
+        outlook::pools(memory).iter().flat_map(|(pool, text)| wrap(&format!("{pool:<13}{text}"), width, 2, INDENT)),
+    );
+    lines.push(count(spec.services.len(), "service", "services"));
     let rows: Vec<Vec<Cell>> = spec
         .services
         .iter()
@@ -108,11 +125,14 @@ fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, width: Option<usize>) -> St
                 Cell::text(format!("  {}", s.name)),
                 Cell::text(s.engine.name()),
                 Cell::text(start(s.start)),
+                Cell::text(memory.needs.get(&s.name).and_then(told::need).unwrap_or_default()),
                 Cell::text(after),
             ]
         })
         .collect();
-    lines.extend(table(&["", "", "", ""], &rows, width, false).into_iter().skip(1));
+    lines.extend(table(&["", "", "", "", ""], &rows, width, false).into_iter().skip(1));
+    let names = spec.services.iter().map(|s| &s.name);
+    lines.extend(outlook::together(names, memory).into_iter().flat_map(|text| wrap(&text, width, 2, 4)));
     lines.join("\n")
 }
 

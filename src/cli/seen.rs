@@ -1,9 +1,12 @@
 //! What the command line reads of the control API's answers: the fields it shows and no others, so that a newer
 //! runtime with more of them is still understood.
 
+use std::collections::BTreeMap;
+
 use greenroom_actors::{
     ids::{Pid, RunId},
-    state::{LoadProgress, ServiceState},
+    memory::Amounts,
+    state::{Disposition, LoadProgress, ServiceState},
     time::Timestamp,
 };
 use serde::Deserialize;
@@ -62,6 +65,8 @@ pub struct Service {
     pub name: String,
     /// What it is doing.
     pub state: ServiceState,
+    /// What is wanted of it.
+    pub disposition: Disposition,
     /// Why it is in that state.
     pub reason: Option<String>,
     /// Its main process.
@@ -82,8 +87,20 @@ pub struct Service {
     pub depends_on: Vec<String>,
     /// How it is held.
     pub containment: Containment,
+    /// How many use it.
+    #[serde(default)]
+    pub in_flight: u32,
+    /// Who waits for it.
+    #[serde(default)]
+    pub waiting: Vec<Value>,
+    /// Seconds since it worked last.
+    #[serde(default)]
+    pub idle_for: Option<f64>,
     /// Its memory.
     pub memory: Memory,
+    /// The memory it may hold.
+    #[serde(default)]
+    pub lease: Option<Amounts>,
 }
 
 /// Restart counts.
@@ -105,6 +122,9 @@ pub struct Containment {
 pub struct Memory {
     /// Host memory in bytes.
     pub ram: u64,
+    /// GPU memory in bytes, card by card.
+    #[serde(default)]
+    pub vram: BTreeMap<String, u64>,
 }
 
 /// `GET /api/services/{name}/why`.
@@ -135,7 +155,6 @@ impl HistoryHealth {
         let state = if self.state.is_string() { &self.state } else { &self.state["state"] };
         let reason = || self.state["reason"].as_str().unwrap_or("no reason given").to_owned();
         let lost = (self.dropped > 0).then(|| format!("{} records lost", self.dropped));
-        // A build without a history is not in trouble over it.
         // A build without a history is not in trouble over it.
         if state == "ok" || state == "absent" { lost } else { Some(reason()) }
     }

@@ -3,21 +3,20 @@
 use greenroom_actors::{
     os::{clock, keep::kept_now},
     time::Timestamp,
-    units::ByteSize,
 };
 
 use super::{
     args::Global,
     ask::{Asked, block_on, get, read},
+    columns::services,
     failure::Failure,
-    seen::{Runtime, Service, Status},
-    table::{Cell, age, cut, paint, table},
+    seen::{Runtime, Status},
+    table::{age, paint},
     terminal::Terminal,
     wrap::wrap,
 };
 
 const RED: u8 = 31;
-const HEADS: [&str; 9] = ["NAME", "STATE", "PID", "READY", "RESTARTS", "RAM", "PROCS", "PORT", "REASON"];
 
 /// Prints it.
 pub fn run(global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
@@ -78,58 +77,6 @@ fn headline(runtime: &Runtime, now: Timestamp, width: Option<usize>, color: bool
         lines.push(paint(&format!("history: {trouble}"), RED, color));
     }
     lines
-}
-
-/// The table of services.
-#[must_use]
-pub fn services(services: &[Service], now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
-    let mut rows: Vec<Vec<Cell>> = services.iter().map(|service| row(service, now)).collect();
-    let whole = table(&HEADS, &rows, None, false);
-    if width.is_none_or(|width| whole.iter().all(|line| line.chars().count() <= width)) {
-        return table(&HEADS, &rows, None, color);
-    }
-    // A reason that does not fit beside its service stands below the table, where it has the whole width.
-    let (heads, _reason) = HEADS.split_at(HEADS.len() - 1);
-    rows.iter_mut().for_each(|row| row.truncate(heads.len()));
-    let mut lines = table(heads, &rows, width, color);
-    let reasons = services.iter().filter_map(|s| Some(format!("{}: {}", s.name, reason(s)?)));
-    lines.extend(reasons.map(|line| cut(&line, width.unwrap_or(usize::MAX))));
-    lines
-}
-
-fn row(service: &Service, now: Timestamp) -> Vec<Cell> {
-    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
-    let processes = service.containment.processes;
-    let ram = (processes > 0).then(|| short_size(service.memory.ram));
-    vec![
-        Cell::text(&service.name),
-        Cell::state(service.state),
-        Cell::number(or_dash(service.pid.map(|pid| pid.to_string()))),
-        Cell::number(or_dash(service.ready_since.map(|since| age(now.since(since))))),
-        Cell::number(service.restarts.total.to_string()),
-        Cell::number(or_dash(ram)),
-        Cell::number(processes.to_string()),
-        Cell::number(or_dash(service.port().map(|port| port.to_string()))),
-        Cell::text(reason(service).unwrap_or_default()),
-    ]
-}
-
-/// Why it is in its state; of one that loads, how far it has come.
-fn reason(service: &Service) -> Option<String> {
-    match (&service.reason, &service.load) {
-        (Some(reason), Some(load)) => Some(format!("{load} ({reason})")),
-        (Some(reason), None) => Some(reason.clone()),
-        (None, Some(load)) => Some(load.to_string()),
-        (None, None) => None,
-    }
-}
-
-/// A size in few characters: a fraction below ten of a unit only.
-fn short_size(bytes: u64) -> String {
-    let unit = [1u64 << 40, 1 << 30, 1 << 20, 1 << 10].into_iter().find(|unit| bytes >= *unit).unwrap_or(1);
-    let step = if bytes / unit >= 10 { unit } else { (unit / 10).max(1) };
-    let rounded = bytes.div_ceil(step) * step;
-    ByteSize(if bytes / unit >= 10 { rounded } else { bytes }).to_string()
 }
 
 #[cfg(test)]
@@ -216,13 +163,5 @@ image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         let mut status = example();
         status["runtime"]["history"]["state"] = json!({ "state": "degraded", "reason": "the disk is full" });
         assert!(rendered(status, None).contains("history: the disk is full"));
-    }
-
-    #[test]
-    fn sizes_are_short() {
-        assert_eq!(short_size(7_575_000_000), "7.1GiB");
-        assert_eq!(short_size(23_475_000_000), "22GiB");
-        assert_eq!(short_size(5 << 20), "5MiB");
-        assert_eq!(short_size(100), "100B");
     }
 }

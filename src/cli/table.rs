@@ -41,14 +41,16 @@ impl Cell {
 pub fn color_of(state: ServiceState) -> u8 {
     match state {
         ServiceState::Ready | ServiceState::Completed => 32,
-        ServiceState::Spawning
+        ServiceState::Reserved
+        | ServiceState::Spawning
         | ServiceState::Starting
         | ServiceState::Draining
         | ServiceState::Stopping
         | ServiceState::Killing
+        | ServiceState::Reclaiming
         | ServiceState::Backoff => 33,
         ServiceState::Unready | ServiceState::Failed | ServiceState::Stuck => 31,
-        ServiceState::Stopped => 90,
+        ServiceState::Stopped | ServiceState::Offloaded | ServiceState::Sleeping => 90,
     }
 }
 

@@ -73,9 +73,12 @@ impl Terminal {
 
     /// Writes why the command failed to standard error.
     pub fn fail(&self, failure: &Failure) {
+        if failure.exit_code() == 0 {
+            return;
+        }
         if self.json {
             self.note(failure.json().to_string());
-        } else if failure.exit_code() != 0 {
+        } else {
             let word = if io::stderr().is_terminal() && self.color { "\x1b[31merror:\x1b[0m" } else { "error:" };
             self.note(format!("{word} {}", failure.chain()));
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     schema::{Found, InForce, Key, keys, lookup},
-    tree::{Node, dotted, quote},
+    tree::{Node, dotted},
 };
 
 /// What somebody has set, by the key as TOML writes it.
@@ -105,16 +105,8 @@ fn change(key: &str, old: &Values, new: &Values) -> Option<KeyChange> {
     if from == to && (before.is_none() || after.is_none()) {
         return None;
     }
-    let in_force = known.is_none_or(|key| acts_on(key, to.as_deref().unwrap_or_default()));
+    let in_force = known.is_none_or(|key| key.in_force == InForce::Yes);
     Some(KeyChange { key: key.to_owned(), from, to, in_force })
-}
-
-fn acts_on(key: &Key, value: &str) -> bool {
-    match key.in_force {
-        InForce::Yes => true,
-        InForce::No => false,
-        InForce::Except(values) => !values.iter().any(|other| quote(other) == value),
-    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,14 @@ pub(super) mod tests {
         fn size(&self, _path: &Path) -> Result<u64, String> {
             Ok(0)
         }
+
+        fn ram(&self) -> Option<u64> {
+            None
+        }
+
+        fn chance(&self) -> Option<[u8; 24]> {
+            None
+        }
     }
 
     fn filled(hole: &str) -> Option<Result<String, BadHole>> {

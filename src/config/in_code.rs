@@ -23,7 +23,7 @@ pub(super) const CODE: &str = "code";
 /// A configuration. It remembers what it is made of, so that it can be read again.
 ///
 /// The layers, later ones win: defaults of the builder, text, file, environment variables `GREENROOM__SECTION__KEY`,
-/// settings.
+/// settings. Without a file there is no gateway unless `gateway.listen` is set.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {
     text: Option<String>,
@@ -114,10 +114,16 @@ impl Config {
     /// # Errors
     /// Every problem of every source at once.
     pub fn read(&self) -> Result<Loaded, ConfigErrors> {
+        let mut below = self.below.clone();
+        if self.files.is_empty() {
+            // An application does not expect a port of this machine to be opened for it. A file says what any file says.
+            let key = ["gateway", "listen"].map(str::to_owned).to_vec();
+            below.insert(0, Setting { key: SettingKey::Path(key), value: Value::list::<&str>([]) });
+        }
         let sources = Sources {
             files: self.files.clone(),
             env: environment(),
-            below: self.below.clone(),
+            below,
             above: self.above.clone(),
             engines: self.engines.clone(),
             ..Sources::default()

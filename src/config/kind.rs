@@ -239,6 +239,7 @@ fn text_fits(kind: &Kind, text: &str) -> Fit {
         Kind::HttpCall => form(http_call(text).is_some_and(|(_, target)| http_path(target))),
         Kind::HttpRequest => form(http_call(text).is_some_and(|(_, target)| url(target))),
         Kind::Url => form(url(text)),
+        Kind::Requests => form(requests(text).is_some()),
         Kind::Listen => form(text.parse::<std::net::SocketAddr>().is_ok() || named_address(text)),
         _ => Err(None),
     }
@@ -252,11 +253,28 @@ pub fn port_range(text: &str) -> Option<(u16, u16)> {
     (0 < first && first <= last).then_some((first, last))
 }
 
+/// Method, if there is one, and path of `"*"`, `"/v1/*"`, `"POST /prompt"`. A path is without a query and has a `*` at its
+/// end alone.
+#[must_use]
+pub fn requests(text: &str) -> Option<(Option<&str>, &str)> {
+    let (method, path) = match text.split_once(' ') {
+        Some((method, path)) => (Some(method), path),
+        None => (None, text),
+    };
+    let known = method.is_none_or(|method| METHODS.contains(&method) || ["HEAD", "OPTIONS"].contains(&method));
+    let start = path.strip_suffix('*').unwrap_or(path);
+    let plain = http_path(start) && !start.contains(['*', '?', '#']);
+    (known && (path == "*" || plain)).then_some((method, path))
+}
+
+/// What a program may be asked by.
+const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
 /// Method and target of `"POST /shutdown"`.
 #[must_use]
 pub fn http_call(text: &str) -> Option<(&str, &str)> {
     let (method, target) = text.split_once(' ')?;
-    let known = ["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&method);
+    let known = METHODS.contains(&method);
     (known && (http_path(target) || url(target))).then_some((method, target))
 }
 

@@ -34,6 +34,6 @@ pub use effective::{Effective, EffectiveRow};
 pub use in_code::{Config, Setting};
 pub use load::{Loaded, LogFormat, Sources, environment, find_default, load, load_text};
 pub use problem::{ConfigErrors, Place, Problem, Severity, Snippet};
-pub use service_config::{ServiceConfig, Start, When};
+pub use service_config::{Reload, ServiceConfig, Start, When};
 pub use starter::starter;
 pub use value::Value;

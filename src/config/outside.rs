@@ -33,6 +33,10 @@ pub trait Outside {
     fn program(&self, path: &Path) -> Program;
     /// The size of a file or the files of a folder that can be read, in bytes.
     fn size(&self, path: &Path) -> Result<u64, String>;
+    /// The host's memory in bytes, where that can be told.
+    fn ram(&self) -> Option<u64>;
+    /// Bytes that nobody can guess.
+    fn chance(&self) -> Option<[u8; 24]>;
 }
 
 /// This machine, with the variables it was given.
@@ -87,6 +91,19 @@ impl Outside for Machine {
         }
         File::open(path).map_err(phrase)?;
         Ok(about.len())
+    }
+
+    /// `MemTotal` of `proc_meminfo(5)`, which is in KiB.
+    fn ram(&self) -> Option<u64> {
+        let text = fs::read_to_string("/proc/meminfo").ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+    }
+
+    fn chance(&self) -> Option<[u8; 24]> {
+        let mut bytes = [0; 24];
+        File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).ok()?;
+        Some(bytes)
     }
 }
 

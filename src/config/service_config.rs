@@ -28,6 +28,17 @@ pub enum When {
     Completed,
 }
 
+/// When a service comes back after it has been pushed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reload {
+    /// As soon as there is room.
+    WhenFree,
+    /// When it is asked for.
+    OnDemand,
+    /// By hand only.
+    Never,
+}
+
 /// `[service.NAME]` in code. Each method sets the key of its name; [`set`](Self::set) reaches all others. Checked with
 /// the whole configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +123,53 @@ impl ServiceConfig {
             When::Completed => "completed",
         };
         self.key(["depends_on", service], word.into())
+    }
+
+    /// GPU memory it needs at most, in bytes; without this it is measured, or estimated.
+    #[must_use]
+    pub fn vram(self, bytes: u64) -> Self {
+        self.key(["vram"], Value::bytes(bytes))
+    }
+
+    /// Host memory it needs at most, in bytes; without this it is measured, or estimated.
+    #[must_use]
+    pub fn ram(self, bytes: u64) -> Self {
+        self.key(["ram"], Value::bytes(bytes))
+    }
+
+    /// Of several that could make room, those with a lower number go first; 0 without this.
+    #[must_use]
+    pub fn priority(self, priority: i32) -> Self {
+        self.key(["priority"], priority.into())
+    }
+
+    /// Never offloaded to make room.
+    #[must_use]
+    pub fn pinned(self) -> Self {
+        self.key(["pinned"], true.into())
+    }
+
+    /// Offloaded after this long without work; zero: never.
+    #[must_use]
+    pub fn idle_timeout(self, time: std::time::Duration) -> Self {
+        self.key(["idle_timeout"], time.into())
+    }
+
+    /// When it comes back after it has been pushed out; without this, when it is asked for.
+    #[must_use]
+    pub fn reload(self, reload: Reload) -> Self {
+        let word = match reload {
+            Reload::WhenFree => "when_free",
+            Reload::OnDemand => "on_demand",
+            Reload::Never => "never",
+        };
+        self.key(["offload", "reload"], word.into())
+    }
+
+    /// Makes room by its engine's own unload, and keeps its process.
+    #[must_use]
+    pub fn sleeps(self) -> Self {
+        self.key(["offload", "how"], "sleep".into())
     }
 
     /// Any other key below the service, written as in TOML: `restart.max`, `stop.grace`.

@@ -21,6 +21,16 @@ name = "greenroom"
 # state_dir = "~/.local/state/greenroom"   # history, logs, the control socket
 # ports = "10800-10999"                    # where ${port} comes from
 
+# One door for the models below: http://127.0.0.1:8484/v1/chat/completions
+# [gateway]
+# listen = "127.0.0.1:8484"                # [] = no door
+# api_keys = ["${env.GREENROOM_KEY}"]      # wanted beyond this machine
+
+# Memory that is left alone.
+# [resources]
+# vram_reserve = "512MiB"                  # of each card; 1GiB where it drives a display
+# ram_reserve = "2GiB"
+
 [runtime.shutdown]
 # grace = "5s"                             # from SIGTERM to the kill, per service
 # deadline = "30s"                         # the whole stop ends within this
@@ -39,8 +49,14 @@ command = ["sleep", "infinity"]
 # [service.chat]
 # command = "llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers}"
 # model_file = "models/model.gguf"
-# gpu_layers = "all"
-# start = "eager"
+# idle_timeout = "30m"                     # unload after so long without work
+"#;
+
+/// What a model's service may want to say besides.
+const KEYS: &str = r#"# start = "eager"                        # with the runtime; without this, when a request asks for it
+# idle_timeout = "30m"                     # unload after so long without work
+# offload.reload = "when_free"             # comes back by itself after it had to make room
+# restart.max = 5
 "#;
 
 /// A starter file for these model files; one with a harmless example where there are none. It has no warnings but for
@@ -75,9 +91,9 @@ fn service(name: &str, model: &Path) -> String {
          model_file = {file}\n"
     );
     if !is_image_model(model) {
-        text.push_str("gpu_layers = \"all\"                       # or a number, if they do not all fit\n");
+        text.push_str("# gpu_layers = \"auto\"                    # as many as fit; \"all\", or a number\n");
     }
-    text.push_str("start = \"eager\"                          # with the runtime\n# restart.max = 5\n# ready.timeout = \"auto\"\n");
+    text.push_str(KEYS);
     text
 }
 

@@ -1,16 +1,10 @@
-//! What no key says alone: services that need one another, share a port or a name; doors that stand open. Pure.
+//! What no key says alone: services that need one another, share a port or a name. Pure.
 
 use std::collections::{BTreeMap, HashMap};
 
-use greenroom_actors::spec::{PortSpec, RuntimeSpec};
+use greenroom_actors::spec::{ListenAddress, PortSpec, RuntimeSpec};
 
-use super::{
-    effective::Effective,
-    problem::Problem,
-    source::Span,
-    suggest::nearest,
-    tree::{Node, Value},
-};
+use super::{effective::Effective, problem::Problem, source::Span, suggest::nearest, tree::Node};
 
 /// Everything that is wrong between the parts of a configuration.
 #[must_use]
@@ -23,7 +17,8 @@ pub fn validate(effective: &Effective, spec: &RuntimeSpec) -> Vec<Problem> {
         check.client_names(),
         check.jobs(),
         check.remotes(),
-        check.gateway(),
+        check.default_model(),
+        check.doors(spec),
         check.log_level(),
     ]
     .concat()
@@ -181,23 +176,44 @@ impl Check<'_> {
         problems
     }
 
-    /// Nobody listens beyond this machine without a key by accident.
-    fn gateway(&self) -> Vec<Problem> {
-        let path = ["gateway", "listen"];
-        let Some(listen) = self.effective.get(&path) else { return Vec::new() };
-        let keys = self.effective.get(&["gateway", "api_keys"]).map(Node::items).unwrap_or_default();
-        let allowed = self.effective.get(&["gateway", "allow_unauthenticated"]).map(|node| &node.value);
-        if !keys.is_empty() || allowed == Some(&Value::Bool(true)) {
+    /// What requests mean that name no model is served by somebody.
+    fn default_model(&self) -> Vec<Problem> {
+        let model = self.text(&["gateway", "default_model"]);
+        let mut names: Vec<&str> = Vec::new();
+        for section in ["service", "job", "remote"] {
+            for (name, _) in self.effective.names(section) {
+                let list = self.effective.get(&[section, name, "serves"]).map(Node::items).unwrap_or_default();
+                names.extend(list.iter().filter_map(Node::text));
+                names.extend((list.is_empty() && section == "service").then_some(name));
+            }
+        }
+        if model.is_empty() || names.contains(&model) {
             return Vec::new();
         }
-        let addresses = if listen.text().is_some() { std::slice::from_ref(listen) } else { listen.items() };
-        let open = addresses.iter().filter(|node| node.text().is_some_and(|text| !is_local(text)));
-        open.map(|node| {
-            let message =
-                format!("`gateway.listen`: `{}` is open to others without a key", node.text().unwrap_or_default());
-            self.error(node.span, message, "set gateway.api_keys, or gateway.allow_unauthenticated = true")
-        })
-        .collect()
+        let help = match nearest(model, names.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("models are: {}", names.join(", ")),
+        };
+        let span = self.span(&["gateway", "default_model"]);
+        vec![self.error(span, format!("`gateway.default_model`: nobody serves `{model}`"), help)]
+    }
+
+    /// No service has the gateway's port.
+    fn doors(&self, spec: &RuntimeSpec) -> Vec<Problem> {
+        let doors = spec.gateway.listen.iter().filter_map(|door| match door {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        });
+        let doors: Vec<u16> = doors.collect();
+        let taken = spec.services.iter().filter_map(|service| match service.port {
+            Some(PortSpec::Fixed(port)) if doors.contains(&port) => Some((service.name.as_str(), port)),
+            _ => None,
+        });
+        let problem = |(name, port): (&str, u16)| {
+            let message = format!("service `{name}` and `gateway.listen` have one port, {port}");
+            self.error(self.span(&["service", name, "port"]), message, "give one of them another")
+        };
+        taken.map(problem).collect()
     }
 
     /// `log.level` is a word, or a filter of `target=word`.
@@ -214,13 +230,6 @@ impl Check<'_> {
             None => format!("write one of {}, or a filter such as \"info,greenroom=debug\"", words.join(", ")),
         };
         vec![self.error(self.span(&["log", "level"]), format!("`log.level`: `{wrong}` is no level"), help)]
-    }
-}
-
-fn is_local(address: &str) -> bool {
-    match address.parse::<std::net::SocketAddr>() {
-        Ok(address) => address.ip().is_loopback(),
-        Err(_) => address.starts_with("unix:") || address.starts_with("localhost:"),
     }
 }
 
@@ -278,16 +287,6 @@ mod tests {
         assert_eq!(found(&[("a", &["b"]), ("b", &["c"]), ("c", &["a"])]), ["a>b>c"]);
         assert_eq!(found(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])]), ["a>b"]);
         assert_eq!(found(&[("a", &["b", "c"]), ("b", &["d"]), ("c", &["d"]), ("d", &["nowhere"])]), [""; 0]);
-    }
-
-    #[test]
-    fn local_doors_are_told_from_open_ones() {
-        for local in ["127.0.0.1:1", "[::1]:1", "unix:/x", "localhost:1", "127.9.9.9:1"] {
-            assert!(is_local(local), "{local}");
-        }
-        for open in ["0.0.0.0:1", "[::]:1", "example.org:1", "192.168.0.2:1"] {
-            assert!(!is_local(open), "{open}");
-        }
     }
 
     proptest! {

@@ -50,6 +50,12 @@ impl Value {
         Self(Kind::Table(entries))
     }
 
+    /// A size.
+    #[must_use]
+    pub fn bytes(bytes: u64) -> Self {
+        Self(Kind::Text(format!("{bytes}B")))
+    }
+
     /// A path as it stands: nothing in it is filled in.
     #[must_use]
     pub fn path(path: &Path) -> Self {

@@ -115,7 +115,7 @@ impl Walker<'_> {
         });
         match checked {
             Ok(node) => {
-                self.warn_if_not_in_force(key, path, entry, &node);
+                self.warn_if_not_in_force(key, path, entry);
                 self.out.leaves.push(Leaf { path: path.clone(), node });
             }
             Err(Fault { span, message, help, .. }) => {
@@ -131,16 +131,11 @@ impl Walker<'_> {
         outer.then(|| Node::new(Value::Text(source.text.clone()), node.span))
     }
 
-    fn warn_if_not_in_force(&mut self, key: &Key, path: &KeyPath, entry: &Entry, node: &Node) {
-        let name = dotted(path);
-        let message = match key.in_force {
-            InForce::Yes => return,
-            InForce::No => format!("`{name}`: not in force yet"),
-            InForce::Except(values) => match node.text().filter(|text| values.contains(text)) {
-                Some(value) => format!("`{name} = \"{value}\"`: not in force yet"),
-                None => return,
-            },
-        };
+    fn warn_if_not_in_force(&mut self, key: &Key, path: &KeyPath, entry: &Entry) {
+        if key.in_force == InForce::Yes {
+            return;
+        }
+        let message = format!("`{}`: not in force yet", dotted(path));
         let warning = self.sources.problem(Severity::Warning, entry.key_span, message);
         self.out.problems.push(warning.help("this version knows the key and does not act on it"));
     }

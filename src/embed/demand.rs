@@ -38,6 +38,8 @@ pub struct Others {
     pub permits: u32,
     /// Vetoes against offloading it.
     pub holds: u32,
+    /// Requests that wait for it to be ready.
+    pub outside: u32,
     /// Whether a service that depends on it is live.
     pub dependents: bool,
 }
@@ -45,8 +47,10 @@ pub struct Others {
 impl Demand {
     /// A load begins. `now` is from before it.
     pub fn begin(&mut self, now: &ServiceStatus, start: StartMode) {
-        // In backoff it comes up again by itself, and what is wanted up is not this load's doing.
-        let is_down = !now.state.is_live() && now.state != ServiceState::Backoff && now.disposition != Disposition::Up;
+        // In these it comes up by itself, or because of somebody else, and what is wanted up is not this load's doing.
+        let comes_up = matches!(now.state, ServiceState::Backoff | ServiceState::Reserved);
+        let is_out = !now.state.is_live() || now.state == ServiceState::Sleeping;
+        let is_down = is_out && !comes_up && now.disposition != Disposition::Up;
         if self.waiting == 0 {
             self.brought_up = is_down.then_some(Before { disposition: now.disposition, start });
         }
@@ -66,7 +70,8 @@ impl Demand {
             return None;
         }
         let before = self.brought_up.take()?;
-        let wanted = others.permits > 0 || others.holds > 0 || others.dependents || before.is_started_since(now);
+        let Others { permits, holds, outside, dependents } = others;
+        let wanted = permits > 0 || holds > 0 || outside > 0 || dependents || before.is_started_since(now);
         match before.disposition {
             _ if wanted => None,
             Disposition::Down => Some(Undo::Stop),
@@ -129,6 +134,7 @@ mod tests {
         for before in [
             starting(),
             status(ServiceState::Backoff, Disposition::OnDemand),
+            status(ServiceState::Reserved, Disposition::OnDemand),
             status(ServiceState::Stopped, Disposition::Up),
         ] {
             assert_eq!(withdrawn(&before, &starting(), Others::default()), None, "{before:?}");
@@ -136,6 +142,7 @@ mod tests {
         for others in [
             Others { permits: 1, ..Others::default() },
             Others { holds: 1, ..Others::default() },
+            Others { outside: 1, ..Others::default() },
             Others { dependents: true, ..Others::default() },
         ] {
             assert_eq!(withdrawn(&stopped(), &starting(), others), None, "{others:?}");

@@ -11,6 +11,7 @@ use std::{
 use futures_util::{FutureExt, future::BoxFuture};
 use greenroom_actors::{
     ids::{Pid, RunId, ServiceName},
+    memory::{Holder, Refusal, Shortage},
     spec::FailureClass,
     state::{ServiceState, ServiceStatus},
 };
@@ -66,6 +67,8 @@ pub enum LoadError {
         class: Option<FailureClass>,
         /// The last lines of that run's stderr (of stdout if stderr was empty), oldest first, at most 20.
         stderr_tail: Vec<String>,
+        /// Why there is no memory for it, if that is why.
+        refusal: Option<Arc<Refusal>>,
     },
 }
 
@@ -78,6 +81,7 @@ impl LoadError {
             reason: status.reason.clone(),
             class: exit.and_then(|exit| exit.class),
             stderr_tail: exit.map(|exit| exit.stderr.clone()).unwrap_or_default(),
+            refusal: status.refusal.clone(),
         }
     }
 
@@ -105,6 +109,27 @@ impl LoadError {
             Self::NotUp { stderr_tail, .. } => stderr_tail,
             Self::Stopping | Self::Gone(_) => &[],
         }
+    }
+}
+
+impl LoadError {
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::NotUp { refusal, .. } => refusal.as_deref(),
+            Self::Stopping | Self::Gone(_) => None,
+        }
+    }
+
+    /// The memory that is missing, pool by pool: what is needed, and what is free. Nothing where memory is not the cause.
+    #[must_use]
+    pub fn needed(&self) -> &[Shortage] {
+        self.refusal().map(|refusal| &refusal.missing[..]).unwrap_or_default()
+    }
+
+    /// Who holds the memory that is missing.
+    #[must_use]
+    pub fn holders(&self) -> &[Holder] {
+        self.refusal().map(|refusal| &refusal.holders[..]).unwrap_or_default()
     }
 }
 
@@ -226,7 +251,33 @@ impl super::Service {
         Others {
             permits: gate.in_flight(),
             holds: gate.holds(),
+            outside: gate.outside(),
             dependents: self.runtime.has_live_dependents(self.name()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_actors::{
+        memory::{Pool, RefusalKind, Stays},
+        state::Disposition,
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_is_needed_and_who_holds_it() {
+        let name: ServiceName = "chat".parse().expect("a name");
+        let mut status = ServiceStatus::initial(name.clone(), Disposition::OnDemand, Timestamp::from_micros(0));
+        assert!(LoadError::not_up(&status).needed().is_empty() && LoadError::Stopping.holders().is_empty());
+        let shortage = Shortage { pool: Pool::Ram, needed: 7, free: 1, capacity: 8 };
+        let holder = Holder { service: None, pool: Pool::Ram, amount: 6, why: Stays::Stranger };
+        let (kind, missing, holders) = (RefusalKind::InTheWay, vec![shortage], vec![holder]);
+        let refusal = Refusal { service: name, kind, missing, holders };
+        status.refusal = Some(Arc::new(refusal.clone()));
+        let error = LoadError::not_up(&status);
+        assert_eq!((error.needed(), error.holders()), (&refusal.missing[..], &refusal.holders[..]));
     }
 }

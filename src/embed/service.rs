@@ -81,7 +81,11 @@ impl Service {
             if let Some(permit) = self.current().gate.enter() {
                 return Ok(permit);
             }
-            self.load().await?;
+            let mut loading = self.load();
+            // Dropped before the load: who gives up does not count as one who still waits.
+            let outside = self.current().gate.wait_outside();
+            (&mut loading).await?;
+            drop(outside);
             let status = self.status();
             if status.state == ServiceState::Completed {
                 // It came up and has ended well, which is no use to a request.

@@ -1,10 +1,11 @@
 //! What the routes ask for: the runtime behind a seam, so that they can be tested without one.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use greenroom_actors::{
     event::{EventId, EventStream},
-    history_store::messages::{EventRow, HistoryFilter, RunRow},
+    history_store::messages::{EventRow, HistoryFilter, RunRow, SwapRow},
+    resource_orchestrator::view::{MemorySnapshot, PlanView},
 };
 
 use crate::runtime::{
@@ -43,6 +44,13 @@ pub trait Control: Clone + Send + 'static {
     /// # Errors
     /// When there is none of that name.
     async fn why(&self, name: &str) -> Result<WhyView, CommandError>;
+    /// What is known of memory: cards, leases, needs.
+    fn memory(&self) -> Arc<MemorySnapshot>;
+    /// What a load of a service would do now.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the runtime is stopping.
+    async fn plan(&self, name: &str) -> Result<PlanView, CommandError>;
     /// Events from now on, or from just after `after`.
     fn events(&self, after: Option<EventId>) -> EventStream;
     /// Past runs, newest first.
@@ -55,6 +63,11 @@ pub trait Control: Clone + Send + 'static {
     /// # Errors
     /// When the history cannot be read.
     async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError>;
+    /// Past swaps, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError>;
     /// Reads the configuration anew; waits for what comes of it if `wait`.
     ///
     /// # Errors
@@ -95,6 +108,14 @@ impl Control for RuntimeHandle {
         self.why(name)
     }
 
+    fn memory(&self) -> Arc<MemorySnapshot> {
+        self.memory()
+    }
+
+    async fn plan(&self, name: &str) -> Result<PlanView, CommandError> {
+        self.plan(name).await
+    }
+
     fn events(&self, after: Option<EventId>) -> EventStream {
         self.events(after)
     }
@@ -105,6 +126,10 @@ impl Control for RuntimeHandle {
 
     async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
         self.history_events(filter).await
+    }
+
+    async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
+        self.history_swaps(filter).await
     }
 
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {

@@ -58,8 +58,11 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             "/api/services/{name}/{command:start|stop|restart|load|offload|reset}",
             web::post().to(command::<C>),
         ))
+        .service(at("/api/gpus", web::get().to(gpus::<C>)))
+        .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
         .service(at("/api/history/events", web::get().to(history_events::<C>)))
+        .service(at("/api/history/swaps", web::get().to(history_swaps::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
@@ -109,6 +112,14 @@ async fn service<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer 
 
 async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(door.control.why(&name).await?))
+}
+
+async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(&*door.control.memory())
+}
+
+async fn plan<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
+    Ok(HttpResponse::Ok().json(unless_closing(&door, door.control.plan(&name)).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -187,6 +198,11 @@ async fn history_runs<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery
 async fn history_events<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
     let filter = query.filter(clock::wall())?;
     Ok(HttpResponse::Ok().json(door.control.history_events(filter).await?))
+}
+
+async fn history_swaps<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
+    let filter = query.filter(clock::wall())?;
+    Ok(HttpResponse::Ok().json(door.control.history_swaps(filter).await?))
 }
 
 #[derive(Debug, Deserialize)]

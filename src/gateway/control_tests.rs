@@ -10,8 +10,10 @@ use std::{
 
 use greenroom_actors::{
     event::{EventBus, EventId, EventKind, EventStream},
-    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RunRow},
+    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RunRow, SwapRow},
     ids::Pid,
+    memory::{Amounts, NeedSource},
+    resource_orchestrator::view::{MemorySnapshot, NeedView, PlanView},
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
@@ -84,6 +86,7 @@ impl Fake {
             load: None,
             lease: None,
             need: None,
+            refusal: None,
             memory: MemoryView::default(),
             last_exit: Some(exit),
             next_start: None,
@@ -111,6 +114,7 @@ impl Control for Fake {
             containment: "cgroup".to_owned(),
             containment_root: "/".to_owned(),
             containment_limits: Vec::new(),
+            gateway: Vec::new(),
             history: HistoryHealth { state: HistoryState::Ok, buffered: 0, dropped: 0 },
         }
     }
@@ -135,6 +139,24 @@ impl Control for Fake {
     async fn why(&self, name: &str) -> Result<WhyView, CommandError> {
         Ok(WhyView { service: self.service(name)?, because: Vec::new(), remedy: Vec::new(), recent: Vec::new() })
     }
+    fn memory(&self) -> Arc<MemorySnapshot> {
+        Arc::new(MemorySnapshot { backend: "declared".to_owned(), reclaim_timeouts: 2, ..MemorySnapshot::default() })
+    }
+    async fn plan(&self, name: &str) -> Result<PlanView, CommandError> {
+        let service = self.service(name)?.name;
+        let (source, ram_source) = (NeedSource::User, NeedSource::Nothing);
+        Ok(PlanView {
+            service,
+            resident: false,
+            need: NeedView { source, vram: Some(7), ram: 0, ram_source, layers: None },
+            gpus: Vec::new(),
+            gpu_layers: None,
+            lease: Amounts::default(),
+            offload: Vec::new(),
+            refusal: None,
+            because: vec!["nobody has to leave".to_owned()],
+        })
+    }
     fn events(&self, after: Option<EventId>) -> EventStream {
         self.bus.subscribe(after)
     }
@@ -144,6 +166,10 @@ impl Control for Fake {
     }
     async fn history_events(&self, _: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
         Err(CommandError::History("the disk is gone".to_owned()))
+    }
+    async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
+        self.note(format!("swaps of {:?}, {}", filter.service, filter.limit));
+        Ok(Vec::new())
     }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));
@@ -217,12 +243,28 @@ async fn reading_routes_answer_with_their_shapes() {
 }
 
 #[actix_rt::test]
+async fn memory_plans_and_swaps_answer_with_their_shapes() {
+    let served = Served::new(ServiceState::Ready);
+    let (status, memory) = served.ask(Method::GET, "/api/gpus").await;
+    assert_eq!((status, &memory["backend"], &memory["reclaim_timeouts"]), (200, &"declared".into(), &2.into()));
+    assert!(memory["cards"].is_array() && memory["leases"].is_object() && memory["ram"]["free"] == 0, "{memory}");
+    let (status, plan) = served.ask(Method::GET, "/api/plan/chat").await;
+    assert_eq!((status, &plan["need"]["vram"], &plan["because"][0]), (200, &7.into(), &"nobody has to leave".into()));
+    assert_eq!(served.ask(Method::GET, "/api/history/swaps?service=chat&limit=3").await.0, 200);
+    assert_eq!(served.told(), ["swaps of Some(ServiceName(\"chat\")), 3"]);
+    served.server.stop().await;
+}
+
+#[actix_rt::test]
 async fn refusals_have_one_shape_and_the_right_status() {
     let served = Served::new(ServiceState::Failed);
     for (method, path, status, code) in [
         (Method::GET, "/api/services/wbe", 404, "service_not_found"),
         (Method::POST, "/api/services/wbe/start", 404, "service_not_found"),
         (Method::GET, "/api/services/..%2f..%2fetc/logs", 404, "service_not_found"),
+        (Method::GET, "/api/plan/wbe", 404, "service_not_found"),
+        (Method::POST, "/api/plan/chat", 405, "method_not_allowed"),
+        (Method::GET, "/api/history/swaps?limit=many", 400, "invalid_request"),
         (Method::GET, "/api/nothing", 404, "not_found"),
         (Method::POST, "/api/services/chat/explode", 404, "not_found"),
         (Method::GET, "/api/services/chat/start", 405, "method_not_allowed"),

@@ -3,12 +3,15 @@
 //! `{"error":{"message","type","param","code",...},"src":"greenroom"}`: the shape that clients of inference servers
 //! know, with `src` telling that the answer is not the engine's.
 
+use std::sync::Arc;
+
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use greenroom_actors::{
     cause::chain,
     engines::hint,
+    memory::{Amounts, Pool, Refusal},
     spec::FailureClass,
-    state::{Disposition, ServiceState},
+    state::{Disposition, ExitReport, ServiceState},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -34,6 +37,8 @@ pub struct ApiError {
     pub cause: Option<Box<Cause>>,
     /// What is wrong with a configuration.
     pub problems: Vec<Problem>,
+    /// Why there is no memory.
+    pub refusal: Option<Arc<Refusal>>,
 }
 
 /// Why a start failed.
@@ -54,12 +59,25 @@ pub struct Cause {
 impl ApiError {
     /// A refusal without a parameter or a cause.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), param: None, cause: None, problems: Vec::new() }
+        let message = message.into();
+        Self { status, code, message, param: None, cause: None, problems: Vec::new(), refusal: None }
     }
 
     /// 400 `invalid_request`: `param` does not say what it should.
     pub fn bad_param(param: &'static str, message: impl Into<String>) -> Self {
         Self { param: Some(param), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", message) }
+    }
+
+    /// 502 `start_failed`, with what the last run has left to say.
+    pub fn start_failed(exit: Option<&ExitReport>, message: impl Into<String>) -> Self {
+        let cause = Cause {
+            class: exit.and_then(|e| e.class),
+            remedy: exit.and_then(|e| e.class).map(hint),
+            stderr: exit.map(|e| e.stderr.clone()).unwrap_or_default(),
+            exit_code: exit.and_then(|e| e.code),
+            signal: exit.and_then(|e| e.signal),
+        };
+        Self { cause: Some(Box::new(cause)), ..Self::new(StatusCode::BAD_GATEWAY, "start_failed", message) }
     }
 
     /// 503 `stopping`.
@@ -69,7 +87,11 @@ impl ApiError {
     }
 
     fn kind(&self) -> &'static str {
-        if self.status.is_client_error() { "invalid_request_error" } else { "server_error" }
+        match self.status {
+            StatusCode::UNAUTHORIZED => "authentication_error",
+            status if status.is_client_error() => "invalid_request_error",
+            _ => "server_error",
+        }
     }
 
     /// The body.
@@ -91,7 +113,27 @@ impl ApiError {
         if let (false, Some(object)) = (self.problems.is_empty(), error.as_object_mut()) {
             object.insert("problems".to_owned(), json!(self.problems));
         }
+        if let (Some(refusal), Some(object)) = (&self.refusal, error.as_object_mut()) {
+            let (mut needed, mut free) = (Amounts::default(), Amounts::default());
+            for shortage in &refusal.missing {
+                put(&mut needed, &shortage.pool, shortage.needed);
+                put(&mut free, &shortage.pool, shortage.free);
+            }
+            object.insert("needed".to_owned(), json!(needed));
+            object.insert("free".to_owned(), json!(free));
+            object.insert("holders".to_owned(), json!(refusal.holders));
+            object.insert("remedy".to_owned(), json!(format!("greenroom why {}", refusal.service)));
+        }
         json!({ "error": error, "src": "greenroom" })
+    }
+}
+
+/// So much of this pool.
+fn put(amounts: &mut Amounts, pool: &Pool, amount: u64) {
+    match pool {
+        Pool::Vram(gpu) => drop(amounts.vram.insert(gpu.clone(), amount)),
+        Pool::Ram => amounts.ram = amount,
+        Pool::Custom(name) => drop(amounts.custom.insert(name.clone(), amount)),
     }
 }
 
@@ -139,16 +181,15 @@ fn not_reached(view: &ServiceView, message: String) -> ApiError {
     if view.state == ServiceState::Stuck {
         return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "stuck", message);
     }
+    if let Some(refusal) = &view.refusal {
+        let refusal = Some(Arc::new(refusal.as_ref().clone()));
+        return ApiError { refusal, ..ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "insufficient_memory", message) };
+    }
     if view.state == ServiceState::Stopped && view.disposition == Disposition::Down {
         return ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "service_stopped", message);
     }
-    let exit = view.last_exit.as_ref();
-    let cause = Cause {
-        class: exit.and_then(|e| e.class),
-        remedy: exit.and_then(|e| e.class).map(hint),
-        stderr: exit.map(|e| e.stderr.clone()).unwrap_or_default(),
-        exit_code: exit.and_then(|e| e.code),
-        signal: exit.and_then(|e| e.signal),
-    };
-    ApiError { cause: Some(Box::new(cause)), ..ApiError::new(StatusCode::BAD_GATEWAY, "start_failed", message) }
+    if matches!(view.state, ServiceState::Ready | ServiceState::Unready) {
+        return ApiError::new(StatusCode::CONFLICT, "in_use", message);
+    }
+    ApiError::start_failed(view.last_exit.as_ref(), message)
 }

@@ -1,6 +1,7 @@
-//! The doors of a running runtime. In this version one: the control API on the unix socket of the state dir.
+//! What a running runtime can be asked over HTTP: the control API on the unix socket of the state dir, and the [`door`]
+//! for model traffic.
 //!
-//! [`server`] owns the socket and the worker, [`control`] has the routes, [`errors`] the shape of every refusal, `sse`
+//! For the control API, [`server`] owns the socket and the worker, [`control`] has the routes, [`errors`] the shape of every refusal, `sse`
 //! and [`service_log`](crate::runtime::service_log) the two streams. Whatever a route answers comes from a [`Control`], which in earnest is a
 //! [`RuntimeHandle`](crate::runtime::RuntimeHandle) and in tests a fake.
 //!
@@ -11,6 +12,7 @@ pub mod control;
 // Its client is built like that of the command line.
 #[cfg(all(test, feature = "cli"))]
 mod control_tests;
+pub mod door;
 pub mod errors;
 pub mod query;
 pub mod server;

@@ -79,7 +79,7 @@ pub struct ControlServer {
 /// # Errors
 /// When the path is too long or taken by something else, or the system refuses.
 pub fn bind<C: Control>(path: &Path, control: C) -> Result<ControlServer, ControlError> {
-    let listener = listener(path)?;
+    let listener = private_listener(path)?;
     let (closing, _) = watch::channel(false);
     let door = Door { control, closing: closing.clone() };
     let refuse = |operation| move |source| ControlError::System { operation, path: path.to_owned(), source };
@@ -139,7 +139,7 @@ impl ControlServer {
 }
 
 /// A listening socket at `path` that nobody but its owner may open.
-fn listener(path: &Path) -> Result<UnixListener, ControlError> {
+pub(super) fn private_listener(path: &Path) -> Result<UnixListener, ControlError> {
     let refuse =
         |operation: &'static str, source: io::Error| ControlError::System { operation, path: path.to_owned(), source };
     if path.as_os_str().len() > LONGEST_PATH {

@@ -196,15 +196,16 @@ impl RuntimeHandle {
     fn unmeasured(&self, service: &Supervised) -> ServiceView {
         let status = service.status.borrow().clone();
         ServiceView::new(&service.spec, status, self.inner.containment.kind(), MemoryView::default(), 0)
-            .with_users(service.gate.in_flight())
+            .with_users(service.gate.in_flight(), service.gate.outside())
+            .with_memory(&self.memory())
     }
 
     /// A service as it is now, with the figures that `before` has of the same run.
     fn refreshed(&self, before: &ServiceView) -> Option<ServiceView> {
         let fresh = self.unmeasured(&self.find(before.name.as_str()).ok()?);
         let same = fresh.run_id == before.run_id && fresh.state.is_live();
-        let (memory, processes) =
-            if same { (before.memory.clone(), before.containment.processes) } else { (MemoryView::default(), 0) };
+        let (ram, processes) = if same { (before.memory.ram, before.containment.processes) } else { (0, 0) };
+        let memory = MemoryView { ram, ..fresh.memory };
         Some(ServiceView { memory, containment: ServiceContainmentView { processes, ..fresh.containment }, ..fresh })
     }
 

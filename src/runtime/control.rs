@@ -19,7 +19,7 @@ use greenroom_actors::{
 
 use super::{
     Reloader, RuntimeHandle, StartError, announce, board,
-    door::bind,
+    door::{Listeners, admit_traffic, bind},
     guardian_watch::Posted,
     handle::Inner,
     launch::warn,
@@ -38,6 +38,8 @@ pub(super) struct Control {
     pub epoch: u64,
     pub charge: Charge,
     pub socket: PathBuf,
+    /// Where model traffic comes in; nobody serves it yet.
+    pub listeners: Listeners,
     pub progress: mpsc::Sender<Progress>,
     pub reloader: Option<Reloader>,
 }
@@ -74,9 +76,11 @@ impl Control {
 
     /// The life of the thread.
     async fn serve(self, ready: mpsc::SyncSender<Result<RuntimeHandle, StartError>>) -> Result<(), StartError> {
-        let Self { mut foundation, selection, place, started, epoch, charge, socket, progress, reloader } = self;
+        let Self { mut foundation, selection, place, started, epoch, charge, socket, listeners, progress, reloader } =
+            self;
         let spec = Arc::clone(&foundation.spec);
         let bus = foundation.bus.clone();
+        let gateway = listeners.urls();
         let guardian = Posted::start(spec.guardian, charge, selection.nursery.clone()).await?;
         let known = selection.tried.len();
         let selection = match selection.settle().await {
@@ -119,6 +123,9 @@ impl Control {
             progress: progress.clone(),
             timer: Timer::of_this_thread(),
             board: board::Board::default(),
+            gateway,
+            memory: actors.memory.clone(),
+            orchestrator: actors.orchestrator.downgrade(),
             reload: reloader.is_some().then(|| bell.clone()),
             spec: Arc::clone(&spec),
         });
@@ -129,6 +136,11 @@ impl Control {
                 return Err(error.into());
             }
         };
+        if let Err(error) = admit_traffic(listeners, &spec, &handle, &actors.coordinator).await {
+            server.stop().await;
+            guardian.dismiss().await;
+            return Err(error.into());
+        }
         actix::spawn(announce::log_events(bus.subscribe(None)));
         if let Some(reloader) = reloader {
             Desk::new(reloader, spec, handle.clone(), bus.clone(), bell).open(inbox);

@@ -17,9 +17,15 @@ use greenroom_actors::{
     event::{EventBus, EventId, EventStream},
     history_store::HistorySink,
     ids::{Pid, ServiceName},
+    lease::Wish,
     os::{clock, containment::Containment},
     process_supervisor::messages::{
         LoadService, OffloadService, ResetService, RestartService, StartService, StopService,
+    },
+    resource_orchestrator::{
+        ResourceOrchestrator,
+        messages::GetPlan,
+        view::{MemoryBoard, MemorySnapshot, PlanView},
     },
     shutdown_coordinator::{
         ShutdownCoordinator,
@@ -69,6 +75,12 @@ pub(super) struct Inner {
     pub progress: mpsc::Sender<Progress>,
     pub timer: Timer,
     pub board: Board,
+    /// Where model traffic comes in.
+    pub gateway: Vec<String>,
+    /// What is known of memory.
+    pub memory: MemoryBoard,
+    /// Decides about it.
+    pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
 }
@@ -120,6 +132,7 @@ impl RuntimeHandle {
             containment_root: inner.containment.describe(),
             containment_limits: inner.containment.kind().limits().iter().map(|limit| (*limit).to_owned()).collect(),
             history: inner.history.health(),
+            gateway: inner.gateway.clone(),
         }
     }
 
@@ -151,9 +164,9 @@ impl RuntimeHandle {
         self.start_dependencies(&target, command);
         let supervisor = target.supervisor.upgrade().ok_or(CommandError::Stopping)?;
         match command {
-            ServiceCommand::Load => supervisor.do_send(LoadService),
+            ServiceCommand::Load => supervisor.do_send(LoadService { wish: Wish::Wanted }),
             ServiceCommand::Offload => supervisor.do_send(OffloadService { reason: by_request() }),
-            ServiceCommand::Start => supervisor.do_send(StartService),
+            ServiceCommand::Start => supervisor.do_send(StartService { wish: Wish::Wanted }),
             ServiceCommand::Stop => supervisor.do_send(StopService { reason: by_request() }),
             ServiceCommand::Restart => supervisor.do_send(RestartService { reason: by_request() }),
             ServiceCommand::Reset => supervisor.do_send(ResetService),
@@ -178,11 +191,11 @@ impl RuntimeHandle {
         // Awaited, so that the status read below is one from after the command. An actor that is gone is a runtime that
         // is stopping.
         let taken = match command {
-            ServiceCommand::Start => supervisor.send(StartService).await,
+            ServiceCommand::Start => supervisor.send(StartService { wish: Wish::Wanted }).await,
             ServiceCommand::Stop => supervisor.send(StopService { reason: by_request() }).await,
             ServiceCommand::Restart => supervisor.send(RestartService { reason: by_request() }).await,
             ServiceCommand::Reset => supervisor.send(ResetService).await,
-            ServiceCommand::Load => supervisor.send(LoadService).await,
+            ServiceCommand::Load => supervisor.send(LoadService { wish: Wish::Wanted }).await,
             ServiceCommand::Offload => match supervisor.send(OffloadService { reason: by_request() }).await {
                 Ok(Err(source)) => return Err(CommandError::Held(target.spec.name.clone(), source)),
                 Ok(Ok(())) => Ok(()),
@@ -234,9 +247,27 @@ impl RuntimeHandle {
             self.statuses_of_dependencies(&target).iter().map(|d| d.borrow().clone()).collect();
         let service = self.view(&target);
         let log = self.inner.spec.state_dir.join("logs").join(service.name.as_str()).join("current.log");
-        let because = why::because(&service, &target.spec, &dependencies);
+        let because = why::because(&service, &target.spec, &dependencies, &self.memory());
         let remedy = why::remedy(&service, &dependencies, &log);
         Ok(WhyView { service, because, remedy, recent })
+    }
+
+    /// What is known of memory: cards, leases, needs. Waits for nobody.
+    #[must_use]
+    pub fn memory(&self) -> Arc<MemorySnapshot> {
+        self.inner.memory.look().by(clock::now())
+    }
+
+    /// What a load of a service would do now; changes nothing.
+    ///
+    /// # Errors
+    /// When there is none of that name, or the runtime is stopping.
+    pub async fn plan(&self, name: &str) -> Result<PlanView, CommandError> {
+        let service = self.find(name)?.spec.name.clone();
+        let orchestrator = self.inner.orchestrator.upgrade().ok_or(CommandError::Stopping)?;
+        let plan = orchestrator.send(GetPlan { service }).await.map_err(|_| CommandError::Stopping)?;
+        // It has been taken out since.
+        plan.map_err(|_| CommandError::Stopping)
     }
 
     /// Events from now on, or from just after `after`.
@@ -291,7 +322,7 @@ impl RuntimeHandle {
         self.inner.stopping.load(Ordering::Acquire)
     }
 
-    pub(super) fn services(&self) -> Arc<Vec<Supervised>> {
+    pub(crate) fn services(&self) -> Arc<Vec<Supervised>> {
         self.inner.roster.services().all()
     }
 
@@ -308,7 +339,7 @@ impl RuntimeHandle {
         self.services().iter().any(|s| depends(s) && s.status.borrow().state.is_live())
     }
 
-    fn statuses_of_dependencies(&self, target: &Supervised) -> Vec<watch::Receiver<ServiceStatus>> {
+    pub(super) fn statuses_of_dependencies(&self, target: &Supervised) -> Vec<watch::Receiver<ServiceStatus>> {
         let services = self.services();
         let names = with_dependencies(&services, [target.spec.name.clone()]);
         let others = |s: &&Supervised| s.spec.name != target.spec.name && names.contains(&s.spec.name);
@@ -316,7 +347,7 @@ impl RuntimeHandle {
     }
 
     /// A start or restart also starts what the service depends on, where that is down.
-    fn start_dependencies(&self, target: &Supervised, command: ServiceCommand) {
+    pub(super) fn start_dependencies(&self, target: &Supervised, command: ServiceCommand) {
         if !matches!(command, ServiceCommand::Start | ServiceCommand::Restart | ServiceCommand::Load) {
             return;
         }
@@ -325,7 +356,7 @@ impl RuntimeHandle {
         for service in services.iter().filter(|s| names.contains(&s.spec.name)) {
             let is_down = service.spec.name != target.spec.name && outcome::may_be_started(&service.status.borrow());
             if let Some(supervisor) = service.supervisor.upgrade().filter(|_| is_down) {
-                supervisor.do_send(StartService);
+                supervisor.do_send(StartService { wish: Wish::Wanted });
             }
         }
     }
@@ -338,7 +369,8 @@ impl RuntimeHandle {
             _ => Vec::new(),
         };
         ServiceView::new(&service.spec, status, containment.kind(), MemoryView::of(&members), members.len())
-            .with_users(service.gate.in_flight())
+            .with_users(service.gate.in_flight(), service.gate.outside())
+            .with_memory(&self.memory())
     }
 }
 

@@ -33,7 +33,7 @@ use tokio::sync::oneshot;
 use super::{
     Reloader,
     control::Control,
-    door::ControlError,
+    door::{ControlError, DoorError, Listeners},
     owner::{self, Running},
 };
 use crate::embed::{Handle, RuntimeBuilder, block_on};
@@ -83,6 +83,9 @@ pub enum StartError {
     /// The control socket could not be made.
     #[error("cannot open the control socket")]
     Control(#[from] ControlError),
+    /// The gateway cannot listen where it should.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// A thread could not be started or ended early.
     #[error("the runtime's threads did not start")]
     Thread(#[source] io::Error),
@@ -181,6 +184,8 @@ impl Runtime {
         // Its signal pipe is made with the first executor of a process and stays: it is not something to be left behind.
         drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
         let baseline = AuditBaseline::take().map_err(StartError::Baseline)?;
+        // Before anything is made that would have to be taken away again: an address may be taken.
+        let listeners = Listeners::bind(&spec.gateway.listen)?;
         let started = clock::wall();
         let epoch = u64::try_from(started.as_micros() / 1000).unwrap_or(0);
         let selection = select(spec.containment, spec.guardian, &place)?;
@@ -200,8 +205,18 @@ impl Runtime {
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());
         let socket = claim.socket();
-        let control =
-            Control { foundation, selection, place: place.clone(), started, epoch, charge, socket, progress, reloader };
+        let control = Control {
+            foundation,
+            selection,
+            place: place.clone(),
+            started,
+            epoch,
+            charge,
+            socket,
+            listeners,
+            progress,
+            reloader,
+        };
         let (handle, thread) = control.run()?;
         let containment = handle.containment();
         let whose = if manners.whole_process {

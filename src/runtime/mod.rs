@@ -1,6 +1,8 @@
 //! The runtime as applications and the launcher see it: built from a spec, started, held by handles, ended with a
 //! report.
 
+mod admission;
+mod admit;
 mod announce;
 mod board;
 mod command;
@@ -17,12 +19,16 @@ mod reload;
 mod report;
 pub mod service_log;
 mod timer;
+pub(crate) mod told;
 pub mod view;
 mod why;
+mod why_memory;
 
+pub use admission::AdmitError;
+pub use admit::{Admitted, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
-pub use door::ControlError;
+pub use door::{ControlError, DoorError};
 pub use handle::RuntimeHandle;
 pub(crate) use launch::Manners;
 pub use launch::{Runtime, StartError};

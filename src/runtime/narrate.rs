@@ -17,6 +17,8 @@ use greenroom_actors::{
 };
 use tracing::Level;
 
+use super::told;
+
 /// How long a start or a stop may take before it is told that it goes on.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,8 @@ pub struct Narrator {
     begun: BTreeMap<ServiceName, Timestamp>,
     /// Lines that are told when nothing else comes first.
     held: BTreeMap<ServiceName, (Instant, Line)>,
+    /// Refusals that were told and that the state after them repeats.
+    refused: BTreeMap<ServiceName, String>,
 }
 
 impl Narrator {
@@ -56,6 +60,19 @@ impl Narrator {
             }
             EventKind::RuntimeState { state, reason } => line(Level::INFO, format!("runtime {state}{}", why(reason))),
             EventKind::ConfigReloaded { .. } => reloaded(&event.kind).map(|text| Line { level: Level::INFO, text }),
+            EventKind::PlanDecided { service, refusal: Some(refusal), .. } => {
+                let text = refusal.to_string();
+                self.refused.insert(service.clone(), text.clone());
+                line(Level::WARN, format!("{service}: {text}"))
+            }
+            // Its start says enough.
+            EventKind::PlanDecided { offload, .. } if offload.is_empty() => None,
+            EventKind::PlanDecided { service, offload, .. } => {
+                let names: Vec<&str> = offload.iter().map(ServiceName::as_str).collect();
+                let verb = if names.len() == 1 { "leaves" } else { "leave" };
+                line(Level::INFO, format!("{service}: {} {verb} for it", names.join(", ")))
+            }
+            EventKind::SwapDone { service, from, seconds, .. } => line(Level::INFO, told::swap(service, from, seconds)),
             EventKind::Gap { missed } => line(Level::WARN, format!("{missed} events came too fast to be logged")),
         }
     }
@@ -76,6 +93,10 @@ impl Narrator {
     fn state(&mut self, event: &Event, now: Instant) -> Option<Line> {
         let EventKind::ServiceState { service, from, to, reason, pid, exit, .. } = &event.kind else { return None };
         self.held.remove(service);
+        let told = self.refused.remove(service);
+        if told.is_some() && told == *reason {
+            return None;
+        }
         if matches!(to, ServiceState::Spawning | ServiceState::Stopping) {
             self.begun.insert(service.clone(), event.at);
         }
@@ -95,8 +116,9 @@ impl Narrator {
             ServiceState::Starting if *from == ServiceState::Stopped => {
                 (Level::INFO, format!("{service}: {}{pid}", reason.as_deref().unwrap_or("kept")))
             }
-            ServiceState::Starting | ServiceState::Stopping => {
-                let reason = if *to == ServiceState::Stopping { why(reason) } else { String::new() };
+            // Worth a line only where it takes long: what comes of it is told anyway.
+            ServiceState::Starting | ServiceState::Stopping | ServiceState::Reserved | ServiceState::Reclaiming => {
+                let reason = if *to == ServiceState::Starting { String::new() } else { why(reason) };
                 let text = format!("{service}: {}{pid}{reason}", to.name());
                 self.held.insert(service.clone(), (now + PATIENCE, Line { level: Level::INFO, text }));
                 return None;
@@ -106,6 +128,8 @@ impl Narrator {
             }
             ServiceState::Ready => (Level::INFO, format!("{service}: ready{}{pid}", took())),
             ServiceState::Stopped => (Level::INFO, format!("{service}: stopped{}{}", took(), why(reason))),
+            ServiceState::Offloaded => (Level::INFO, format!("{service}: offloaded{}{}", took(), why(reason))),
+            ServiceState::Sleeping => (Level::INFO, format!("{service}: sleeping{}", why(reason))),
             ServiceState::Draining | ServiceState::Completed => (Level::INFO, plain),
             ServiceState::Killing | ServiceState::Backoff | ServiceState::Unready => (Level::WARN, plain),
             ServiceState::Failed | ServiceState::Stuck => (Level::ERROR, plain),
@@ -149,7 +173,14 @@ fn to_millis(span: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_actors::{event::EventId, ids::Pid, os::clock, spec::FailureClass, state::ExitReport};
+    use greenroom_actors::{
+        event::{EventId, SwapSeconds},
+        ids::{Pid, RunId},
+        memory::{Amounts, Holder, NeedSource, Pool, Refusal, RefusalKind, Stays},
+        os::clock,
+        spec::FailureClass,
+        state::ExitReport,
+    };
 
     use super::*;
 
@@ -192,6 +223,83 @@ mod tests {
             change(1_018, Stopping, Stopped, Some("by request")),
         ]);
         assert_eq!(lines, ["chat: ready after 172ms (pid 7)", "chat: stopped after 18ms: by request"]);
+    }
+
+    #[test]
+    fn an_offload_is_one_line_and_memory_that_takes_long_another() {
+        use ServiceState::{Draining, Offloaded, Ready, Reclaiming, Reserved, Stopping};
+        let (mut narrator, now) = (Narrator::default(), clock::now());
+        let reason = Some("image needs its memory");
+        let mut hear = |event: &Event| narrator.hear(event, now).map(|line| line.text);
+        assert_eq!(
+            hear(&change(0, Ready, Draining, reason)).as_deref(),
+            Some("chat: draining: image needs its memory")
+        );
+        assert_eq!(hear(&change(5, Draining, Stopping, reason)), None);
+        assert_eq!(hear(&change(205, Stopping, Reclaiming, reason)), None);
+        assert_eq!(
+            hear(&change(300, Reclaiming, Offloaded, reason)).as_deref(),
+            Some("chat: offloaded after 295ms: image needs its memory")
+        );
+        assert_eq!(hear(&change(400, Offloaded, Reserved, Some("waits for image to leave"))), None);
+        let told = narrator.due(now + PATIENCE);
+        assert_eq!(told.first().map(|line| line.text.as_str()), Some("chat: reserved: waits for image to leave"));
+    }
+
+    #[test]
+    fn plans_and_swaps_are_told_and_a_refusal_once() {
+        let name = |text: &str| text.parse::<ServiceName>().expect("a name");
+        let plan = |offload: &[&str], refusal: Option<Box<Refusal>>| Event {
+            kind: EventKind::PlanDecided {
+                service: name("chat"),
+                run_id: RunId::fresh(),
+                need: NeedSource::User,
+                gpus: Vec::new(),
+                lease: Amounts::default(),
+                gpu_layers: None,
+                offload: offload.iter().map(|other| name(other)).collect(),
+                refusal,
+            },
+            ..change(0, ServiceState::Ready, ServiceState::Ready, None)
+        };
+        let refusal = Refusal {
+            service: name("chat"),
+            kind: RefusalKind::InTheWay,
+            missing: Vec::new(),
+            holders: vec![Holder {
+                service: Some(name("image")),
+                pool: Pool::Ram,
+                amount: 1 << 30,
+                why: Stays::Pinned,
+            }],
+        };
+        let reason = refusal.to_string();
+        let swap = Event {
+            kind: EventKind::SwapDone {
+                service: name("chat"),
+                run_id: RunId::fresh(),
+                from: vec![name("image")],
+                seconds: SwapSeconds { stop: 0.2, load: 1.0, total: 1.2, ..SwapSeconds::default() },
+            },
+            ..change(0, ServiceState::Ready, ServiceState::Ready, None)
+        };
+        let lines = texts(&[
+            plan(&[], Some(Box::new(refusal))),
+            change(1, ServiceState::Reserved, ServiceState::Stopped, Some(&reason)),
+            plan(&[], None),
+            plan(&["image"], None),
+            plan(&["image", "tts"], None),
+            swap,
+        ]);
+        assert_eq!(
+            lines,
+            [
+                "chat: there is no memory for it; image holds 1GiB (pinned)",
+                "chat: image leaves for it",
+                "chat: image, tts leave for it",
+                "chat in after 1.2s: image left (stop 200ms), load 1.0s",
+            ]
+        );
     }
 
     #[test]

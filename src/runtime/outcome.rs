@@ -37,14 +37,30 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
     match (command, now.state) {
         (ServiceCommand::Reset, _)
         | (ServiceCommand::Start | ServiceCommand::Load, S::Ready | S::Completed)
-        | (ServiceCommand::Stop | ServiceCommand::Offload, S::Stopped | S::Completed | S::Failed) => Outcome::Reached,
+        | (ServiceCommand::Stop | ServiceCommand::Offload, S::Stopped | S::Offloaded | S::Completed | S::Failed)
+        | (ServiceCommand::Offload, S::Sleeping) => Outcome::Reached,
         (ServiceCommand::Restart, S::Ready | S::Completed) if is_new => Outcome::Reached,
         (_, S::Stuck) => Outcome::Missed,
+        // It was out and is back already.
+        (ServiceCommand::Offload, S::Ready | S::Unready) if is_new => Outcome::Reached,
+        // Whoever was in did not leave in time, so it stays.
+        (ServiceCommand::Offload, S::Ready | S::Unready) => Outcome::Missed,
         // A failed start is tried again, but whoever waits wants the cause now.
         (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Failed | S::Backoff) => {
             Outcome::Missed
         }
         (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Stopped) if blocked => {
+            Outcome::Missed
+        }
+        // There is no memory for it.
+        (
+            ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart,
+            S::Stopped | S::Offloaded | S::Sleeping,
+        ) if now.refusal.is_some() => Outcome::Missed,
+        // It failed and nobody else misses it, or was taken out of memory again. One that asks for memory gives no reason.
+        (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Offloaded)
+            if is_new || (now.reason.is_some() && command != ServiceCommand::Restart) =>
+        {
             Outcome::Missed
         }
         // Somebody else has asked for a stop meanwhile.
@@ -60,6 +76,7 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
             | ServiceCommand::Offload
             | ServiceCommand::Restart,
             S::Stopped
+            | S::Reserved
             | S::Spawning
             | S::Starting
             | S::Ready
@@ -67,6 +84,9 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
             | S::Draining
             | S::Stopping
             | S::Killing
+            | S::Reclaiming
+            | S::Offloaded
+            | S::Sleeping
             | S::Backoff
             | S::Completed,
         ) => Outcome::Open,
@@ -93,13 +113,16 @@ pub fn unproven_for(
 /// Whether whoever waits for this service to come up waits in vain.
 #[must_use]
 pub fn is_dead_end(status: &ServiceStatus) -> bool {
-    matches!(status.state, ServiceState::Failed | ServiceState::Stuck)
+    use ServiceState::{Failed, Offloaded, Sleeping, Stopped, Stuck};
+    let is_refused = status.refusal.is_some() && matches!(status.state, Stopped | Offloaded | Sleeping);
+    matches!(status.state, Failed | Stuck) || is_refused
 }
 
 /// Whether a start would do anything for it.
 #[must_use]
 pub fn may_be_started(status: &ServiceStatus) -> bool {
-    matches!(status.state, ServiceState::Stopped | ServiceState::Failed)
+    use ServiceState::{Failed, Offloaded, Sleeping, Stopped};
+    matches!(status.state, Stopped | Offloaded | Sleeping | Failed)
 }
 
 /// Waits until one of them changes; forever if there is none. One whose sender is gone counts as unchanged.
@@ -115,7 +138,13 @@ pub async fn any_changes(statuses: &mut [watch::Receiver<ServiceStatus>]) {
 
 #[cfg(test)]
 mod tests {
-    use greenroom_actors::{ids::ServiceName, time::Timestamp};
+    use std::sync::Arc;
+
+    use greenroom_actors::{
+        ids::ServiceName,
+        memory::{Refusal, RefusalKind},
+        time::Timestamp,
+    };
 
     use super::*;
 
@@ -141,6 +170,38 @@ mod tests {
         let now = ServiceStatus { run_id: Some(run), ..status(ServiceState::Ready) };
         assert_eq!(of(ServiceCommand::Restart, Some(run), &now, false), Outcome::Open);
         assert_eq!(of(ServiceCommand::Restart, Some(RunId::fresh()), &now, false), Outcome::Reached);
+    }
+
+    #[test]
+    fn an_offload_ends_out_of_memory_or_with_those_who_did_not_leave() {
+        let run = Some(RunId::fresh());
+        let judge = |state| of(ServiceCommand::Offload, run, &ServiceStatus { run_id: run, ..status(state) }, false);
+        assert_eq!([ServiceState::Draining, ServiceState::Reclaiming].map(judge), [Outcome::Open; 2]);
+        assert_eq!([ServiceState::Offloaded, ServiceState::Sleeping].map(judge), [Outcome::Reached; 2]);
+        assert_eq!(judge(ServiceState::Ready), Outcome::Missed);
+        let back = ServiceStatus { run_id: Some(RunId::fresh()), ..status(ServiceState::Ready) };
+        assert_eq!(of(ServiceCommand::Offload, run, &back, false), Outcome::Reached);
+    }
+
+    #[test]
+    fn a_load_waits_while_memory_is_asked_for_and_ends_with_a_refusal_or_a_failure() {
+        let run = Some(RunId::fresh());
+        let out = ServiceStatus { run_id: run, ..status(ServiceState::Offloaded) };
+        let judge = |now: &ServiceStatus| of(ServiceCommand::Load, run, now, false);
+        assert_eq!(judge(&out), Outcome::Open);
+        assert_eq!(judge(&ServiceStatus { state: ServiceState::Reserved, ..out.clone() }), Outcome::Open);
+        let crashed = ServiceStatus { reason: Some("ended with exit code 1".to_owned()), ..out.clone() };
+        assert_eq!(judge(&crashed), Outcome::Missed);
+        let refusal = Refusal {
+            service: out.name.clone(),
+            kind: RefusalKind::InTheWay,
+            missing: Vec::new(),
+            holders: Vec::new(),
+        };
+        for state in [ServiceState::Stopped, ServiceState::Offloaded, ServiceState::Sleeping] {
+            let refused = ServiceStatus { state, refusal: Some(Arc::new(refusal.clone())), ..out.clone() };
+            assert_eq!((judge(&refused), is_dead_end(&refused)), (Outcome::Missed, true), "{state:?}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use greenroom_actors::{
     cause::chain,
     history_store::{
         HistoryReader,
-        messages::{EventRow, HistoryFilter, RunRow},
+        messages::{EventRow, HistoryFilter, RunRow, SwapRow},
     },
 };
 
@@ -25,6 +25,14 @@ impl RuntimeHandle {
     /// When the history cannot be read.
     pub async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
         self.read_history(move |reader| reader.events(&filter).map_err(|e| history_error(&e))).await
+    }
+
+    /// Past swaps, newest first; a service's are those in which it came and those in which it left.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
+        self.read_history(move |reader| reader.swaps(&filter).map_err(|e| history_error(&e))).await
     }
 
     async fn read_history<T: Send + 'static>(

@@ -21,12 +21,17 @@ impl Timer {
     pub(crate) fn after(&self, wait: Duration) -> impl Future<Output = bool> + Send + use<> {
         let control = self.control.clone();
         async move {
-            let (over, is_over) = oneshot::channel();
+            let (mut over, is_over) = oneshot::channel();
             // A thread that has ended drops the other end, as the task below does.
             control.spawn(async move {
-                tokio::time::sleep(wait).await;
-                // An error means that whoever waited has gone.
-                over.send(()).ok();
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {
+                        // An error means that whoever waited has gone.
+                        over.send(()).ok();
+                    }
+                    // Nobody waits any more.
+                    () = over.closed() => {}
+                }
             });
             is_over.await.is_ok()
         }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use greenroom_actors::{
     history_store::messages::HistoryHealth,
     ids::{Pid, RunId, ServiceName},
+    memory::{Amounts, Refusal},
     os::{containment::ContainmentKind, proc},
+    resource_orchestrator::view::{CardView, LeaseView, MemorySnapshot, NeedView},
     spec::ServiceSpec,
     state::{Disposition, ExitReport, LoadProgress, ServiceState, ServiceStatus},
     time::Timestamp,
@@ -48,6 +50,8 @@ pub struct RuntimeView {
     pub containment_limits: Vec<String>,
     /// How the history fares.
     pub history: HistoryHealth,
+    /// Where model traffic comes in: `http://127.0.0.1:8484`; empty without a gateway.
+    pub gateway: Vec<String>,
 }
 
 /// `GET /api/services/{name}`.
@@ -79,12 +83,11 @@ pub struct ServiceView {
     pub serves: Vec<String>,
     /// What it directly depends on.
     pub depends_on: Vec<ServiceName>,
-    /// How many use it at this moment, as far as they came through its gate. No gateway routes requests in this version, so
-    /// these are users in an embedding application.
+    /// How many use it at this moment: requests, and users in an embedding application.
     pub in_flight: u32,
-    /// Requests that wait for it. None in this version, as above.
-    pub waiting: Vec<serde_json::Value>,
-    /// Seconds since its last request; `null` while nobody counts requests.
+    /// Who waits for it, at most [`MOST_WAITING`] of them.
+    pub waiting: Vec<WaiterView>,
+    /// Seconds since it worked last; `null` while it is not ready, or needs no memory that is counted.
     pub idle_for: Option<f64>,
     /// In `starting`: how far its load has come; `null` while its engine tells nothing.
     pub load: Option<LoadProgress>,
@@ -92,14 +95,42 @@ pub struct ServiceView {
     pub containment: ServiceContainmentView,
     /// Memory of its whole tree.
     pub memory: MemoryView,
-    /// The memory it may hold; `null` while nobody hands out leases.
-    pub lease: Option<serde_json::Value>,
-    /// Where the figure of its need comes from; `null` while nobody asks for it.
-    pub need: Option<serde_json::Value>,
+    /// The memory it may hold; `null` while it may hold none.
+    pub lease: Option<ServiceLease>,
+    /// What it needs and where the figure comes from; `null` until somebody has asked.
+    pub need: Option<NeedView>,
+    /// Why it got no memory when somebody wanted it last.
+    pub refusal: Option<Box<Refusal>>,
     /// How its last run ended.
     pub last_exit: Option<ExitReport>,
     /// In `backoff`: when the next start is due.
     pub next_start: Option<Timestamp>,
+}
+
+/// Waiters that are listed; as many as a queue may hold.
+pub const MOST_WAITING: u32 = 512;
+
+/// One who waits for a service to be ready.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WaiterView {
+    /// Its place, from 1.
+    pub position: u32,
+    /// For what.
+    pub reason: String,
+    /// Seconds that are left, where somebody knows.
+    pub eta: Option<f64>,
+}
+
+/// The memory that a service may hold.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceLease {
+    /// `reserved`, `loading`, `resident`, `draining`, `asleep`, `reclaiming`.
+    pub state: String,
+    /// How much of what.
+    #[serde(flatten)]
+    pub amounts: Amounts,
+    /// Layers on the card, where they were chosen for it.
+    pub gpu_layers: Option<u32>,
 }
 
 /// Restart counts.
@@ -125,7 +156,7 @@ pub struct ServiceContainmentView {
 pub struct MemoryView {
     /// Resident host memory in bytes (shared pages counted in each process).
     pub ram: u64,
-    /// GPU memory in bytes by the card's UUID; empty while no card is looked at.
+    /// GPU memory in bytes by the card's UUID: measured, or, where nobody measures it, as much as it may hold.
     pub vram: BTreeMap<String, u64>,
 }
 
@@ -174,15 +205,40 @@ impl ServiceView {
             memory,
             lease: None,
             need: None,
+            refusal: status.refusal.map(|refusal| Box::new(refusal.as_ref().clone())),
             last_exit: status.last_exit,
             next_start: status.next_start,
         }
     }
 
-    /// With the count of those who use it.
+    /// With the counts of those who use it and of those who wait for it.
     #[must_use]
-    pub fn with_users(self, in_flight: u32) -> Self {
-        Self { in_flight, ..self }
+    pub fn with_users(self, in_flight: u32, outside: u32) -> Self {
+        let reason = self.reason.clone().unwrap_or_else(|| format!("it is {}", self.state.name()));
+        let eta = self.load.as_ref().and_then(|load| load.eta);
+        let waiter = |position| WaiterView { position, reason: reason.clone(), eta };
+        Self { in_flight, waiting: (1..=outside.min(MOST_WAITING)).map(waiter).collect(), ..self }
+    }
+
+    /// With what is known of its memory.
+    #[must_use]
+    pub fn with_memory(mut self, known: &MemorySnapshot) -> Self {
+        let lease = known.leases.get(&self.name);
+        let on = |card: &CardView| card.services.get(&self.name).map(|bytes| (card.id.0.clone(), *bytes));
+        self.memory.vram = known.cards.iter().filter_map(on).collect();
+        self.idle_for = lease.and_then(|lease| lease.idle_for);
+        self.lease = lease.map(ServiceLease::of);
+        self.need = known.needs.get(&self.name).copied();
+        if let Some(asks) = known.waiting.iter().find(|waiting| waiting.service == self.name) {
+            self.waiting.iter_mut().for_each(|waiter| waiter.reason.clone_from(&asks.reason));
+        }
+        self
+    }
+}
+
+impl ServiceLease {
+    fn of(lease: &LeaseView) -> Self {
+        Self { state: lease.state.clone(), amounts: lease.amounts.clone(), gpu_layers: lease.gpu_layers }
     }
 }
 
@@ -193,3 +249,7 @@ impl MemoryView {
         Self { ram: proc::resident_bytes(processes), vram: BTreeMap::new() }
     }
 }
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -4,19 +4,25 @@ use std::path::Path;
 
 use greenroom_actors::{
     engines,
+    resource_orchestrator::view::MemorySnapshot,
     spec::{DependencyCondition, FailureClass, ServiceSpec, StartMode},
     state::{Disposition, ExitReport, ServiceState, ServiceStatus},
     time::Timestamp,
 };
 
-use super::view::ServiceView;
+use super::{view::ServiceView, why_memory};
 
 /// Lines of a failed run that `why` repeats.
 const LAST_WORDS: usize = 5;
 
 /// Why it is in that state.
 #[must_use]
-pub fn because(service: &ServiceView, spec: &ServiceSpec, dependencies: &[ServiceStatus]) -> Vec<String> {
+pub fn because(
+    service: &ServiceView,
+    spec: &ServiceSpec,
+    dependencies: &[ServiceStatus],
+    memory: &MemorySnapshot,
+) -> Vec<String> {
     let mut said = vec![headline(service)];
     let waits = service.state == ServiceState::Stopped && service.disposition == Disposition::Up;
     for dependency in &spec.depends_on {
@@ -34,6 +40,7 @@ pub fn because(service: &ServiceView, spec: &ServiceSpec, dependencies: &[Servic
         }
     }
     said.extend(service.load.as_ref().map(|load| format!("it loads: {load}")));
+    said.extend(why_memory::because(service, spec, memory));
     if let Some(exit) = &service.last_exit {
         said.extend(last_end(service, exit));
     }
@@ -71,20 +78,26 @@ pub fn remedy(service: &ServiceView, dependencies: &[ServiceStatus], log: &Path)
              started in its place until it is gone; it recovers by itself then"
                 .to_owned(),
         ),
+        // What is in the way says more than that it could be started.
+        ServiceState::Stopped | ServiceState::Offloaded if service.refusal.is_some() => {}
         ServiceState::Stopped if service.disposition == Disposition::Up => {
             let broken = dependencies.iter().filter(|d| d.state == ServiceState::Failed);
             said.extend(broken.map(|d| format!("mend what it depends on: greenroom why {}", d.name)));
         }
         ServiceState::Stopped => said.push(format!("greenroom start {name}")),
         ServiceState::Unready => said.push(format!("read its output: greenroom logs {name}")),
-        ServiceState::Spawning
+        ServiceState::Offloaded | ServiceState::Sleeping => said.push(format!("greenroom load {name}")),
+        ServiceState::Reserved
+        | ServiceState::Spawning
         | ServiceState::Starting
         | ServiceState::Ready
         | ServiceState::Draining
         | ServiceState::Stopping
         | ServiceState::Killing
+        | ServiceState::Reclaiming
         | ServiceState::Completed => {}
     }
+    said.extend(why_memory::remedy(service));
     said
 }
 

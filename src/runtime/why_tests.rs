@@ -53,7 +53,7 @@ fn said(chat: ServiceStatus, db: ServiceState) -> (Vec<String>, Vec<String>) {
     let spec = specs.iter().find(|s| s.name.as_str() == "chat").expect("chat");
     let view = ServiceView::new(spec, chat, ContainmentKind::Cgroup, MemoryView::default(), 0);
     let others = [status("db", db)];
-    (because(&view, spec, &others), remedy(&view, &others, Path::new("/logs/chat")))
+    (because(&view, spec, &others, &MemorySnapshot::default()), remedy(&view, &others, Path::new("/logs/chat")))
 }
 
 #[test]

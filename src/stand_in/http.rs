@@ -12,7 +12,7 @@ use std::{
 };
 
 use actix_web::{
-    App, HttpResponse, HttpServer,
+    App, HttpRequest, HttpResponse, HttpServer,
     web::{self, Bytes, Data, Json},
 };
 use futures_util::stream;
@@ -24,6 +24,7 @@ use super::{
     life::{Stage, Wake},
     options::Options,
     output,
+    work::{self, Work},
 };
 
 /// What the handlers share.
@@ -34,6 +35,9 @@ pub struct Engine {
     token_time: Duration,
     crash_after: Option<u64>,
     chats: AtomicU64,
+    /// Chats that have not been answered to their end.
+    open: Arc<AtomicU64>,
+    busy: Duration,
     stage: watch::Receiver<Stage>,
     wake: Sender<Wake>,
 }
@@ -47,6 +51,8 @@ impl Engine {
             token_time: Duration::from_millis(options.token_ms),
             crash_after: options.crash_after,
             chats: AtomicU64::new(0),
+            open: Arc::default(),
+            busy: Duration::from_millis(options.busy_ms),
             stage,
             wake,
         }
@@ -81,14 +87,21 @@ pub fn serve(address: (String, u16), engine: Engine) -> io::Result<()> {
 }
 
 async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()> {
+    let work = Data::new(Work::new(engine.busy));
     let app = move || {
         App::new()
             .app_data(engine.clone())
+            .app_data(work.clone())
+            .configure(work::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .route("/unload", web::post().to(unload))
+            // As A1111's WebUI names the same, for tests of an engine that sleeps.
+            .route("/sdapi/v1/unload-checkpoint", web::post().to(unload))
+            .route("/sdapi/v1/reload-checkpoint", web::post().to(reload))
             .route("/v1/models", web::get().to(models))
             .route("/v1/chat/completions", web::post().to(chat))
+            .default_service(web::to(not_found))
     };
     let server = HttpServer::new(app).workers(1).tcp_nodelay(true).h1_allow_half_closed(false).disable_signals();
     server.bind(address.clone())?.run().await
@@ -108,7 +121,43 @@ fn loading() -> HttpResponse {
 
 async fn props(engine: Data<Engine>) -> HttpResponse {
     let sleeping = engine.stage() == Stage::Unloaded;
-    HttpResponse::Ok().json(json!({ "model_alias": engine.name, "total_slots": 1, "is_sleeping": sleeping }))
+    let busy = engine.open.load(Ordering::Relaxed);
+    let slots = json!({ "model_alias": engine.name, "total_slots": 1, "is_sleeping": sleeping, "slots_busy": busy });
+    HttpResponse::Ok().json(slots)
+}
+
+/// Says what was asked, as it came: for whoever wants to know what has become of it on its way.
+async fn not_found(engine: Data<Engine>, request: HttpRequest, body: Bytes) -> HttpResponse {
+    let headers: Vec<(String, String)> = request
+        .headers()
+        .iter()
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .collect();
+    let asked = json!({
+        "method": request.method().as_str(),
+        "target": request.uri().to_string(),
+        "headers": headers,
+        "body": String::from_utf8_lossy(&body),
+    });
+    let error = json!({ "message": "File Not Found", "type": "not_found_error", "code": 404 });
+    HttpResponse::NotFound().json(json!({ "error": error, "asked": asked, "system_fingerprint": engine.name }))
+}
+
+/// One chat, counted until its answer has ended or nobody waits for it any more.
+#[derive(Debug)]
+struct Open(Arc<AtomicU64>);
+
+impl Open {
+    fn count(open: &Arc<AtomicU64>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn unload(engine: Data<Engine>) -> HttpResponse {
@@ -117,6 +166,12 @@ async fn unload(engine: Data<Engine>) -> HttpResponse {
     let mut stage = engine.stage.clone();
     drop(stage.wait_for(|stage| *stage == Stage::Unloaded).await);
     HttpResponse::Ok().json(json!({ "success": true }))
+}
+
+async fn reload(engine: Data<Engine>) -> HttpResponse {
+    engine.wake(Wake::Load);
+    drop(engine.stage.clone().wait_for(|stage| *stage == Stage::Loaded).await);
+    HttpResponse::Ok().json(json!({}))
 }
 
 async fn models(engine: Data<Engine>) -> HttpResponse {
@@ -150,6 +205,8 @@ async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse 
     let answer = Answer {
         id: format!("chatcmpl-{nth}"),
         model: request.model.clone().unwrap_or_else(|| engine.name.clone()),
+        engine: engine.name.clone(),
+        _open: Open::count(&engine.open),
         tokens: request.max_tokens.unwrap_or(engine.tokens),
         token_time: engine.token_time,
     };
@@ -157,10 +214,15 @@ async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse 
 }
 
 /// An answer to be given.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Answer {
     id: String,
+    /// As the request calls it.
     model: String,
+    /// As this stand-in is called: whoever asks can tell who has answered.
+    engine: String,
+    /// Kept as long as this.
+    _open: Open,
     tokens: u32,
     token_time: Duration,
 }
@@ -202,7 +264,10 @@ impl Answer {
     }
 
     fn envelope(&self, object: &str, choice: &Value, usage: &Value) -> Value {
-        json!({ "id": self.id, "object": object, "model": self.model, "choices": [choice], "usage": usage })
+        json!({
+            "id": self.id, "object": object, "model": self.model, "system_fingerprint": self.engine,
+            "choices": [choice], "usage": usage,
+        })
     }
 }
 
@@ -218,10 +283,21 @@ mod tests {
 
     #[test]
     fn a_stream_has_one_event_for_each_token_and_is_closed_once() {
-        let answer = Answer { id: "x".into(), model: "m".into(), tokens: 3, token_time: Duration::ZERO };
+        let open = Arc::default();
+        let answer = Answer {
+            id: "x".into(),
+            model: "m".into(),
+            engine: "e".into(),
+            _open: Open::count(&open),
+            tokens: 3,
+            token_time: Duration::ZERO,
+        };
         let stream: String = (0..=3).map(|n| answer.piece(n)).collect();
         assert_eq!(stream.matches("\"content\"").count(), 3);
         assert!(stream.ends_with("data: [DONE]\n\n"));
         assert_eq!(stream.matches("[DONE]").count(), 1);
+        assert_eq!(open.load(Ordering::Relaxed), 1);
+        drop(answer);
+        assert_eq!(open.load(Ordering::Relaxed), 0);
     }
 }

@@ -15,7 +15,7 @@ use signal_hook::{
 };
 use tokio::sync::watch;
 
-use super::{end, family, family::Family, http, options::Options, output, weights};
+use super::{end, family, family::Family, http, options::Options, output, vram::VramHeld, weights};
 
 /// Longest sleep of the loop when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -78,6 +78,7 @@ struct Life {
     due: VecDeque<(Instant, Due)>,
     stage: watch::Sender<Stage>,
     memory: Vec<u8>,
+    vram: VramHeld,
     family: Family,
 }
 
@@ -98,8 +99,12 @@ impl Life {
             http::serve((options.host.clone(), port), engine)?;
         }
         let family = Family::raise(&options);
-        let mut life = Self { options, woken, due: VecDeque::new(), stage, memory: Vec::new(), family };
+        let vram = VramHeld::none(&options);
+        let mut life = Self { options, woken, due: VecDeque::new(), stage, memory: Vec::new(), vram, family };
         life.note("start");
+        if life.options.vram_at_start {
+            life.vram.take();
+        }
         life.at(life.options.load_time(), Due::Loaded);
         if let Some(crash) = life.options.crash_time() {
             life.at(crash, Due::Crash);
@@ -133,6 +138,7 @@ impl Life {
             Wake::Load => {}
             Wake::Unload => {
                 self.memory = Vec::new();
+                self.vram.give_back();
                 self.stage.send_replace(Stage::Unloaded);
             }
             Wake::Crash => return Some(self.crash()),
@@ -158,6 +164,7 @@ impl Life {
 
     fn loaded(&mut self) -> Option<i32> {
         self.memory = weights::take(self.options.memory);
+        self.vram.take();
         self.stage.send_replace(Stage::Loaded);
         if self.options.port.is_some() {
             output::say(&format!("model loaded, {} bytes held", self.memory.len()));

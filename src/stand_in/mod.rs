@@ -16,7 +16,9 @@ mod http;
 mod life;
 mod options;
 mod output;
+mod vram;
 mod weights;
+mod work;
 
 use std::ffi::OsString;
 

@@ -6,6 +6,8 @@ use clap::{Parser, ValueEnum};
 use greenroom_actors::units::ByteSize;
 use nix::sys::signal::Signal;
 
+use super::vram::Vram;
+
 /// The options of `greenroom stand-in`.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "stand-in", no_binary_name = true, about = "An engine that does as it is told, for tests and demos")]
@@ -32,12 +34,24 @@ pub struct Options {
     /// Memory to hold once loaded, for example `512MiB`. Every page is written to.
     #[arg(long, value_name = "SIZE", default_value = "0B")]
     pub memory: ByteSize,
+    /// GPU memory to hold once loaded, by card: `0:3520MB`; several times for several cards.
+    #[arg(long, value_name = "CARD:SIZE", requires = "vram_dir")]
+    pub vram: Vec<Vram>,
+    /// Where the library that stands in for a driver's looks for who holds what.
+    #[arg(long, value_name = "DIR")]
+    pub vram_dir: Option<PathBuf>,
+    /// Hold GPU memory from the start on, and not only once loaded.
+    #[arg(long, requires = "vram")]
+    pub vram_at_start: bool,
     /// Tokens in an answer, unless the request says how many.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub tokens: u32,
     /// Milliseconds each token takes.
     #[arg(long, value_name = "MS", default_value_t = 0)]
     pub token_ms: u64,
+    /// Milliseconds of work that each `POST /prompt` leaves behind; `GET /queue` tells of it.
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    pub busy_ms: u64,
 
     /// Do nothing on TERM, INT, HUP and QUIT.
     #[arg(long)]
@@ -175,6 +189,17 @@ mod tests {
         let options = parse("--port 1 --child-mode setsid,respawn --memory 2MiB --signal SIGSEGV").expect("options");
         assert!(options.has(ChildMode::Setsid) && options.has(ChildMode::Respawn) && !options.has(ChildMode::Plain));
         assert_eq!((options.memory, options.signal), (ByteSize(2 << 20), Some(Signal::SIGSEGV)));
+    }
+
+    #[test]
+    fn gpu_memory_is_given_by_card_and_needs_a_folder() {
+        let options = parse("--no-http --vram-dir d --vram 0:3520MB --vram 1:1GiB").expect("options");
+        assert_eq!(
+            options.vram,
+            [Vram { card: 0, size: ByteSize(3_520_000_000) }, Vram { card: 1, size: ByteSize(1 << 30) }]
+        );
+        assert!(parse("--no-http --vram 0:1GB").is_err());
+        assert!(parse("--no-http --vram-dir d --vram 1GB").is_err());
     }
 
     #[test]

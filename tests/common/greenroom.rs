@@ -25,6 +25,9 @@ use super::{
 /// The program under test.
 pub const BIN: &str = env!("CARGO_BIN_EXE_greenroom");
 
+/// The variable that leaves out the gateway, with its value.
+const NO_GATEWAY: (&str, &str) = ("GREENROOM__GATEWAY__LISTEN", "[]");
+
 /// A runtime under test. Dropping it ends it and all that it started, by force, and removes its files.
 pub struct Greenroom {
     layer: Layer,
@@ -181,6 +184,7 @@ impl Greenroom {
         let log = File::options().append(true).create(true).open(self.log()).expect("the test's folder is writable");
         let mut command = self.command();
         adjust(&mut command);
+        self.without_gateway(&mut command);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a descriptor")).stderr(log);
         *self.runtime.borrow_mut() = Some(command.spawn().expect("the binary under test runs"));
     }
@@ -195,7 +199,17 @@ impl Greenroom {
             }
         }
         command.current_dir(self.folder());
+        self.without_gateway(&mut command);
         command
+    }
+
+    /// No gateway unless the test's file speaks of it or the test sets it: all runtimes of all tests would want one port.
+    fn without_gateway(&self, command: &mut Command) {
+        let text = fs::read_to_string(self.config_file()).unwrap_or_default();
+        let speaks = text.lines().any(|line| line.starts_with("[gateway") || line.starts_with("gateway"));
+        if !speaks && !command.get_envs().any(|(name, _)| name == NO_GATEWAY.0) {
+            command.env(NO_GATEWAY.0, NO_GATEWAY.1);
+        }
     }
 
     fn log(&self) -> PathBuf {

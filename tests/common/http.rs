@@ -40,7 +40,10 @@ impl Answer {
     }
 }
 
-trait Stream: Read + Write {}
+/// A connection on which a request has been sent.
+pub type Pending = BufReader<Box<dyn Stream>>;
+
+pub trait Stream: Read + Write {}
 impl Stream for UnixStream {}
 impl Stream for TcpStream {}
 
@@ -61,39 +64,54 @@ impl Http {
     }
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> io::Result<Answer> {
-        let mut reader = self.send(method, path, "", body)?;
-        let (status, headers) = read_head(&mut reader)?;
-        let body = read_body(&mut reader, &headers)?;
-        Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+        self.send(method, path, "", body).and_then(read_answer)
+    }
+
+    /// A request with these headers, each with its line end, and this body, as they stand.
+    pub fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> io::Result<Answer> {
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+        );
+        self.say(&request).and_then(read_answer)
+    }
+
+    /// The very bytes of a request; the answer is read when somebody wants it, and the connection goes with it.
+    pub fn say(&self, request: &str) -> io::Result<Pending> {
+        let mut stream = self.connect()?;
+        stream.write_all(request.as_bytes())?;
+        stream.flush()?;
+        Ok(BufReader::new(stream))
+    }
+
+    /// `POST path` with a JSON body, whose answer is an event stream.
+    pub fn post_events(&self, path: &str, body: &Value) -> io::Result<EventReader> {
+        self.send("POST", path, "", Some(body)).and_then(EventReader::new)
     }
 
     /// Opens an event stream, after the event `last` if one is given.
     pub fn events(&self, path: &str, last: Option<&str>) -> io::Result<EventReader> {
         let extra = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let mut reader = self.send("GET", path, &extra, None)?;
-        let (status, headers) = read_head(&mut reader)?;
-        Ok(EventReader { status, chunked: is_chunked(&headers), reader, buffer: Vec::new() })
+        self.send("GET", path, &extra, None).and_then(EventReader::new)
     }
 
-    fn send(
-        &self,
-        method: &str,
-        path: &str,
-        extra: &str,
-        body: Option<&Value>,
-    ) -> io::Result<BufReader<Box<dyn Stream>>> {
-        let mut stream: Box<dyn Stream> = match self {
+    fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        match self {
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(PATIENCE))?;
-                Box::new(stream)
+                Ok(Box::new(stream))
             }
             Self::Tcp(port) => {
                 let stream = TcpStream::connect(("127.0.0.1", *port))?;
                 stream.set_read_timeout(Some(PATIENCE))?;
-                Box::new(stream)
+                Ok(Box::new(stream))
             }
-        };
+        }
+    }
+
+    fn send(&self, method: &str, path: &str, extra: &str, body: Option<&Value>) -> io::Result<Pending> {
+        let mut stream = self.connect()?;
         let body = body.map(Value::to_string).unwrap_or_default();
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let length = body.len();
@@ -104,6 +122,13 @@ impl Http {
         stream.flush()?;
         Ok(BufReader::new(stream))
     }
+}
+
+/// The whole answer to a request that has been sent.
+pub fn read_answer(mut reader: Pending) -> io::Result<Answer> {
+    let (status, headers) = read_head(&mut reader)?;
+    let body = read_body(&mut reader, &headers)?;
+    Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 fn read_head(reader: &mut impl BufRead) -> io::Result<(u16, String)> {
@@ -161,6 +186,11 @@ pub struct EventReader {
 }
 
 impl EventReader {
+    fn new(mut reader: Pending) -> io::Result<Self> {
+        let (status, headers) = read_head(&mut reader)?;
+        Ok(Self { status, chunked: is_chunked(&headers), reader, buffer: Vec::new() })
+    }
+
     /// The next event as its fields (`id`, `event`, `data`); comments are passed over. `None` at the end.
     pub fn next(&mut self) -> Option<SseEvent> {
         loop {

@@ -10,6 +10,7 @@ mod greenroom;
 mod http;
 mod layer;
 pub mod llama;
+pub mod nvml;
 mod ports;
 mod processes;
 mod seen;
@@ -17,7 +18,7 @@ mod wait;
 
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};
-pub use http::{Answer, EventReader, Http, SseEvent};
+pub use http::{Answer, EventReader, Http, Pending, SseEvent, read_answer};
 pub use layer::Layer;
 pub(crate) use layer::{in_every_layer, with_shims};
 pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, threads};

@@ -5,7 +5,9 @@
 mod engines;
 mod files;
 mod folder;
+mod gateway;
 mod hostile;
 mod layers;
+mod memory;
 mod problems;
 mod values;

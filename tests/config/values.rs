@@ -66,6 +66,9 @@ command = ["sleep", "${env.NOPE}", "${param.x}", "${file:nope}"]
             "g.toml:10:50 `nope` cannot be read: No such file or directory",
         ]
     );
+    // What follows from a variable that is not set is not told beside it.
+    let unset = Folder::with("g.toml", "[service.a]\ncommand = \"${env.NOPE}\"\n");
+    assert_eq!(unset.problems(), ["g.toml:2:11 the environment variable `NOPE` is not set"]);
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn secrets_come_from_files_and_are_not_shown() {
         "[gateway]\napi_keys = [\"${file:key}\", \"plain\"]\n[service.a]\ncommand = \"sleep 1\"\nenv = { HF_TOKEN = \"abc\", K = \"${file:key}\" }\n[remote.r]\nurls = [\"http://x\"]\napi_key = \"${env.POD}\"\n",
     )
     .variable("POD", "hidden")
-    .set("gateway.default_model=m");
+    .set("gateway.default_model=a");
     folder.write("key", "  s3cret\n");
     let loaded = folder.loaded();
     assert_eq!(service(&loaded.spec, "a").env["K"], Template::text("s3cret"));

@@ -11,7 +11,9 @@ use crate::{
 fn without_a_runtime_commands_end_with_3_and_say_how_to_start_one() {
     let greenroom = Greenroom::new();
     greenroom.configure(&pair(&greenroom));
-    for args in [&["status"][..], &["stop", "web"], &["why", "web"], &["shutdown"], &["events"]] {
+    for args in
+        [&["status"][..], &["stop", "web"], &["why", "web"], &["plan", "web"], &["gpus"], &["shutdown"], &["events"]]
+    {
         let cli = greenroom.cli(args).expect(3);
         assert!(cli.stderr.contains("greenroom run"), "{args:?}: {cli:?}");
     }
@@ -30,6 +32,19 @@ fn status_is_for_people_and_for_programs() {
         let json = greenroom.cli(args).expect(0).json();
         assert_eq!(json["runtime"]["pid"], greenroom.pid());
         assert_eq!(json["services"][0]["state"], "ready");
+    }
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_a_command_quietly() {
+    let greenroom = Greenroom::new();
+    greenroom.configure(&pair(&greenroom));
+    for args in [&["config", "show", "--effective"][..], &["--json", "config", "show", "--effective"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = greenroom.cli_command(args).stdout(writer).output().expect("the binary under test runs");
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
     }
 }
 
@@ -60,7 +75,7 @@ fn load_and_offload_wait_for_the_outcome_and_leave_what_is_wanted_as_it_is() {
     greenroom.cli(&["offload", "web"]).expect(0);
     let status = greenroom.status();
     let web = status["services"].as_array().expect("services").iter().find(|s| s["name"] == "web").expect("web");
-    assert_eq!((web["state"].as_str(), web["disposition"].as_str()), (Some("stopped"), Some("up")));
+    assert_eq!((web["state"].as_str(), web["disposition"].as_str()), (Some("offloaded"), Some("up")));
     greenroom.cli(&["load", "web"]).expect(0);
     assert_eq!(greenroom.state("web"), "ready");
     greenroom.cli(&["stop", "web"]).expect(0);
@@ -177,4 +192,38 @@ fn commands_that_need_no_runtime_work_alone() {
     greenroom.bare(&["check", "-c", &file.display().to_string()]).expect(0);
     let again = greenroom.bare(&["init"]);
     assert_ne!(again.code, 0, "does not overwrite: {again:?}");
+}
+
+#[test]
+fn memory_is_for_people_and_for_programs() {
+    let greenroom = Greenroom::running(|g| {
+        let chat = g.stand_in("chat", "--port ${port}");
+        format!(
+            "[resources]\ngpu_backend = \"declared\"\n[[resources.gpu]]\nname = \"small\"\nmemory = \"2GiB\"\n\n\
+             [service.chat]\ncommand = {chat}\nready = \"/health\"\nstart = \"manual\"\nvram = \"1GiB\"\n\n\
+             [service.large]\ncommand = {chat}\nready = \"/health\"\nstart = \"manual\"\nvram = \"2GiB\"\n"
+        )
+    });
+    greenroom.cli(&["load", "chat"]).expect(0);
+    let gpus = greenroom.cli(&["gpus"]).expect(0);
+    assert!(
+        gpus.stdout.contains("GPU 0  small, 2GiB, works")
+            && gpus.stdout.contains("chat    1GiB  may hold 1GiB (resident)"),
+        "{gpus:?}"
+    );
+    assert_eq!(greenroom.cli(&["gpus", "--json"]).expect(0).json()["cards"][0]["services"]["chat"], 1u64 << 30);
+    let status = greenroom.cli(&["status"]).expect(0);
+    assert!(status.stdout.contains("VRAM") && status.stdout.contains("LEASE"), "{status:?}");
+
+    let plan = greenroom.cli(&["plan", "large"]).expect(0);
+    assert!(plan.stdout.starts_with("large: it never fits here"), "{plan:?}");
+    assert_eq!(greenroom.cli(&["plan", "chat", "--json"]).expect(0).json()["resident"], true);
+    greenroom.cli(&["plan", "lrage"]).expect(1);
+    let refused = greenroom.cli(&["load", "large"]).expect(1);
+    assert!(refused.stderr.contains("it never fits here"), "{refused:?}");
+    let why = greenroom.cli(&["why", "large"]).expect(0);
+    assert!(why.stdout.contains("`resources.vram_reserve`") && why.stdout.contains("greenroom plan large"), "{why:?}");
+    assert!(greenroom.output().contains("large does not fit as configured"), "{}", greenroom.output());
+    assert_eq!(greenroom.cli(&["history", "swaps", "--json"]).expect(0).json(), serde_json::json!([]));
+    greenroom.shutdown_clean();
 }

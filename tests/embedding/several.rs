@@ -73,7 +73,7 @@ fn a_load_that_is_given_up_is_withdrawn_unless_somebody_else_wants_the_service()
     drop(first);
     assert_eq!(service.status().state, ServiceState::Starting, "the other one waits still");
     drop(second);
-    is(ServiceState::Stopped);
+    is(ServiceState::Offloaded);
     // Not the load's doing: somebody starts it meanwhile.
     let (loading, mut starting) = (service.load(), service.start().boxed());
     assert!(starting.as_mut().now_or_never().is_none());
@@ -112,7 +112,7 @@ fn a_hold_is_a_veto_and_a_permit_is_waited_for() {
     wait_for("draining", BOUND, || service.status().state == ServiceState::Draining);
     drop(permit);
     block_on(offloading).expect("offloaded");
-    assert_eq!(service.status().state, ServiceState::Stopped);
+    assert_eq!(service.status().state, ServiceState::Offloaded);
     end(&handle);
 }
 

@@ -5,3 +5,4 @@ mod common;
 mod i1_memory_held_after_a_crash;
 mod i4_growth_over_many_runs;
 mod i5_wrapper_respawns_workers;
+mod i7_offload_image_reload;

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod header;
+mod memory;
 
 use std::{
     fs,

@@ -169,6 +169,22 @@ fn it_loads_serves_streams_unloads_and_loads_again() {
 }
 
 #[test]
+fn gpu_memory_is_held_while_the_model_is_loaded_or_from_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = |stand_in: &StandIn, card: u32| {
+        let file = folder.path().join(format!("{}.{card}", stand_in.pid()));
+        fs::read_to_string(file).ok().map(|text| text.parse::<u64>().expect("a number"))
+    };
+    let options = format!("--vram-dir {} --vram 0:3520MB --vram 1:1MiB", folder.path().display());
+    let (stand_in, http) = StandIn::serving(&options);
+    wait_for("both cards", BOUND, || held(&stand_in, 0) == Some(3_520_000_000) && held(&stand_in, 1) == Some(1 << 20));
+    http.post("/unload", None).expect("it answers");
+    assert_eq!((held(&stand_in, 0), held(&stand_in, 1)), (None, None));
+    let early = StandIn::new(|_| format!("--no-http --load-ms 3600000 --vram-at-start {options}"));
+    wait_for("before it is loaded", BOUND, || held(&early, 1) == Some(1 << 20));
+}
+
+#[test]
 fn a_port_that_is_taken_ends_it_with_the_words_of_llama_server() {
     let (first, _) = StandIn::serving("");
     let second = StandIn::new(|_| format!("--port {}", first.place.port(0)));

@@ -17,6 +17,10 @@ use crate::{
         Inherited, ProcessSupervisor, SupervisorParts,
         messages::{Awaited, Reconfigure, RetireService},
     },
+    resource_orchestrator::{
+        ResourceOrchestrator, lessor,
+        messages::{Enlist, Strike},
+    },
     shutdown_coordinator::{
         ShutdownCoordinator,
         graph::GraphError,
@@ -26,8 +30,9 @@ use crate::{
     state::{Disposition, ServiceState, ServiceStatus},
 };
 
-/// The unit that every service needs.
+/// The units that every service needs.
 pub(super) const HISTORY_UNIT: &str = "history";
+pub(super) const MEMORY_UNIT: &str = "memory";
 /// On top of a service's drain and grace: the wait for its tree to be gone after the kill (2 s) and the answer.
 const KILL_BOUND: Duration = Duration::from_secs(3);
 
@@ -87,6 +92,8 @@ pub struct Roster {
     pub(super) logs: ServiceLogSpec,
     pub(super) state_dir: PathBuf,
     pub(super) drain: Duration,
+    /// Weak, for the same reason as the coordinator.
+    pub(super) orchestrator: WeakAddr<ResourceOrchestrator>,
 }
 
 impl Roster {
@@ -112,6 +119,7 @@ impl Roster {
     ) -> Result<Supervised, RosterError> {
         let name = spec.name.clone();
         let dependencies = self.awaited(&spec)?;
+        let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
         let gate = Gate::new();
         let (publish, status) =
             watch::channel(ServiceStatus::initial(name.clone(), Disposition::of(spec.start), clock::wall()));
@@ -129,6 +137,7 @@ impl Roster {
             dependencies,
             gate: gate.clone(),
             drain: self.drain,
+            lessor: lessor(&orchestrator),
             adopt,
         };
         let supervisor = ProcessSupervisor::start_in_arbiter(&self.control, move |_| ProcessSupervisor::new(parts));
@@ -136,6 +145,7 @@ impl Roster {
         let (depends_on, bound) = (needs(&spec), self.bound(&spec));
         self.ask(Register { name: unit_name(&name), depends_on, bound, stop }).await??;
         let supervised = Supervised { spec, supervisor: supervisor.downgrade(), status, gate };
+        self.enlist(&supervised).await?;
         self.services.put(&supervised);
         Ok(supervised)
     }
@@ -153,7 +163,9 @@ impl Roster {
         self.ask(ChangeNeeds { name: unit_name(&name), depends_on, bound }).await??;
         let supervisor = before.supervisor.upgrade().ok_or(RosterError::Ended)?;
         supervisor.send(Reconfigure { spec: Arc::clone(&spec), dependencies, restart }).await?;
-        self.services.put(&Supervised { spec, ..before });
+        let after = Supervised { spec, ..before };
+        self.enlist(&after).await?;
+        self.services.put(&after);
         Ok(())
     }
 
@@ -181,6 +193,9 @@ impl Roster {
             return Err(RosterError::Stuck { service: name.clone(), reason });
         }
         self.ask(Unregister { name: unit_name(name) }).await??;
+        if let Some(orchestrator) = self.orchestrator.upgrade() {
+            orchestrator.do_send(Strike { service: name.clone() });
+        }
         self.services.remove(name);
         Ok(())
     }
@@ -188,6 +203,13 @@ impl Roster {
     /// Puts the services into the order of the configuration.
     pub fn arrange(&self, names: &[ServiceName]) {
         self.services.arrange(names);
+    }
+
+    /// Makes a service known to whoever gives out memory.
+    async fn enlist(&self, service: &Supervised) -> Result<(), RosterError> {
+        let Supervised { spec, supervisor, status, gate } = service.clone();
+        let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
+        Ok(orchestrator.send(Enlist { spec, supervisor, status, gate }).await?)
     }
 
     fn find(&self, name: &ServiceName) -> Result<Supervised, RosterError> {
@@ -220,7 +242,11 @@ impl Roster {
 }
 
 fn needs(spec: &ServiceSpec) -> Vec<UnitName> {
-    std::iter::once(HISTORY_UNIT.to_owned()).chain(spec.depends_on.iter().map(|d| unit_name(&d.service))).collect()
+    [HISTORY_UNIT, MEMORY_UNIT]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(spec.depends_on.iter().map(|d| unit_name(&d.service)))
+        .collect()
 }
 
 fn unit_name(service: &ServiceName) -> UnitName {

@@ -1,6 +1,6 @@
 //! The services there are, as everybody but their supervisors sees them.
 
-use std::sync::Arc;
+use std::{cmp::Reverse, sync::Arc};
 
 use actix::WeakAddr;
 use arc_swap::ArcSwap;
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::{
     gate::Gate,
     ids::ServiceName,
+    lease::Wish,
     process_supervisor::{
         ProcessSupervisor,
         messages::{AdoptService, StartService},
@@ -91,20 +92,28 @@ impl ServiceSet {
 
 /// Hands every service its run of an earlier runtime, where one lives. To be called before anything is started.
 pub fn adopt_kept(services: &[Supervised]) {
-    for supervisor in services.iter().filter_map(|s| s.supervisor.upgrade()) {
+    for supervisor in by_priority(services.iter()).into_iter().filter_map(|s| s.supervisor.upgrade()) {
         supervisor.do_send(AdoptService);
     }
 }
 
-/// Starts the eager services and what they depend on. Each waits for its own dependencies, so all are told at once.
+/// Starts the eager services and what they depend on, higher priorities first: memory is given in the order of the
+/// questions. Each waits for its own dependencies, so all are told at once.
 pub fn start_eager(services: &[Supervised]) {
     let eager = services.iter().filter(|s| s.spec.start == StartMode::Eager).map(|s| s.spec.name.clone());
     let wanted = with_dependencies(services, eager);
-    for service in services.iter().filter(|s| wanted.contains(&s.spec.name)) {
+    for service in by_priority(services.iter().filter(|s| wanted.contains(&s.spec.name))) {
         if let Some(supervisor) = service.supervisor.upgrade() {
-            supervisor.do_send(StartService);
+            supervisor.do_send(StartService { wish: Wish::Eager });
         }
     }
+}
+
+/// Supervisors take their turns in the order in which they are first told something, so that order is the same each time.
+fn by_priority<'a>(services: impl Iterator<Item = &'a Supervised>) -> Vec<&'a Supervised> {
+    let mut order: Vec<&Supervised> = services.collect();
+    order.sort_by_key(|service| Reverse(service.spec.memory.priority));
+    order
 }
 
 /// `names` and everything they depend on, without repeats.

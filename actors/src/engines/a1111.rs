@@ -1,7 +1,7 @@
 //! AUTOMATIC1111's and Forge's WebUI.
 
 use super::{
-    engine::{Engine, FailureLine, LoadStep},
+    engine::{BusyProbe, Engine, FailureLine, HttpCall, LoadStep, SleepCalls},
     loading::after,
     names::{last_part, program_name, python_words},
 };
@@ -23,6 +23,19 @@ impl Engine for A1111 {
     /// `modules/api` and Gradio's own routes.
     fn ready_probe(&self) -> Probe {
         Probe::Http("/internal/ping".to_owned())
+    }
+
+    /// `modules/api`: the weights go to RAM, and the next image loads them again.
+    fn sleep(&self) -> Option<SleepCalls> {
+        let call = |path| HttpCall::new("POST", path);
+        let wake = Some(call("/sdapi/v1/reload-checkpoint"));
+        Some(SleepCalls { sleep: call("/sdapi/v1/unload-checkpoint"), wake })
+    }
+
+    /// `modules/api`: `progress` is above zero while an image is made.
+    fn busy(&self) -> Option<BusyProbe> {
+        let path = "/sdapi/v1/progress?skip_current_image=true".to_owned();
+        Some(BusyProbe { path, nonempty: vec!["progress".to_owned()] })
     }
 
     fn failures(&self) -> &[FailureLine] {

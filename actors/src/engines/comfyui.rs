@@ -1,7 +1,7 @@
 //! ComfyUI. It loads models with the first prompt that needs them, so there is nothing to tell while it starts.
 
 use super::{
-    engine::{Engine, FailureLine},
+    engine::{BusyProbe, Engine, FailureLine, HttpCall, SleepCalls},
     names::{last_part, program_name, python_words},
 };
 use crate::{failure::FailureClass, probe::Probe};
@@ -22,6 +22,18 @@ impl Engine for Comfyui {
     /// `server.py`.
     fn ready_probe(&self) -> Probe {
         Probe::Http("/system_stats".to_owned())
+    }
+
+    /// `server.py`: `/free` empties the card after the current prompt; the next prompt loads what it needs.
+    fn sleep(&self) -> Option<SleepCalls> {
+        let free = HttpCall::new("POST", "/free").with(r#"{"unload_models":true,"free_memory":true}"#);
+        Some(SleepCalls { sleep: free, wake: None })
+    }
+
+    /// `server.py`: `POST /prompt` is answered at once, and worked on for minutes.
+    fn busy(&self) -> Option<BusyProbe> {
+        let nonempty = ["queue_running", "queue_pending"].map(str::to_owned).to_vec();
+        Some(BusyProbe { path: "/queue".to_owned(), nonempty })
     }
 
     fn failures(&self) -> &[FailureLine] {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::need::{ModelFacts, NeedHint};
 use crate::{failure::FailureClass, probe::Probe};
 
 /// How long a program may take to be ready when its model file does not say more.
@@ -30,6 +31,49 @@ impl LoadStep {
     pub fn new(phase: impl Into<String>, done: u64, total: u64) -> Self {
         Self { phase: phase.into(), done, total }
     }
+}
+
+/// A request to a program on its own port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpCall {
+    /// `POST`, for example.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// A JSON body, if it wants one.
+    pub body: Option<String>,
+}
+
+impl HttpCall {
+    /// A call without a body.
+    pub fn new(method: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { method: method.into(), path: path.into(), body: None }
+    }
+
+    /// With this JSON body.
+    #[must_use]
+    pub fn with(self, body: impl Into<String>) -> Self {
+        Self { body: Some(body.into()), ..self }
+    }
+}
+
+/// How a program gives its memory back and stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SleepCalls {
+    /// Unloads the model; answered when, or shortly before, the memory is back.
+    pub sleep: HttpCall,
+    /// Loads it again. Without one the next request does.
+    pub wake: Option<HttpCall>,
+}
+
+/// A question whose answer says whether a program works, also when no request is open: `GET path` is answered by a JSON
+/// object, and one of these members of it is neither empty, `null`, `false` nor zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BusyProbe {
+    /// The path.
+    pub path: String,
+    /// The members.
+    pub nonempty: Vec<String>,
 }
 
 /// A kind of program: how it is recognised, when it is ready, what its output means, how it takes being stopped.
@@ -76,6 +120,24 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Send the stop signal once more after this long, for programs that take the first one as "when you are done".
     fn second_signal(&self) -> Option<Duration> {
+        None
+    }
+
+    /// What it needs of memory before it has been measured, where the configuration does not say: by default as much as its
+    /// model file weighs x 1.2, and without one a card to itself. Asked often; a figure of its own should come from the
+    /// facts alone.
+    fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
+        let _ = facts;
+        NeedHint::ByFile
+    }
+
+    /// How it is told to unload its model and to load it again, if it can do that: for `offload.how = "sleep"`.
+    fn sleep(&self) -> Option<SleepCalls> {
+        None
+    }
+
+    /// What says that it works when no request is open; by default nothing does.
+    fn busy(&self) -> Option<BusyProbe> {
         None
     }
 

@@ -1,6 +1,9 @@
 //! Any program: what loaders, shells, runtimes and drivers say, whatever is run. Part of every other engine's rules.
 
-use super::engine::{Engine, FailureLine};
+use super::{
+    engine::{Engine, FailureLine},
+    need::{ModelFacts, NeedHint, layers_said},
+};
 use crate::failure::FailureClass;
 
 /// Its name in the configuration.
@@ -13,6 +16,15 @@ pub(super) struct Generic;
 impl Engine for Generic {
     fn name(&self) -> &str {
         NAME
+    }
+
+    /// Of a program without a model file nothing is expected. It may be a llama-server by another name.
+    fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
+        match (facts.size, layers_said(facts.arguments)) {
+            (None, _) => NeedHint::Nothing,
+            (Some(_), None) => NeedHint::ByFile,
+            (Some(_), Some(layers)) => NeedHint::Layers(layers),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     engine::{Engine, FailureLine, LoadStep},
     loading::after,
     names::program_name,
+    need::{ModelFacts, NeedHint, layers_said},
 };
 use crate::{failure::FailureClass, probe::Probe};
 
@@ -29,6 +30,10 @@ impl Engine for LlamaServer {
 
     fn failures(&self) -> &[FailureLine] {
         LINES
+    }
+
+    fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
+        layers_said(facts.arguments).map_or(NeedHint::ByFile, NeedHint::Layers)
     }
 
     fn second_signal(&self) -> Option<Duration> {

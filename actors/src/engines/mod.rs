@@ -18,14 +18,16 @@ mod known;
 mod llama_server;
 mod loading;
 mod names;
+mod need;
 mod reference;
 mod rules;
 mod sd_server;
 mod vllm;
 
-pub use engine::{Engine, FailureLine, LoadStep};
+pub use engine::{BusyProbe, Engine, FailureLine, HttpCall, LoadStep, SleepCalls};
 pub use hints::hint;
 pub use known::{EngineProblem, Engines};
 pub use loading::LoadLines;
+pub use need::{ModelFacts, NeedHint};
 pub use reference::EngineRef;
 pub use rules::FailureRules;

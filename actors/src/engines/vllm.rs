@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use super::{
-    engine::{Engine, FailureLine, LoadStep, reading},
+    engine::{Engine, FailureLine, HttpCall, LoadStep, SleepCalls, reading},
     loading::{after, counted},
     names::{program_name, python_words},
+    need::{ModelFacts, NeedHint},
 };
 use crate::{failure::FailureClass, probe::Probe};
 
@@ -36,6 +37,17 @@ impl Engine for Vllm {
 
     fn failures(&self) -> &[FailureLine] {
         LINES
+    }
+
+    /// `--gpu-memory-utilization`: it fills the cards to nine tenths, however small the model is.
+    fn need(&self, _: &ModelFacts<'_>) -> NeedHint {
+        NeedHint::Unknown
+    }
+
+    /// `entrypoints`: only with `VLLM_SERVER_DEV_MODE=1` in its environment.
+    fn sleep(&self) -> Option<SleepCalls> {
+        let (sleep, wake) = (HttpCall::new("POST", "/sleep?level=1"), HttpCall::new("POST", "/wake_up"));
+        Some(SleepCalls { sleep, wake: Some(wake) })
     }
 
     fn progress_lines(&self) -> &[&'static str] {

@@ -76,6 +76,9 @@ fn weight(record: &Record) -> usize {
         Record::RunStarted { command, .. } => lines(command),
         Record::RunEnded { exit, .. } => lines(&exit.stderr),
         Record::RunReady { .. } => 0,
+        Record::Peak(peak) => {
+            lines(&peak.command) + peak.key.len() + peak.file.as_ref().map_or(0, |file| file.as_os_str().len())
+        }
         Record::Event(event) => event_texts(&event.kind),
         Record::ShutdownReport { report, .. } => json(report),
     };
@@ -99,6 +102,10 @@ fn event_texts(kind: &crate::event::EventKind) -> usize {
             let names = [live, restarted, added, removed].into_iter().flatten();
             let names: usize = names.map(|name| size_of::<ServiceName>() + name.as_str().len()).sum();
             lines(changed) + names + lines(next_start)
+        }
+        // Some names each, and rare.
+        Kind::PlanDecided { offload, .. } | Kind::SwapDone { from: offload, .. } => {
+            size_of::<Kind>() + offload.iter().map(|name| size_of::<ServiceName>() + name.as_str().len()).sum::<usize>()
         }
         Kind::Gap { .. } => 0,
     }

@@ -8,8 +8,8 @@ use std::{convert::Infallible, io, path::Path, time::Duration};
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::messages::{
-    EventRow, GetHealth, HistoryFilter, HistoryHealth, HistoryState, NotRecorded, Record, RecordAll, RunRow,
-    ShutdownReportRow,
+    EventRow, GetHealth, HistoryFilter, HistoryHealth, HistoryState, NotRecorded, PeakRow, Record, RecordAll, RunRow,
+    ShutdownReportRow, SwapRow,
 };
 use crate::{
     event::EventBus,
@@ -168,6 +168,22 @@ impl HistoryReader {
     /// # Errors
     /// Nobody gets here.
     pub fn events(&self, _: &HistoryFilter) -> Result<Vec<EventRow>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// What runs held at most.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn peaks(&self) -> Result<Vec<PeakRow>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// Past swaps.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn swaps(&self, _: &HistoryFilter) -> Result<Vec<SwapRow>, HistoryError> {
         match self.0 {}
     }
 

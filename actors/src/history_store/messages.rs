@@ -1,10 +1,12 @@
 //! What the history is told and asked.
 
+use std::path::PathBuf;
+
 use actix::Message;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    event::Event,
+    event::{Event, SwapSeconds},
     ids::{Pid, RunId, ServiceName},
     state::ExitReport,
     time::Timestamp,
@@ -42,6 +44,8 @@ pub enum Record {
         /// Whether somebody had asked for it.
         wanted: bool,
     },
+    /// What a run has held at most. Recorded again with the same key and time, the larger figures stay.
+    Peak(PeakRow),
     /// An event of the bus (state changes, alerts, phases of the runtime).
     Event(Event),
     /// The report at the end of a runtime, as JSON.
@@ -118,6 +122,27 @@ pub struct RunRow {
     pub wanted: Option<bool>,
 }
 
+/// What a run held at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeakRow {
+    /// Stands for command and model file; runs with the same one are expected to need the same.
+    pub key: String,
+    /// When the run was first measured; with the key, what it is found by.
+    pub at: Timestamp,
+    /// Of which service.
+    pub service: ServiceName,
+    /// Its command; what is known only at a start is left out.
+    pub command: Vec<String>,
+    /// Its model file.
+    pub file: Option<PathBuf>,
+    /// Layers on the card, where the planner chose.
+    pub layers: Option<u32>,
+    /// Bytes on all cards together; `None` where nobody measured.
+    pub vram: Option<u64>,
+    /// Bytes of host memory.
+    pub ram: u64,
+}
+
 /// A past event: the JSON that the stream carried.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EventRow {
@@ -127,6 +152,21 @@ pub struct EventRow {
     pub at: Timestamp,
     /// The event, as in the stream.
     pub event: serde_json::Value,
+}
+
+/// A past swap: a service came into memory for which others had to leave, or memory had to come back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SwapRow {
+    /// When it was ready.
+    pub at: Timestamp,
+    /// Who came.
+    pub service: ServiceName,
+    /// Its run.
+    pub run_id: RunId,
+    /// Who left for it.
+    pub from: Vec<ServiceName>,
+    /// Where the time went.
+    pub seconds: SwapSeconds,
 }
 
 /// The report of an ordered stop in the past.

@@ -28,9 +28,11 @@ pub enum Identity {
 /// # Errors
 /// What SQLite says, also when the file is no database.
 pub fn identify(connection: &Connection) -> rusqlite::Result<Identity> {
-    let number = |pragma| connection.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
+    // One look: its writer may be making the tables at this moment.
+    let look = connection.unchecked_transaction()?;
+    let number = |pragma| look.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+    let tables: i64 = look.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
     Ok(match (application == i64::from(APPLICATION), usize::try_from(version)) {
         (false, Ok(0)) if application == 0 && tables == 0 => Identity::Fresh,
         (false, _) => Identity::Foreign,
@@ -62,11 +64,19 @@ fn migrate_to(connection: &mut Connection, from: usize, to: usize) -> rusqlite::
 
 #[cfg(test)]
 pub mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::os::clock;
 
     /// A database as version 1 left it.
     pub fn version_1(connection: &mut Connection) {
         migrate_to(connection, 0, 1).expect("version 1");
+    }
+
+    /// A database as version 2 left it.
+    pub fn version_2(connection: &mut Connection) {
+        migrate_to(connection, 0, 2).expect("version 2");
     }
 
     fn memory() -> Connection {
@@ -96,6 +106,17 @@ pub mod tests {
     }
 
     #[test]
+    fn version_2_keeps_its_rows_and_gets_what_is_new() {
+        let mut connection = memory();
+        version_2(&mut connection);
+        connection.execute("INSERT INTO shutdown_reports VALUES (1, 5, '{}')", []).expect("a row of version 2");
+        assert!(connection.prepare("SELECT * FROM peaks").is_err());
+        migrate(&mut connection, 2).expect("migrated");
+        let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get::<_, i64>(0));
+        assert_eq!((count("shutdown_reports").ok(), count("peaks").ok()), (Some(1), Some(0)));
+    }
+
+    #[test]
     fn a_migration_that_fails_leaves_nothing_half_done() {
         let mut connection = memory();
         version_1(&mut connection);
@@ -103,6 +124,29 @@ pub mod tests {
         migrate(&mut connection, 1).expect_err("the name is taken");
         assert_eq!(identify(&connection).ok(), Some(Identity::Ours { version: 1 }));
         assert!(connection.prepare("SELECT * FROM shutdown_reports").is_err());
+    }
+
+    #[test]
+    fn one_that_is_made_at_this_moment_is_fresh_or_ours() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for n in 0..50 {
+            let path = folder.path().join(format!("{n}.db"));
+            let mut writer = Connection::open(&path).expect("a database");
+            writer.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(())).expect("a log");
+            let reader = Connection::open(&path).expect("it is there");
+            let looks = std::thread::spawn(move || {
+                let until = clock::now() + Duration::from_secs(30);
+                while clock::now() < until {
+                    match identify(&reader).expect("it can be read") {
+                        Identity::Fresh => {}
+                        other => return other,
+                    }
+                }
+                Identity::Fresh
+            });
+            migrate(&mut writer, 0).expect("migrated");
+            assert_eq!(looks.join().expect("no panic"), Identity::Ours { version: CURRENT });
+        }
     }
 
     #[test]

@@ -4,13 +4,20 @@ use std::str::FromStr;
 
 use rusqlite::{Row, ToSql, types::Type};
 
-use super::messages::{EventRow, HistoryFilter, RunRow, ShutdownReportRow};
-use crate::{event::EventId, ids::Pid, time::Timestamp};
+use super::messages::{EventRow, HistoryFilter, PeakRow, RunRow, ShutdownReportRow, SwapRow};
+use crate::{
+    event::{EventId, SwapSeconds},
+    ids::{Pid, RunId, ServiceName},
+    time::Timestamp,
+};
 
 /// No question is answered with more rows than this.
 pub const MOST_ROWS: u32 = 10_000;
 /// Rows when the filter does not say.
 const USUAL_ROWS: u32 = 100;
+
+/// The order of events.
+const BY_TIME: &str = "at DESC, epoch DESC, sequence DESC";
 
 /// A statement with the values for its places.
 pub struct Query {
@@ -40,8 +47,21 @@ pub fn events(filter: &HistoryFilter) -> Query {
         "at >= ?",
         "(kind = 'alert.raised' OR json_extract(event, '$.to') IN ('failed', 'stuck', 'backoff')
           OR json_extract(event, '$.exit.class') IS NOT NULL)",
-        "at DESC, epoch DESC, sequence DESC",
+        BY_TIME,
     )
+}
+
+/// The swaps that a filter lets through, newest first: of a service those for which it came and those for which it left.
+/// One that failed is no swap, so there are none.
+pub fn swaps(filter: &HistoryFilter) -> Query {
+    let mut conditions = vec!["kind = 'swap.done'"];
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    if let Some(service) = &filter.service {
+        conditions.push("(service = ? OR EXISTS (SELECT 1 FROM json_each(event, '$.from') WHERE value = ?))");
+        values.extend((0..2).map(|_| -> Box<dyn ToSql> { Box::new(service.as_str().to_owned()) }));
+    }
+    let rest = HistoryFilter { service: None, ..filter.clone() };
+    build_with("SELECT at, event FROM events", conditions, values, &rest, "at >= ?", "0", BY_TIME)
 }
 
 /// The reports of ordered stops, newest first.
@@ -50,9 +70,40 @@ pub fn shutdown_reports(limit: u32) -> Query {
     build("SELECT epoch, at, report FROM shutdown_reports", &filter, "", "", "at DESC, epoch DESC")
 }
 
+/// What runs held at most, newest first.
+pub fn peaks() -> Query {
+    let filter = HistoryFilter { limit: MOST_ROWS, ..HistoryFilter::default() };
+    build("SELECT key, at, service, command, file, layers, vram, ram FROM peaks", &filter, "", "", "at DESC, key")
+}
+
+/// A row of [`peaks`].
+pub fn peak_row(row: &Row<'_>) -> rusqlite::Result<PeakRow> {
+    Ok(PeakRow {
+        key: row.get(0)?,
+        at: Timestamp::from_micros(row.get(1)?),
+        service: text(row, 2)?,
+        command: json(row, 3)?,
+        file: row.get::<_, Option<String>>(4)?.map(Into::into),
+        layers: row.get(5)?,
+        vram: if row.get_ref(6)?.data_type() == Type::Null { None } else { Some(number(row, 6)?) },
+        ram: number(row, 7)?,
+    })
+}
+
 fn build(select: &str, filter: &HistoryFilter, since: &str, failed: &str, order: &str) -> Query {
-    let mut conditions = Vec::new();
-    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    build_with(select, Vec::new(), Vec::new(), filter, since, failed, order)
+}
+
+/// Adds what `filter` says to conditions that hold anyway.
+fn build_with<'a>(
+    select: &str,
+    mut conditions: Vec<&'a str>,
+    mut values: Vec<Box<dyn ToSql>>,
+    filter: &HistoryFilter,
+    since: &'a str,
+    failed: &'a str,
+    order: &str,
+) -> Query {
     if let Some(service) = &filter.service {
         conditions.push("service = ?");
         values.push(Box::new(service.as_str().to_owned()));
@@ -89,6 +140,20 @@ pub fn run_row(row: &Row<'_>) -> rusqlite::Result<RunRow> {
 pub fn event_row(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let id = EventId { epoch: number(row, 0)?, sequence: number(row, 1)? };
     Ok(EventRow { id: id.to_string(), at: Timestamp::from_micros(row.get(2)?), event: json(row, 3)? })
+}
+
+/// A row of [`swaps`].
+pub fn swap_row(row: &Row<'_>) -> rusqlite::Result<SwapRow> {
+    /// What the event says.
+    #[derive(serde::Deserialize)]
+    struct Done {
+        service: ServiceName,
+        run_id: RunId,
+        from: Vec<ServiceName>,
+        seconds: SwapSeconds,
+    }
+    let Done { service, run_id, from, seconds } = json(row, 1)?;
+    Ok(SwapRow { at: Timestamp::from_micros(row.get(0)?), service, run_id, from, seconds })
 }
 
 /// A row of [`shutdown_reports`].

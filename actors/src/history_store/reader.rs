@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use super::{
     database::Trouble,
     files::with_suffix,
-    messages::{EventRow, HistoryFilter, RunRow, ShutdownReportRow},
+    messages::{EventRow, HistoryFilter, PeakRow, RunRow, ShutdownReportRow, SwapRow},
     migrations::{Identity, identify},
     query::{self, Query},
 };
@@ -72,6 +72,8 @@ pub struct HistoryReader {
     empty: bool,
     /// From version 2 on.
     has_reports: bool,
+    /// From version 3 on.
+    has_peaks: bool,
 }
 
 impl HistoryReader {
@@ -98,7 +100,8 @@ impl HistoryReader {
             Identity::Newer { version } => return Err(HistoryError::Newer { path: path.to_owned(), found: version }),
             Identity::Foreign => return Err(HistoryError::Foreign(path.to_owned())),
         };
-        Ok(Self { connection, path: path.to_owned(), empty: version == 0, has_reports: version >= 2 })
+        let (empty, has_reports, has_peaks) = (version == 0, version >= 2, version >= 3);
+        Ok(Self { connection, path: path.to_owned(), empty, has_reports, has_peaks })
     }
 
     /// Past and present runs.
@@ -117,12 +120,28 @@ impl HistoryReader {
         self.rows(!self.empty, query::events(filter), query::event_row)
     }
 
+    /// Past swaps. A service's are those in which it came and those in which it left.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn swaps(&self, filter: &HistoryFilter) -> Result<Vec<SwapRow>, HistoryError> {
+        self.rows(!self.empty, query::swaps(filter), query::swap_row)
+    }
+
     /// The reports of the last ordered stops, at most `limit` (0 stands for 100).
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn shutdown_reports(&self, limit: u32) -> Result<Vec<ShutdownReportRow>, HistoryError> {
         self.rows(self.has_reports, query::shutdown_reports(limit), query::report_row)
+    }
+
+    /// What past and present runs held at most.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn peaks(&self) -> Result<Vec<PeakRow>, HistoryError> {
+        self.rows(self.has_peaks, query::peaks(), query::peak_row)
     }
 
     fn rows<T>(

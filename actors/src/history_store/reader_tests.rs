@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    event::{Event, EventId, EventKind, Severity},
+    event::{Event, EventId, EventKind, Severity, SwapSeconds},
     history_store::{append_shutdown_report, database::Database, messages::Record, migrations},
     ids::{Pid, RunId, ServiceName},
     spec::FailureClass,
@@ -120,17 +120,54 @@ fn files_of_every_age_and_origin_are_told_apart() {
     let empty = HistoryReader::open(&file("empty")).expect("open");
     assert_eq!(empty.runs(&HistoryFilter::default()).expect("rows"), []);
     assert_eq!(empty.shutdown_reports(0).expect("rows"), []);
+    assert_eq!(empty.peaks().expect("rows"), []);
 
     let mut old = Connection::open(file("old")).expect("made");
     migrations::tests::version_1(&mut old);
     let reader = HistoryReader::open(&file("old")).expect("open");
     assert_eq!(reader.events(&HistoryFilter::default()).expect("rows"), []);
     assert_eq!(reader.shutdown_reports(0).expect("rows"), []);
+    assert_eq!(reader.peaks().expect("rows"), []);
 
     old.pragma_update(None, "user_version", 99).expect("set");
     assert!(matches!(HistoryReader::open(&file("old")), Err(HistoryError::Newer { found: 99, .. })));
     old.pragma_update(None, "application_id", 1).expect("set");
     assert!(matches!(HistoryReader::open(&file("old")), Err(HistoryError::Foreign(_))));
+}
+
+fn peak(key: &str, seconds: u64, vram: Option<u64>, ram: u64) -> PeakRow {
+    let (service, command) = (name("chat"), vec!["llama-server".to_owned(), String::new()]);
+    PeakRow {
+        key: key.to_owned(),
+        at: at(seconds),
+        service,
+        command,
+        file: Some("/m/a b".into()),
+        layers: Some(44),
+        vram,
+        ram,
+    }
+}
+
+#[test]
+fn peaks_come_back_as_they_were_the_newest_five_of_each_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let mut database = Database::open(&path).expect("open");
+    let mut records: Vec<Record> = (0..8).map(|n| Record::Peak(peak("a", n, Some(n), 7))).collect();
+    records.push(Record::Peak(peak("b", 1, None, 9)));
+    assert_eq!(database.write(&records), Ok(0));
+    let rows = || HistoryReader::open(&path).expect("open").peaks().expect("rows");
+    let kept: Vec<_> = (3..8).rev().map(|n| peak("a", n, Some(n), 7)).chain([peak("b", 1, None, 9)]).collect();
+    assert_eq!(rows(), kept);
+
+    // The same run again: the larger figures stay, and one that was not measured is learned.
+    let again = [peak("a", 7, Some(3), 8), peak("b", 1, Some(u64::from(u32::MAX) << 8), 1)].map(Record::Peak);
+    assert_eq!(database.write(&again), Ok(0));
+    assert_eq!((rows()[0].vram, rows()[0].ram), (Some(7), 8));
+    assert_eq!((rows()[5].vram, rows()[5].ram), (Some(u64::from(u32::MAX) << 8), 9));
+    assert_eq!(database.write(&[Record::Peak(peak("b", 1, None, 1))]), Ok(0));
+    assert_eq!(rows()[5].vram, Some(u64::from(u32::MAX) << 8), "what is not measured takes nothing away");
 }
 
 #[test]
@@ -157,8 +194,33 @@ fn a_file_that_nobody_can_write_is_read_as_it_is() {
     drop(filled(&path));
     assert!(!has_log(&path));
     let (connection, identity) = open(&path, true).expect("open");
-    assert_eq!(identity, Identity::Ours { version: 2 });
+    assert_eq!(identity, Identity::Ours { version: 3 });
     let count: i64 = connection.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).expect("a number");
     assert_eq!(count, 3);
     assert!(!with_suffix(&path, "-shm").exists(), "nothing was made beside it");
+}
+
+#[test]
+fn swaps_are_found_by_who_came_and_by_who_left() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.db");
+    let (mut database, runs) = filled(&path);
+    let seconds = SwapSeconds { drain: 0.1, load: 2.0, total: 2.1, ..SwapSeconds::default() };
+    let swap = |sequence, service: &str, from: &[&str]| {
+        let from = from.iter().map(|other| name(other)).collect();
+        let kind = EventKind::SwapDone { service: name(service), run_id: runs[0], from, seconds };
+        Record::Event(Event { id: EventId { epoch: 7, sequence }, at: at(sequence), kind })
+    };
+    let written = database.write(&[swap(5, "image", &["chat"]), swap(6, "chat", &["image"]), swap(7, "tts", &[])]);
+    assert_eq!(written, Ok(0));
+    let reader = HistoryReader::open(&path).expect("open");
+    let came = |filter: HistoryFilter| -> Vec<String> {
+        let rows = reader.swaps(&filter).expect("read");
+        assert!(rows.iter().all(|row| row.seconds == seconds && row.run_id == runs[0]));
+        rows.iter().map(|row| row.service.to_string()).collect()
+    };
+    assert_eq!(came(HistoryFilter::default()), ["tts", "chat", "image"]);
+    assert_eq!(came(HistoryFilter { service: Some(name("chat")), ..HistoryFilter::default() }), ["chat", "image"]);
+    assert_eq!(came(HistoryFilter { since: Some(at(6)), limit: 1, ..HistoryFilter::default() }), ["tts"]);
+    assert!(came(HistoryFilter { failed: true, ..HistoryFilter::default() }).is_empty());
 }

@@ -42,8 +42,8 @@ impl Retention {
     /// What SQLite says; the step is undone.
     pub fn step(&self, connection: &mut Connection, now: Timestamp) -> rusqlite::Result<Progress> {
         let retain = i64::try_from(self.retain.as_micros()).unwrap_or(i64::MAX);
-        let deleted = self.delete_before(connection, now.as_micros().saturating_sub(retain))?;
-        if deleted > 0 {
+        let cutoff = now.as_micros().saturating_sub(retain);
+        if self.delete_before(connection, cutoff)? + forget_peaks(connection, cutoff)? > 0 {
             return Ok(Progress::More);
         }
         if used_bytes(connection)? > self.max_size && self.delete_oldest(connection)? > 0 {
@@ -81,6 +81,13 @@ impl Retention {
         }
         Ok(0)
     }
+}
+
+/// Peaks of what has not run for so long. They are few and small (five for each command), so they never go for the
+/// sake of the size: what was learned is worth more than old events.
+fn forget_peaks(connection: &Connection, cutoff: i64) -> rusqlite::Result<usize> {
+    let old = "DELETE FROM peaks WHERE (key, at) IN (SELECT key, at FROM peaks WHERE at < ?1 ORDER BY at LIMIT ?2)";
+    connection.execute(old, params![cutoff, STEP])
 }
 
 /// The time of a row that is half a step from the oldest, or of the newest one if there are fewer.

@@ -3,7 +3,11 @@
 use super::*;
 use crate::{
     event::{Event, EventId, EventKind},
-    history_store::{messages::Record, migrations::migrate, writer::write_all},
+    history_store::{
+        messages::{PeakRow, Record},
+        migrations::migrate,
+        writer::write_all,
+    },
     ids::{Pid, RunId},
     state::ExitReport,
     units::ByteSize,
@@ -90,4 +94,27 @@ fn a_limit_that_nothing_can_meet_ends_all_the_same() {
     write_all(&mut connection, &run(at(1), None)).expect("written");
     settle(retention(DAY * 90, 0, at(0)), &mut connection, at(2));
     assert_eq!((count(&connection, "events"), count(&connection, "runs")), (0, 1), "what runs stays");
+}
+
+#[test]
+fn peaks_go_by_their_age_and_never_for_the_size() {
+    let mut connection = database();
+    let peak = |key: &str, at| {
+        let (service, command) = ("chat".parse().expect("a name"), Vec::new());
+        Record::Peak(PeakRow {
+            key: key.to_owned(),
+            at,
+            service,
+            command,
+            file: None,
+            layers: None,
+            vram: None,
+            ram: 1,
+        })
+    };
+    write_all(&mut connection, &[peak("old", at(0)), peak("new", at(9))]).expect("written");
+    let records: Vec<Record> = (0..5000).map(|n| event(n, at(9), 500)).collect();
+    write_all(&mut connection, &records).expect("written");
+    settle(retention(DAY * 5, 1, at(0)), &mut connection, at(10));
+    assert_eq!((count(&connection, "events"), count(&connection, "peaks")), (0, 1));
 }

@@ -4,7 +4,7 @@
 pub const APPLICATION: i32 = 0x4752_4E52;
 
 /// Version by version; the place in the list plus one is `PRAGMA user_version`.
-pub const VERSIONS: [&str; 2] = [V1, V2];
+pub const VERSIONS: [&str; 3] = [V1, V2, V3];
 
 /// The version that this program writes.
 pub const CURRENT: usize = VERSIONS.len();
@@ -44,4 +44,21 @@ CREATE INDEX runs_by_time ON runs (started);
 CREATE INDEX runs_by_service ON runs (service, started);
 CREATE INDEX events_by_time ON events (at);
 CREATE INDEX events_by_service ON events (service, at) WHERE service IS NOT NULL;
+";
+
+/// What runs were measured to hold at most, so that the next one of the same command and file gets as much. `key` stands
+/// for command and file; `command` is JSON.
+const V3: &str = "
+CREATE TABLE peaks (
+    key     TEXT NOT NULL,
+    at      INTEGER NOT NULL,
+    service TEXT NOT NULL,
+    command TEXT NOT NULL,
+    file    TEXT,
+    layers  INTEGER,
+    vram    INTEGER,
+    ram     INTEGER NOT NULL,
+    PRIMARY KEY (key, at)
+) WITHOUT ROWID;
+CREATE INDEX peaks_by_time ON peaks (at);
 ";

@@ -7,6 +7,10 @@ use super::{
     messages::Record,
 };
 
+/// Runs whose peaks are kept for each command and file: enough that one odd run does not decide, few enough that figures
+/// fall when the program needs less.
+pub const PEAKS_KEPT: i64 = 5;
+
 /// Writes all records in one transaction and commits it. Records that can never be written are left out and logged;
 /// their number comes back.
 ///
@@ -49,6 +53,29 @@ fn write(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()>
             "UPDATE runs SET ended = ?2, exit = ?3, wanted = ?4 WHERE run_id = ?1 AND ended IS NULL",
             params![id.to_string(), exit.at.as_micros(), json(exit)?, wanted],
         ),
+        Record::Peak(peak) => {
+            run(
+                "INSERT INTO peaks (key, at, service, command, file, layers, vram, ram)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                 ON CONFLICT (key, at) DO UPDATE SET ram = max(ram, excluded.ram),
+                 vram = coalesce(max(vram, excluded.vram), vram, excluded.vram)",
+                params![
+                    peak.key,
+                    peak.at.as_micros(),
+                    peak.service.as_str(),
+                    json(&peak.command)?,
+                    peak.file.as_ref().map(|file| file.to_string_lossy().into_owned()),
+                    peak.layers,
+                    peak.vram.map(whole),
+                    whole(peak.ram)
+                ],
+            )?;
+            run(
+                "DELETE FROM peaks WHERE key = ?1 AND at < (SELECT min(at) FROM
+                 (SELECT at FROM peaks WHERE key = ?1 ORDER BY at DESC LIMIT ?2))",
+                params![peak.key, PEAKS_KEPT],
+            )
+        }
         Record::Event(event) => run(
             "INSERT INTO events (epoch, sequence, at, kind, service, event) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
              ON CONFLICT (epoch, sequence) DO NOTHING",

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     clock,
     containment::tree,
+    gpu,
     leftovers::is_marker,
     ports::{self, PortOwner},
     proc::{self, ProcessIdentity},
@@ -93,7 +94,7 @@ impl AuditBaseline {
     pub fn take() -> io::Result<Self> {
         let own = Pid(std::process::id());
         let children = proc::children(own)?.into_iter().map(|pid| (pid.0, proc::command(pid))).collect();
-        let threads = listing("/proc/self/task", |path| fs::read_to_string(path.join("comm")))?;
+        let threads = listing("/proc/self/task", |path| fs::read_to_string(path.join("comm")).map(told))?;
         let descriptors = listing("/proc/self/fd", |path| Ok(fs::read_link(path)?.display().to_string()))?;
         Ok(Self { children, threads, descriptors })
     }
@@ -168,6 +169,16 @@ fn listing(folder: &str, describe: impl Fn(PathBuf) -> io::Result<String>) -> io
     Ok(found.into_iter().filter(|(_, target)| *target != own).collect())
 }
 
+/// A thread's name, with what it means that it is still there, where that is known: this one ends at once unless a call
+/// into the driver does not return.
+fn told(name: String) -> String {
+    if name.trim_end() == gpu::sampler::THREAD {
+        format!("{} (a call into the graphics driver does not return)", name.trim_end())
+    } else {
+        name
+    }
+}
+
 /// What is in `now` and was not in `then`, as `same` tells. Pure.
 fn new(then: &BTreeMap<u32, String>, now: &BTreeMap<u32, String>, same: fn(&str, &str) -> bool) -> Vec<String> {
     let known = |(number, what): &(&u32, &String)| then.get(number).is_some_and(|before| same(before, what));
@@ -190,6 +201,12 @@ mod tests {
 
     fn map(entries: &[(u32, &str)]) -> BTreeMap<u32, String> {
         entries.iter().map(|(number, what)| (*number, (*what).to_owned())).collect()
+    }
+
+    #[test]
+    fn the_thread_that_measures_cards_is_told_as_what_it_is() {
+        assert_eq!(told("worker\n".to_owned()), "worker\n");
+        assert_eq!(told("gpu\n".to_owned()), "gpu (a call into the graphics driver does not return)");
     }
 
     #[test]

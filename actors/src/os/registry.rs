@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::proc::ProcessIdentity;
 use crate::{
     ids::{RunId, ServiceName},
+    memory::GpuId,
     spec::StopSignal,
     time::Timestamp,
 };
@@ -51,6 +52,12 @@ pub struct KeptRun {
     pub started: Timestamp,
     /// Of what it was started with, see [`crate::os::keep::fingerprint`].
     pub fingerprint: String,
+    /// The cards that it was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gpus: Vec<GpuId>,
+    /// The layers that it was told to put there, where that was planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_layers: Option<u32>,
     /// How it is asked to stop when nobody knows its configuration any more.
     pub signal: StopSignal,
     /// And how long it has then, in milliseconds.

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::{
     awaited::Dependencies,
+    drain::{BusyQuestion, idle},
     hearing::News,
     lifecycle::{Effect, Event, LifeSpec, Lifecycle, Moment, RunNews},
     messages::{Awaited, Reconfigure},
@@ -19,6 +20,7 @@ use crate::{
     gate::{Gate, Held},
     history_store::{HistorySink, messages::Record},
     ids::RunId,
+    lease::{AskLease, LeaseNews, Lessor},
     os::{clock, containment::Containment, ports::PortPool, registry::Registry},
     shutdown_coordinator::messages::{UnitName, UnitStopped},
     spec::{ServiceLogSpec, ServiceSpec},
@@ -54,6 +56,8 @@ pub struct SupervisorParts {
     pub gate: Gate,
     /// `runtime.shutdown.drain`.
     pub drain: Duration,
+    /// Who gives out memory.
+    pub lessor: Lessor,
     /// Its run of an earlier runtime, if there is one.
     pub adopt: Option<Inherited>,
 }
@@ -68,6 +72,8 @@ pub struct ProcessSupervisor {
     children: ArbiterHandle,
     publisher: Publisher,
     dependencies: Dependencies,
+    /// Asked before a run begins, and told how it fares.
+    lessor: Lessor,
     /// Taken by [`AdoptService`](super::messages::AdoptService).
     pub(super) adopt: Option<Inherited>,
     /// The ways into the live run. Dropped only after its end: a run without anybody to order it kills itself.
@@ -98,13 +104,23 @@ impl ProcessSupervisor {
         let state_dir = parts.state_dir;
         Self {
             life: Lifecycle::new(life, disposition),
-            run: Arc::new(RunContext { spec, containment, ports, registry, bus, logs, state_dir }),
+            run: Arc::new(RunContext {
+                spec,
+                containment,
+                ports,
+                registry,
+                bus,
+                logs,
+                state_dir,
+                placement: Arc::default(),
+            }),
             drain,
             gate,
             history,
             children: parts.children,
             publisher,
             dependencies: Dependencies::new(parts.dependencies),
+            lessor: parts.lessor,
             adopt: parts.adopt,
             live: None,
             draining: None,
@@ -122,6 +138,7 @@ impl ProcessSupervisor {
             next_run: RunId::fresh(),
             chance: fastrand::f64(),
             in_flight: self.gate.in_flight(),
+            waiting: self.gate.outside(),
         };
         let effects = self.life.step(event, &at);
         let view = self.life.view();
@@ -130,6 +147,11 @@ impl ProcessSupervisor {
             self.gate.open();
         } else {
             self.gate.close();
+        }
+        if view.state != ServiceState::Draining
+            && let Some(wait) = self.draining.take()
+        {
+            ctx.cancel_future(wait);
         }
         // Told first: whoever is answered below finds the status as the answer says.
         self.publisher.publish(&view, at.now);
@@ -159,19 +181,32 @@ impl ProcessSupervisor {
 
     fn carry_out(&mut self, effect: Effect, at: &Moment, ctx: &mut Context<Self>) {
         match effect {
+            Effect::AskLease { run, wish } => {
+                let (service, spec) = (self.run.spec.name.clone(), Arc::clone(&self.run.spec));
+                let answer = ctx.address().recipient();
+                self.lessor.ask.do_send(AskLease { service, run, spec, wish, answer });
+            }
+            Effect::TellLease { run, fate } => {
+                let service = self.run.spec.name.clone();
+                self.lessor.tell.do_send(LeaseNews { service, run, fate });
+            }
             Effect::StartRun(run) => self.own_run(Origin::Fresh(run), ctx),
             Effect::AdoptRun(run) => match self.adopt.take().filter(|inherited| inherited.run() == run) {
                 Some(Inherited::Lives(adopted)) => self.own_run(Origin::Adopted(adopted), ctx),
                 Some(Inherited::Ended { news, .. }) => self.step(Event::Run(run, news), ctx),
                 None => self.lose(run, "it was handed to nobody", ctx),
             },
-            Effect::AwaitDrain(run) => {
+            Effect::AwaitDrain { run, ask } => {
                 if let Some(earlier) = self.draining.take() {
                     ctx.cancel_future(earlier);
                 }
-                let drained = self.gate.drained().into_actor(self);
+                let port = self.life.view().port.filter(|_| ask);
+                let question = port.and_then(|port| BusyQuestion::of(&self.run.spec, port));
+                let drained = idle(self.gate.clone(), question).into_actor(self);
                 self.draining = Some(ctx.spawn(drained.map(move |(), this, ctx| this.step(Event::Drained(run), ctx))));
             }
+            Effect::SleepRun { run, by } => self.order(run, Order::Sleep { by }),
+            Effect::WakeRun(run) => self.order(run, Order::Wake),
             Effect::ReleaseRun(run) => self.order(run, Order::Release),
             Effect::StopRun { run, kill_at } => self.order(run, Order::Stop { kill_at }),
             Effect::KillRun(run) => self.order(run, Order::Kill),
@@ -199,11 +234,16 @@ impl ProcessSupervisor {
 
     fn own_run(&mut self, origin: Origin, ctx: &mut Context<Self>) {
         let run = origin.run();
+        let placement = match &origin {
+            Origin::Fresh(_) => self.life.view().placement.unwrap_or_default(),
+            Origin::Adopted(adopted) => Arc::new(adopted.placement.clone()),
+        };
+        let context = Arc::new(RunContext { placement, ..(*self.run).clone() });
         let (order, ordered) = watch::channel(Order::Run);
         let (spec, configured) = watch::channel(Arc::clone(&self.run.spec));
-        self.live = Some(LiveRun { run, context: Arc::clone(&self.run), order, spec });
+        self.live = Some(LiveRun { run, context: Arc::clone(&context), order, spec });
         let orders = Orders { order: ordered, spec: configured };
-        let (context, supervisor) = (self.run.clone(), ctx.address());
+        let supervisor = ctx.address();
         let begun = self.children.spawn_fn(move || {
             let report: Reporter = Rc::new(move |news| supervisor.do_send(News { run, news }));
             drop(actix_rt::spawn(own(context, origin, orders, report)));

@@ -11,7 +11,7 @@ use super::{
         StartService, StopService,
     },
 };
-use crate::{ids::RunId, shutdown_coordinator::messages::StopUnit};
+use crate::{ids::RunId, lease::LeaseAnswer, shutdown_coordinator::messages::StopUnit};
 
 /// News of a run, from the children's thread.
 #[derive(Debug, Message)]
@@ -39,19 +39,27 @@ impl Handler<News> for ProcessSupervisor {
     }
 }
 
+impl Handler<LeaseAnswer> for ProcessSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, LeaseAnswer { run, verdict }: LeaseAnswer, ctx: &mut Self::Context) {
+        self.step(Event::Lease(run, verdict), ctx);
+    }
+}
+
 impl Handler<StartService> for ProcessSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: StartService, ctx: &mut Self::Context) {
-        self.step(Event::Start, ctx);
+    fn handle(&mut self, StartService { wish }: StartService, ctx: &mut Self::Context) {
+        self.step(Event::Start(wish), ctx);
     }
 }
 
 impl Handler<LoadService> for ProcessSupervisor {
     type Result = ();
 
-    fn handle(&mut self, _: LoadService, ctx: &mut Self::Context) {
-        self.step(Event::Load, ctx);
+    fn handle(&mut self, LoadService { wish }: LoadService, ctx: &mut Self::Context) {
+        self.step(Event::Load(wish), ctx);
     }
 }
 

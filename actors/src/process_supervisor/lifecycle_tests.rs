@@ -1,12 +1,17 @@
 //! A service's life under every order of events that a run's owner and a person can make.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use proptest::prelude::*;
 
 use super::lifecycle::*;
 use crate::{
     ids::{Pid, RunId},
+    lease::{Fate, LeaseVerdict, Wish},
+    memory::{Amounts, Placement},
     os::clock,
     shutdown_coordinator::messages::StopOutcome,
     spec::{FailureClass, RestartPolicy, RestartSpec},
@@ -15,16 +20,26 @@ use crate::{
     units::DurationRange,
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 const MAX: u32 = 3;
 
-fn spec() -> LifeSpec {
+pub(super) fn spec() -> LifeSpec {
     let backoff = DurationRange { min: SECOND, max: 60 * SECOND };
     let restart = RestartSpec { policy: RestartPolicy::OnFailure, max: MAX, backoff, reset_after: 600 * SECOND };
-    LifeSpec { restart, grace: 5 * SECOND, drain: 10 * SECOND, keep: false, wanted: Disposition::Down }
+    LifeSpec {
+        restart,
+        grace: 5 * SECOND,
+        drain: 10 * SECOND,
+        offload_drain: 20 * SECOND,
+        sleeps: false,
+        is_asked: false,
+        pinned: false,
+        keep: false,
+        wanted: Disposition::Down,
+    }
 }
 
-fn exit(code: i32) -> RunNews {
+pub(super) fn exit(code: i32) -> RunNews {
     let class = (code != 0).then_some(FailureClass::Exit);
     let exit = ExitReport {
         code: Some(code),
@@ -37,25 +52,47 @@ fn exit(code: i32) -> RunNews {
 }
 
 /// A life with a clock, and the run that its effects began.
-struct World {
-    life: Lifecycle,
-    now: Instant,
-    live: Option<RunId>,
-    begun: u32,
-    answers: Vec<StopOutcome>,
-    alerts: Vec<Alert>,
-    timer: Option<(u64, Instant)>,
-    kill_at: Option<Instant>,
+pub(super) struct World {
+    pub(super) life: Lifecycle,
+    pub(super) now: Instant,
+    pub(super) live: Option<RunId>,
+    pub(super) begun: u32,
+    pub(super) answers: Vec<StopOutcome>,
+    pub(super) alerts: Vec<Alert>,
+    pub(super) timer: Option<(u64, Instant)>,
+    pub(super) kill_at: Option<Instant>,
     /// Who uses the service.
-    users: u32,
+    pub(super) users: u32,
     /// The run whose users are waited for.
-    draining: Option<RunId>,
+    pub(super) draining: Option<RunId>,
     /// The run that its owner was told to let go of.
-    released: Option<RunId>,
+    pub(super) released: Option<RunId>,
+    /// Who waits for it to be ready.
+    pub(super) waiting: u32,
+    /// What is granted at once to whoever asks; without it nobody answers.
+    pub(super) grants: Option<Placement>,
+    /// Every run that was asked for.
+    pub(super) leases: HashMap<RunId, Lease>,
+    /// The run that was asked for last.
+    pub(super) asks: Option<(RunId, Wish)>,
+    /// Whether that was granted or refused.
+    pub(super) is_answered: bool,
+}
+
+/// What was said about the memory of one run.
+#[derive(Default)]
+pub(super) struct Lease {
+    pub(super) granted: bool,
+    pub(super) told: Vec<Fate>,
+}
+
+/// RAM and nothing else.
+pub(super) fn some_memory() -> Placement {
+    Placement { lease: Amounts { ram: 1 << 30, ..Amounts::default() }, ..Placement::default() }
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             life: Lifecycle::new(spec(), Disposition::Down),
             now: clock::now(),
@@ -68,21 +105,69 @@ impl World {
             users: 0,
             draining: None,
             released: None,
+            waiting: 0,
+            grants: Some(Placement::default()),
+            leases: HashMap::new(),
+            asks: None,
+            is_answered: false,
         }
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Effect> {
+    /// One whose service has memory that is counted.
+    pub(super) fn with_memory(spec: LifeSpec) -> Self {
+        let life = Lifecycle::new(spec, spec.wanted);
+        Self { life, grants: Some(some_memory()), ..Self::new() }
+    }
+
+    pub(super) fn answer(&mut self, verdict: LeaseVerdict) -> Vec<Effect> {
+        let (run, _) = self.asks.expect("a question");
+        self.is_answered |= matches!(verdict, LeaseVerdict::Granted(_) | LeaseVerdict::Refused(_));
+        if matches!(verdict, LeaseVerdict::Granted(_)) {
+            self.leases.entry(run).or_default().granted = true;
+        }
+        self.tell(Event::Lease(run, verdict))
+    }
+
+    /// The memory of the run that was asked for last is measured back.
+    pub(super) fn reclaimed(&mut self) {
+        self.answer(LeaseVerdict::Reclaimed(None));
+    }
+
+    /// What was told of the run that was asked for last.
+    pub(super) fn told(&self) -> &[Fate] {
+        self.asks.map(|(run, _)| &self.leases[&run].told[..]).unwrap_or_default()
+    }
+
+    pub(super) fn tell(&mut self, event: Event) -> Vec<Effect> {
         if let Event::Run(id, RunNews::Ended { .. }) = &event
             && self.live == Some(*id)
         {
             self.live = None;
         }
-        let effects = self
-            .life
-            .step(event, &Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight: self.users });
+        let (in_flight, waiting) = (self.users, self.waiting);
+        let at = Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight, waiting };
+        let mut effects = self.life.step(event, &at);
         for effect in &effects {
             match effect {
+                Effect::AskLease { run, wish } => {
+                    self.leases.entry(*run).or_default();
+                    self.asks = Some((*run, *wish));
+                    self.is_answered = false;
+                }
+                Effect::TellLease { run, fate } => {
+                    let lease = self.leases.get_mut(run).expect("news of a run that was never asked for");
+                    let ended = lease.told.iter().any(|told| matches!(told, Fate::Ended { .. } | Fate::Withdrawn));
+                    assert!(!ended, "{fate:?} is told of a run after its end: {:?}", lease.told);
+                    assert!(*fate != Fate::Withdrawn || self.live != Some(*run), "a live run is withdrawn");
+                    assert!(
+                        matches!(fate, Fate::Ended { .. } | Fate::Withdrawn) || self.live == Some(*run),
+                        "{fate:?} of a run that is not live"
+                    );
+                    lease.told.push(fate.clone());
+                }
                 Effect::StartRun(run) | Effect::AdoptRun(run) => {
+                    let granted = self.leases.get(run).is_some_and(|lease| lease.granted);
+                    assert!(granted || matches!(effect, Effect::AdoptRun(_)), "a run begins without memory");
                     assert_eq!(self.live, None, "a run begins while another is live");
                     self.live = Some(*run);
                     self.begun += 1;
@@ -96,8 +181,10 @@ impl World {
                     assert_eq!(self.live, Some(*run));
                     assert_ne!(self.released, Some(*run), "a run is killed that was let go of");
                 }
-                Effect::AwaitDrain(run) => {
-                    assert!(self.users > 0 && self.live == Some(*run), "a drain without a user, or of no live run");
+                Effect::SleepRun { run, .. } | Effect::WakeRun(run) => assert_eq!(self.live, Some(*run)),
+                Effect::AwaitDrain { run, ask } => {
+                    let needed = self.users > 0 || *ask;
+                    assert!(needed && self.live == Some(*run), "a drain without a user, or of no live run");
                     self.draining = Some(*run);
                 }
                 Effect::ReleaseRun(run) => {
@@ -110,64 +197,69 @@ impl World {
                 Effect::NoteStarted { .. } | Effect::NoteReady(_) | Effect::NoteEnded { .. } => {}
             }
         }
+        if effects.iter().any(|effect| matches!(effect, Effect::AskLease { .. }))
+            && let Some(placement) = self.grants.clone()
+        {
+            effects.extend(self.answer(LeaseVerdict::Granted(placement)));
+        }
         effects
     }
 
-    fn news(&mut self, news: RunNews) -> Vec<Effect> {
+    pub(super) fn news(&mut self, news: RunNews) -> Vec<Effect> {
         let run = self.live.expect("a live run");
         self.tell(Event::Run(run, news))
     }
 
-    fn spawned(&mut self) {
+    pub(super) fn spawned(&mut self) {
         self.news(RunNews::Spawned { pid: Pid(7), port: None });
     }
 
-    fn loading(&mut self, done: u64) -> Option<u64> {
+    pub(super) fn loading(&mut self, done: u64) -> Option<u64> {
         let load = LoadProgress { phase: "weights".to_owned(), done, total: 4, eta: None };
         self.news(RunNews::Loading(load));
         self.life.view().load.map(|load| load.done)
     }
 
-    fn up(&mut self) {
+    pub(super) fn up(&mut self) {
         self.spawned();
         self.news(RunNews::Ready);
     }
 
-    fn ring(&mut self) {
+    pub(super) fn ring(&mut self) {
         let (timer, at) = self.timer.take().expect("a timer");
         self.now = at;
         self.tell(Event::Due(timer));
     }
 
     /// The last user has left.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         self.users = 0;
         if let Some(run) = self.draining.take() {
             self.tell(Event::Drained(run));
         }
     }
 
-    fn state(&self) -> ServiceState {
+    pub(super) fn state(&self) -> ServiceState {
         self.life.view().state
     }
 
-    fn reason(&self) -> String {
+    pub(super) fn reason(&self) -> String {
         self.life.view().reason.unwrap_or_default()
     }
 }
 
-fn stop() -> Event {
+pub(super) fn stop() -> Event {
     Event::Stop { reason: "somebody asked".to_owned() }
 }
 
-fn restart() -> Event {
+pub(super) fn restart() -> Event {
     Event::Restart { reason: "somebody asked".to_owned() }
 }
 
 #[test]
 fn progress_is_seen_while_it_starts_and_belongs_to_one_run() {
     let mut world = World::new();
-    world.tell(Event::Start);
+    world.tell(Event::Start(Wish::Wanted));
     world.spawned();
     assert_eq!(world.loading(1), Some(1));
     world.news(RunNews::Ready);
@@ -181,7 +273,7 @@ fn progress_is_seen_while_it_starts_and_belongs_to_one_run() {
 #[test]
 fn a_plain_life() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     assert_eq!((w.state(), w.life.view().disposition), (ServiceState::Spawning, Disposition::Up));
     w.spawned();
     assert_eq!((w.state(), w.life.view().pid), (ServiceState::Starting, Some(Pid(7))));
@@ -191,13 +283,16 @@ fn a_plain_life() {
     assert_eq!((w.state(), w.kill_at), (ServiceState::Stopping, Some(w.now + 5 * SECOND)));
     let effects = w.news(exit(143));
     assert_eq!((w.state(), w.life.view().disposition), (ServiceState::Stopped, Disposition::Down));
-    assert!(matches!(&effects[..], [Effect::NoteEnded { wanted: true, exit, .. }] if exit.class.is_none()));
+    let [Effect::NoteEnded { wanted: true, exit, .. }, Effect::TellLease { fate, .. }] = &effects[..] else {
+        panic!("{effects:?}")
+    };
+    assert_eq!((exit.class, fate), (None, &Fate::Ended { failed: false }));
 }
 
 #[test]
 fn crashes_are_answered_at_once_then_after_doubling_waits_then_not_any_more() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.news(exit(1));
     assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 2));
@@ -214,14 +309,14 @@ fn crashes_are_answered_at_once_then_after_doubling_waits_then_not_any_more() {
     assert_eq!((w.state(), w.begun, w.life.view().restarts), (ServiceState::Failed, 3, 2));
     assert_eq!(w.alerts, [Alert::Failed]);
     assert!(w.reason().starts_with("gave up after 3 failures in a row, at last: ended with exit code 1: `boo`"));
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     assert_eq!((w.state(), w.alerts.len(), w.life.view().failures), (ServiceState::Spawning, 0, 0));
 }
 
 #[test]
 fn enough_health_in_one_piece_forgives() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.news(exit(1));
     w.up();
@@ -253,7 +348,7 @@ fn what_cannot_help_is_not_tried_again() {
         exit(125),
     ] {
         let mut w = World::new();
-        w.tell(Event::Start);
+        w.tell(Event::Start(Wish::Wanted));
         w.news(news);
         assert_eq!((w.state(), w.begun), (ServiceState::Failed, 1));
         assert!(w.reason().starts_with("not tried again, since that cannot help"), "{}", w.reason());
@@ -265,7 +360,7 @@ fn what_cannot_help_is_not_tried_again() {
 #[test]
 fn a_clean_end_completes() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.news(exit(0));
     assert_eq!((w.state(), w.life.view().last_exit.and_then(|e| e.class)), (ServiceState::Completed, None));
@@ -274,7 +369,7 @@ fn a_clean_end_completes() {
 #[test]
 fn a_restart_waits_until_the_containment_is_empty_and_does_not_count() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     for _ in 0..10 {
         w.tell(restart());
@@ -289,7 +384,7 @@ fn a_restart_waits_until_the_containment_is_empty_and_does_not_count() {
 #[test]
 fn a_failing_run_is_stopped_and_its_failure_counted_by_its_own_class() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.spawned();
     w.news(RunNews::Failing { class: FailureClass::Timeout, reason: "not ready within 1s".to_owned() });
     assert_eq!(w.state(), ServiceState::Stopping);
@@ -304,7 +399,7 @@ fn a_failing_run_is_stopped_and_its_failure_counted_by_its_own_class() {
 fn a_dependency_is_waited_for_and_named() {
     let mut w = World::new();
     w.tell(Event::Dependencies(Some("waits for db to be ready".to_owned())));
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     assert_eq!((w.state(), w.reason().as_str(), w.begun), (ServiceState::Stopped, "waits for db to be ready", 0));
     w.tell(Event::Dependencies(None));
     assert_eq!(w.state(), ServiceState::Spawning);
@@ -313,12 +408,12 @@ fn a_dependency_is_waited_for_and_named() {
 #[test]
 fn a_stuck_run_lets_nothing_begin_until_it_is_gone_and_then_what_is_wanted() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.tell(stop());
     w.news(RunNews::Stuck { reason: "pid 7 outlived SIGKILL".to_owned() });
     assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Stuck, &[Alert::Stuck][..]));
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.tell(restart());
     assert_eq!((w.state(), w.begun), (ServiceState::Stuck, 1));
     w.news(exit(137));
@@ -329,13 +424,13 @@ fn a_stuck_run_lets_nothing_begin_until_it_is_gone_and_then_what_is_wanted() {
 fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
     let until = |w: &World| w.now + 2 * SECOND;
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     let close = Event::Close { until: until(&w), force: false };
     w.tell(close);
     assert!(w.kill_at.expect("a stop") < until(&w), "the grace is clipped");
     assert!(w.answers.is_empty());
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     let force = Event::Close { until: until(&w), force: true };
     assert!(w.tell(force).iter().any(|e| matches!(e, Effect::KillRun(_))));
     let RunNews::Ended { exit, cause, .. } = exit(137) else { unreachable!() };
@@ -343,7 +438,7 @@ fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
     assert_eq!((w.state(), &w.answers[..], w.begun), (ServiceState::Stopped, &[StopOutcome::CutShort][..], 1));
     let again = Event::Close { until: until(&w), force: false };
     w.tell(again);
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     assert_eq!((w.answers.last(), w.begun), (Some(&StopOutcome::Clean), 1));
 }
 
@@ -351,7 +446,7 @@ fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
 fn a_close_that_leaves_the_whole_grace_ends_in_a_kill_or_without_one() {
     for (killed, outcome) in [(true, StopOutcome::Killed), (false, StopOutcome::Clean)] {
         let mut w = World::new();
-        w.tell(Event::Start);
+        w.tell(Event::Start(Wish::Wanted));
         w.up();
         w.tell(Event::Close { until: w.now + 60 * SECOND, force: false });
         let RunNews::Ended { exit, cause, .. } = exit(137) else { unreachable!() };
@@ -363,7 +458,7 @@ fn a_close_that_leaves_the_whole_grace_ends_in_a_kill_or_without_one() {
 #[test]
 fn news_of_an_earlier_run_changes_nothing() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     let first = w.live.expect("a run");
     w.up();
     w.news(exit(1));
@@ -376,11 +471,11 @@ fn news_of_an_earlier_run_changes_nothing() {
 #[test]
 fn those_who_use_it_may_finish_before_it_is_stopped() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.users = 2;
     let effects = w.tell(stop());
-    let [Effect::Arm { at, .. }, Effect::AwaitDrain(_)] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Arm { at, .. }, Effect::AwaitDrain { ask: false, .. }] = effects[..] else { panic!("{effects:?}") };
     assert_eq!((w.state(), at), (ServiceState::Draining, w.now + 10 * SECOND));
     w.now += SECOND;
     w.leave();
@@ -394,7 +489,7 @@ fn those_who_use_it_may_finish_before_it_is_stopped() {
 #[test]
 fn nobody_is_waited_for_past_the_bound_or_where_it_is_of_no_use() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.users = 1;
     w.tell(restart());
@@ -413,7 +508,7 @@ fn nobody_is_waited_for_past_the_bound_or_where_it_is_of_no_use() {
 fn a_close_drains_at_nobodys_expense() {
     for (left, drained_by) in [(60, Some(10 * SECOND)), (8, Some(Duration::from_millis(2750))), (5, None)] {
         let mut w = World::new();
-        w.tell(Event::Start);
+        w.tell(Event::Start(Wish::Wanted));
         w.up();
         w.users = 1;
         w.tell(Event::Close { until: w.now + left * SECOND, force: false });
@@ -434,21 +529,22 @@ fn a_close_drains_at_nobodys_expense() {
 fn loading_and_offloading_change_nothing_about_what_is_wanted() {
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
-    w.tell(Event::Load);
+    w.tell(Event::Load(Wish::Wanted));
     w.up();
     w.tell(Event::Offload { reason: "no room".to_owned() });
     w.news(exit(143));
     let view = w.life.view();
-    assert_eq!((view.state, view.disposition), (ServiceState::Stopped, Disposition::OnDemand));
+    assert_eq!((view.state, view.disposition), (ServiceState::Offloaded, Disposition::OnDemand));
     w.tell(stop());
-    w.tell(Event::Load);
+    assert_eq!(w.state(), ServiceState::Stopped);
+    w.tell(Event::Load(Wish::Wanted));
     assert_eq!(w.life.view().disposition, Disposition::OnDemand, "a load lifts `down`");
 }
 
 #[test]
 fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     let mut new = spec();
     (new.grace, new.restart.max) = (SECOND, 1);
@@ -457,7 +553,7 @@ fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() 
     w.tell(stop());
     assert_eq!(w.kill_at, Some(w.now + SECOND));
     w.news(exit(143));
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.news(exit(1));
     assert_eq!((w.state(), w.begun), (ServiceState::Failed, 2), "the new restart.max is 1");
@@ -466,7 +562,7 @@ fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() 
 #[test]
 fn a_change_that_needs_a_restart_ends_the_run_by_its_old_rules_and_is_no_failure() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     let new = LifeSpec { grace: SECOND, ..spec() };
     w.tell(Event::Reconfigure { spec: new, restart: true, blocked: None });
@@ -483,7 +579,7 @@ fn a_change_that_needs_a_restart_ends_the_run_by_its_old_rules_and_is_no_failure
 #[test]
 fn a_change_gives_what_had_given_up_another_chance_and_starts_nothing_that_is_down() {
     let mut w = World::new();
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.news(exit(125));
     assert_eq!(w.state(), ServiceState::Failed);
     w.tell(changed(true, false));
@@ -503,7 +599,7 @@ fn a_change_gives_what_had_given_up_another_chance_and_starts_nothing_that_is_do
 fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.users = 3;
     let run = w.live.expect("a run");
@@ -529,7 +625,7 @@ fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
     assert_eq!(next.news(RunNews::Spawned { pid: Pid(7), port: Some(80) }), [], "it is remembered already");
     next.news(RunNews::Ready);
     assert_eq!((next.state(), next.life.view().disposition), (ServiceState::Ready, Disposition::Up));
-    next.tell(Event::Start);
+    next.tell(Event::Start(Wish::Wanted));
     assert_eq!(next.begun, 1);
 }
 
@@ -537,7 +633,7 @@ fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
 fn a_kept_service_that_is_being_stopped_or_has_ended_is_ended() {
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.tell(stop());
     let close = Event::Close { until: w.now + 60 * SECOND, force: false };
@@ -547,7 +643,7 @@ fn a_kept_service_that_is_being_stopped_or_has_ended_is_ended() {
 
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start);
+    w.tell(Event::Start(Wish::Wanted));
     w.up();
     w.tell(close);
     w.news(exit(0));
@@ -563,7 +659,7 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
     w.now += Duration::from_millis(u64::from(wait));
     let live = w.live;
     match (dice % 22, live) {
-        (0, _) => drop(w.tell(Event::Start)),
+        (0, _) => drop(w.tell(Event::Start(Wish::Wanted))),
         (1, _) => drop(w.tell(stop())),
         (2, _) => drop(w.tell(restart())),
         (3, _) => drop(w.tell(Event::Reset)),
@@ -579,7 +675,7 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
         (11, Some(_)) => drop(w.news(RunNews::Stuck { reason: String::new() })),
         (12, Some(_)) => drop(w.news(exit(i32::from(dice > 100)))),
         (13, _) => drop(w.tell(Event::Run(RunId::fresh(), exit(1)))),
-        (14, _) => drop(w.tell(Event::Load)),
+        (14, _) => drop(w.tell(Event::Load(Wish::Wanted))),
         (15, _) => drop(w.tell(Event::Offload { reason: "no room".to_owned() })),
         (16, _) => drop(w.tell(changed(dice > 150, dice > 200))),
         (17, None) => drop(w.tell(Event::Adopt { run: RunId::fresh(), pid: Pid(8), port: None })),
@@ -625,7 +721,8 @@ proptest! {
         } else if w.live.is_some() {
             w.news(exit(143));
         }
-        let at_rest = matches!(w.state(), ServiceState::Stopped | ServiceState::Failed | ServiceState::Completed);
+        use ServiceState::{Completed, Failed, Offloaded, Stopped};
+        let at_rest = matches!(w.state(), Stopped | Offloaded | Failed | Completed);
         prop_assert!(at_rest || w.released.is_some(), "{:?}", w.state());
         if let Some((timer, at)) = w.timer {
             w.now = at;
@@ -635,7 +732,7 @@ proptest! {
         w.leave();
         // Whatever is asked of a closed one, and a second, harder close, changes nothing.
         if end > 0 {
-            for event in [Event::Start, Event::Load, restart(), changed(true, false)] {
+            for event in [Event::Start(Wish::Wanted), Event::Load(Wish::Wanted), restart(), changed(true, false)] {
                 prop_assert_eq!(w.tell(event), []);
             }
             w.tell(Event::Close { until, force: true });
@@ -647,7 +744,7 @@ proptest! {
     #[test]
     fn a_crash_loop_without_health_ends(lives in prop::collection::vec((any::<bool>(), 0u16..5_000), 10..20)) {
         let mut w = World::new();
-        w.tell(Event::Start);
+        w.tell(Event::Start(Wish::Wanted));
         for (ready, lasts) in lives {
             if w.state() == ServiceState::Failed {
                 break;

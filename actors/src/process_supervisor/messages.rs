@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::{
     gate::Held,
     ids::ServiceName,
+    lease::Wish,
     spec::{DependencyCondition, ServiceSpec},
     state::ServiceStatus,
 };
@@ -19,13 +20,19 @@ pub type Awaited = (ServiceName, DependencyCondition, watch::Receiver<ServiceSta
 /// Start it, now or as soon as its dependencies allow. Sets the disposition to up. Clears `failed` and the count of failures.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct StartService;
+pub struct StartService {
+    /// On whose wish.
+    pub wish: Wish,
+}
 
 /// Into memory: start it and leave what is wanted of it as it is. One that was `down` is wanted again as its start mode
 /// says, or, where that is by hand, up.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-pub struct LoadService;
+pub struct LoadService {
+    /// On whose wish.
+    pub wish: Wish,
+}
 
 /// Stop it and keep it down.
 #[derive(Debug, Clone, Message)]
@@ -35,7 +42,8 @@ pub struct StopService {
     pub reason: String,
 }
 
-/// Out of memory: stop it and leave what is wanted of it as it is. Refused while somebody holds it.
+/// Out of memory, by `offload.how`, and leave what is wanted of it as it is. Refused while somebody holds it. One that is
+/// busy is drained for `offload.drain`; if that is not enough its gate opens again and it stays.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<(), Held>")]
 pub struct OffloadService {

@@ -9,8 +9,11 @@ mod actor;
 mod awaited;
 pub mod classify;
 pub mod dependencies;
+mod drain;
 mod hearing;
 pub mod lifecycle;
+#[cfg(test)]
+mod lifecycle_memory_tests;
 #[cfg(test)]
 mod lifecycle_tests;
 pub mod messages;

@@ -74,6 +74,8 @@ impl Publisher {
             } else {
                 wait.map(|w| wall.after(w))
             },
+            refusal: view.refusal.clone(),
+            placement: view.placement.clone(),
         }
     }
 

@@ -5,6 +5,8 @@ use std::{io, process::Stdio, sync::Arc, time::Duration};
 use greenroom_actors::{
     gate::Held,
     ids::{Pid, RunId, ServiceName},
+    lease::Wish,
+    memory::Placement,
     os::{clock, containment::Hold, pidfd, proc, running::Running, spawn::Spawned},
     process_supervisor::{
         AdoptedRun,
@@ -35,7 +37,7 @@ fn offload() -> OffloadService {
 async fn the_gate_is_open_exactly_while_it_is_ready() {
     let mut rig = Rig::new(script("sleep 1000"));
     assert!(rig.gate.enter().is_none());
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     drop(rig.gate.enter().expect("ready, so open"));
     rig.supervisor.do_send(stop());
@@ -47,7 +49,7 @@ async fn the_gate_is_open_exactly_while_it_is_ready() {
 #[actix_rt::test]
 async fn a_stop_waits_for_those_who_use_it_and_lets_nobody_else_in() {
     let mut rig = Rig::new(script("sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let ready = rig.state(ServiceState::Ready).await;
     let permit = rig.gate.enter().expect("open");
     rig.supervisor.do_send(stop());
@@ -63,7 +65,7 @@ async fn a_stop_waits_for_those_who_use_it_and_lets_nobody_else_in() {
 #[actix_rt::test]
 async fn a_user_who_never_leaves_is_waited_for_within_the_bound_and_force_waits_for_nobody() {
     let mut rig = Rig::new(script("sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let first = rig.state(ServiceState::Ready).await;
     let permit = rig.gate.enter().expect("open");
     let begun = clock::now();
@@ -79,7 +81,7 @@ async fn a_user_who_never_leaves_is_waited_for_within_the_bound_and_force_waits_
 #[actix_rt::test]
 async fn closing_drains_first() {
     let mut rig = Rig::new(script("sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     let permit = rig.gate.enter().expect("open");
     let mut status = rig.status.clone();
@@ -96,7 +98,7 @@ async fn what_is_held_is_not_offloaded_and_what_is_offloaded_stays_wanted_as_it_
     let mut spec = script("sleep 1000");
     spec.start = StartMode::OnDemand;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(LoadService);
+    rig.supervisor.do_send(LoadService { wish: Wish::Wanted });
     let loaded = rig.state(ServiceState::Ready).await;
     assert_eq!(loaded.disposition, Disposition::OnDemand);
     let hold = rig.gate.hold();
@@ -105,7 +107,7 @@ async fn what_is_held_is_not_offloaded_and_what_is_offloaded_stays_wanted_as_it_
     drop(rig.gate.enter().expect("the refusal left it open"));
     drop(hold);
     assert_eq!(rig.supervisor.send(offload()).await.expect("it lives"), Ok(()));
-    let offloaded = rig.state(ServiceState::Stopped).await;
+    let offloaded = rig.state(ServiceState::Offloaded).await;
     assert_eq!((offloaded.disposition, offloaded.reason.as_deref()), (Disposition::OnDemand, Some("no room")));
     rig.close(false).await;
 }
@@ -114,7 +116,7 @@ async fn what_is_held_is_not_offloaded_and_what_is_offloaded_stays_wanted_as_it_
 async fn live_keys_reach_the_run_under_its_pid() {
     let text = "trap 'echo usr1; exit 0' USR1; echo up; while :; do sleep 0.02; done";
     let mut rig = Rig::new(script(text));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let before = rig.state(ServiceState::Ready).await;
     line_of(rig.path("logs/svc/current.log")).await;
     let mut spec = script(text);
@@ -142,7 +144,7 @@ async fn a_readiness_probe_that_is_corrected_makes_a_starting_service_ready() {
     let mut spec = script("sleep 1000");
     spec.ready.probe = Probe::Exec(vec![Template::text("false")]);
     let mut rig = Rig::new(spec.clone());
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let starting = rig.state(ServiceState::Starting).await;
     spec.ready.probe = Probe::Exec(vec![Template::text("true")]);
     rig.supervisor.send(changed(spec, false)).await.expect("it lives");
@@ -158,7 +160,7 @@ async fn a_new_failure_rule_names_what_comes_from_now_on() {
     spec.working_dir = dir.path().to_owned();
     spec.restart.max = 1;
     let mut rig = Rig::new(spec.clone());
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     spec.failure = vec![FailureRule { pattern: "flux is out".to_owned(), class: FailureClass::Driver }];
     // A rule reaches the run by a way of its own. The probe reaches it by the same one, and shows that it has come.
@@ -174,7 +176,7 @@ async fn another_command_restarts_it_by_its_old_rules_and_without_a_failure() {
     let mut spec = script("trap 'echo old; exit 0' USR1; echo up; while :; do sleep 0.02; done");
     spec.stop.signal = StopSignal::SigUsr1;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let before = rig.state(ServiceState::Ready).await;
     line_of(rig.path("logs/svc/current.log")).await;
     rig.supervisor.send(changed(script("echo new; sleep 1000"), true)).await.expect("it lives");
@@ -203,7 +205,7 @@ fn left(name: ServiceName) -> AdoptedRun {
         let pidfd = pidfd::open(pid).expect("a pidfd");
         Ok(TakenOver { hold, spawned: Spawned { running: Running::child(child), pidfd, pid }, lease: None })
     });
-    AdoptedRun { run, pid, port: None, take }
+    AdoptedRun { run, pid, port: None, placement: Placement::default(), take }
 }
 
 #[actix_rt::test]
@@ -239,7 +241,7 @@ async fn a_run_that_was_left_goes_on_under_its_pid_and_is_stopped_like_any_other
     let (run, pid) = (adopted.run, adopted.pid);
     let mut rig = Rig::adopting(spec, Some(adopted));
     rig.supervisor.do_send(AdoptService);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let ready = rig.state(ServiceState::Ready).await;
     assert_eq!((ready.run_id, ready.pid, ready.restarts_total), (Some(run), Some(pid), 0));
     assert_eq!(line_of(rig.path("logs/svc/current.log")).await, "here");
@@ -253,7 +255,7 @@ async fn a_run_that_was_left_goes_on_under_its_pid_and_is_stopped_like_any_other
 async fn a_run_that_cannot_be_taken_over_is_begun_anew_by_the_restart_policy() {
     let run = RunId::fresh();
     let take: TakeOver = Box::new(|_| Err(TakeOverError(io::Error::other("nobody answers"))));
-    let adopted = AdoptedRun { run, pid: Pid(1), port: None, take };
+    let adopted = AdoptedRun { run, pid: Pid(1), port: None, placement: Placement::default(), take };
     let mut rig = Rig::adopting(script("sleep 1000"), Some(adopted));
     rig.supervisor.do_send(AdoptService);
     let ready = rig.state(ServiceState::Ready).await;

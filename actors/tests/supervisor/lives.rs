@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use greenroom_actors::{
     event::EventKind,
+    lease::Wish,
     process_supervisor::messages::{ResetService, RestartService, StartService, StopService},
     shutdown_coordinator::messages::StopOutcome,
     spec::{FailureClass, PortSpec, Probe, RestartPolicy},
@@ -20,7 +21,7 @@ fn stop() -> StopService {
 #[actix_rt::test]
 async fn it_starts_is_ready_and_stops_with_its_output_in_the_log() {
     let mut rig = Rig::new(script("echo out; echo err >&2; echo $GREENROOM_SERVICE; sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let ready = rig.state(ServiceState::Ready).await;
     assert!(ready.pid.is_some() && ready.ready_since.is_some());
     for word in ["out", "err", "svc"] {
@@ -41,7 +42,7 @@ async fn a_crash_loop_ends_in_failed_with_class_and_last_words() {
     let mut spec = script("echo first >&2; echo 'CUDA error: out of memory' >&2; echo last >&2; exit 3");
     spec.ready.probe = Probe::Delay(Duration::from_secs(1000));
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let failed = rig.state(ServiceState::Failed).await;
     let exit = failed.last_exit.expect("an exit");
     assert_eq!((exit.code, exit.class), (Some(3), Some(FailureClass::OomGpu)));
@@ -70,7 +71,7 @@ async fn after_the_first_crash_it_is_back_at_once() {
     // A wait before the first restart would not end within this test.
     (spec.restart.backoff.min, spec.restart.backoff.max) = (Duration::from_secs(1000), Duration::from_secs(1000));
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let back = rig.until(|s| s.state == ServiceState::Ready && s.restarts_total == 1).await;
     assert_eq!(back.restarts_consecutive, 1);
     rig.close(false).await;
@@ -81,7 +82,7 @@ async fn a_missing_program_is_named_and_not_tried_again() {
     let mut spec = script("");
     spec.command = vec![Template::text("/nowhere/engine")];
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let failed = rig.state(ServiceState::Failed).await;
     assert_eq!(failed.last_exit.and_then(|e| e.class), Some(FailureClass::MissingCommand));
     assert!(failed.reason.is_some_and(|r| r.contains("cannot run `/nowhere/engine`")));
@@ -92,13 +93,13 @@ async fn a_missing_program_is_named_and_not_tried_again() {
 #[actix_rt::test]
 async fn a_clean_end_completes_and_one_that_is_never_to_restart_stays_failed() {
     let mut rig = Rig::new(script("exit 0"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Completed).await;
     rig.close(false).await;
     let mut spec = script("exit 1");
     spec.restart.policy = RestartPolicy::Never;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     assert_eq!(rig.state(ServiceState::Failed).await.restarts_total, 0);
     rig.close(false).await;
 }
@@ -108,7 +109,7 @@ async fn a_line_of_output_can_say_ready() {
     let mut spec = script("printf 'model '; sleep 0.1; echo loaded; sleep 1000");
     spec.ready.probe = Probe::Log("^model loaded$".to_owned());
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     rig.close(false).await;
 }
@@ -121,7 +122,7 @@ async fn who_is_not_ready_in_time_fails_by_timeout() {
     spec.ready.timeout = Duration::from_secs(2);
     spec.restart.max = 1;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let failed = rig.state(ServiceState::Failed).await;
     assert_eq!(failed.last_exit.and_then(|e| e.class), Some(FailureClass::Timeout));
     let reason = failed.reason.expect("a reason");
@@ -134,7 +135,7 @@ async fn a_liveness_probe_that_fails_in_a_row_restarts_it() {
     let mut spec = script("sleep 1000");
     spec.alive.probe = Probe::Exec(vec![Template::text("false")]);
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let again = rig.until(|s| s.restarts_total >= 1).await;
     assert_eq!(again.last_exit.and_then(|e| e.class), Some(FailureClass::Timeout));
     rig.close(true).await;
@@ -151,7 +152,7 @@ async fn a_stranger_on_its_port_is_named_and_never_taken_for_the_service() {
     spec.ready.probe = Probe::Tcp;
     spec.restart.max = 1;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     assert_eq!(rig.state(ServiceState::Starting).await.port, Some(port));
     let _stranger = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port");
     let failed = rig.state(ServiceState::Failed).await;

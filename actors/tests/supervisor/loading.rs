@@ -3,6 +3,7 @@
 use greenroom_actors::{
     engines::{Engine, EngineRef, LoadStep},
     event::EventKind,
+    lease::Wish,
     os::clock,
     process_supervisor::messages::{StartService, StopService},
     shutdown_coordinator::messages::StopOutcome,
@@ -43,7 +44,7 @@ async fn an_applications_engine_tells_how_a_load_gets_on_until_it_is_ready() {
     spec.ready.probe = Probe::Log("^up$".to_owned());
     let mut rig = Rig::new(spec);
     let go = |name: &str| std::fs::write(dir.path().join(name), "").expect("the folder is there");
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let first = LoadProgress { phase: "parts".to_owned(), done: 1, total: 9, eta: None };
     let status = rig.until(|status| status.load.is_some()).await;
     assert_eq!((status.state, status.load.as_ref()), (ServiceState::Starting, Some(&first)));
@@ -76,7 +77,7 @@ async fn a_bar_that_is_drawn_a_thousand_times_is_told_a_few_times_and_at_last_as
     spec.ready.probe = Probe::Log("never".to_owned());
     let mut rig = Rig::new(spec);
     let began = clock::now();
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.until(|status| status.load.as_ref().is_some_and(|load| load.done == 7)).await;
     let most = clock::now().duration_since(began).as_millis() / 100 + 2;
     let mut told = 0;

@@ -6,6 +6,8 @@
 mod changes;
 mod lives;
 mod loading;
+mod memory;
 mod rig;
 mod roster;
 mod stops;
+mod swaps;

@@ -15,6 +15,8 @@ use greenroom_actors::{
     event::{EventBus, EventKind, EventStream},
     gate::Gate,
     history_store::HistorySink,
+    lease::{AskLease, Fate, LeaseAnswer, LeaseNews, LeaseVerdict, Lessor},
+    memory::Placement,
     os::{
         clock,
         containment::{Place, best_effort::BestEffortContainment},
@@ -90,6 +92,7 @@ pub fn script(text: &str) -> ServiceSpec {
             on_runtime_exit: OnRuntimeExit::Stop,
         },
         failure: Vec::new(),
+        memory: Default::default(),
     }
 }
 
@@ -103,6 +106,75 @@ pub struct Rig {
     children: Arbiter,
 }
 
+/// Gives everybody everything at once, as long as the test's thread lives.
+#[derive(Debug)]
+struct Generous;
+
+impl Actor for Generous {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskLease> for Generous {
+    type Result = ();
+
+    fn handle(&mut self, AskLease { run, answer, .. }: AskLease, _: &mut Self::Context) {
+        answer.do_send(LeaseAnswer { run, verdict: LeaseVerdict::Granted(Placement::default()) });
+    }
+}
+
+impl Handler<LeaseNews> for Generous {
+    type Result = ();
+
+    fn handle(&mut self, _: LeaseNews, _: &mut Self::Context) {}
+}
+
+fn generous() -> Lessor {
+    let generous = Generous.start();
+    Lessor { ask: generous.clone().recipient(), tell: generous.recipient() }
+}
+
+/// Who is asked for memory and told how it fares, with the test to answer.
+pub struct Scripted {
+    asks: mpsc::UnboundedReceiver<AskLease>,
+    news: mpsc::UnboundedReceiver<LeaseNews>,
+}
+
+impl Scripted {
+    /// The next question. None is left unanswered by a test without notice.
+    pub async fn asked(&mut self) -> AskLease {
+        tokio::time::timeout(PATIENCE, self.asks.recv()).await.expect("a question").expect("the supervisor lives")
+    }
+
+    /// The next news, whatever the run.
+    pub async fn told(&mut self) -> Fate {
+        let news = tokio::time::timeout(PATIENCE, self.news.recv()).await.expect("news");
+        news.expect("the supervisor lives").fate
+    }
+}
+
+struct Script(mpsc::UnboundedSender<AskLease>, mpsc::UnboundedSender<LeaseNews>);
+
+impl Actor for Script {
+    type Context = Context<Self>;
+}
+
+impl Handler<AskLease> for Script {
+    type Result = ();
+
+    fn handle(&mut self, ask: AskLease, _: &mut Self::Context) {
+        // The test may be over.
+        drop(self.0.send(ask));
+    }
+}
+
+impl Handler<LeaseNews> for Script {
+    type Result = ();
+
+    fn handle(&mut self, news: LeaseNews, _: &mut Self::Context) {
+        drop(self.1.send(news));
+    }
+}
+
 impl Rig {
     pub fn new(spec: ServiceSpec) -> Self {
         Self::adopting(spec, None)
@@ -110,6 +182,18 @@ impl Rig {
 
     /// One whose service has a run of an earlier runtime.
     pub fn adopting(spec: ServiceSpec, adopt: Option<AdoptedRun>) -> Self {
+        Self::with(spec, adopt, generous())
+    }
+
+    /// One whose memory is the test's to give.
+    pub fn scripted(spec: ServiceSpec) -> (Self, Scripted) {
+        let ((ask, asks), (tell, news)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let script = Script(ask, tell).start();
+        let lessor = Lessor { ask: script.clone().recipient(), tell: script.recipient() };
+        (Self::with(spec, None, lessor), Scripted { asks, news })
+    }
+
+    fn with(spec: ServiceSpec, adopt: Option<AdoptedRun>, lessor: Lessor) -> Self {
         name_helper();
         let dir = tempfile::tempdir().expect("a state dir");
         let place =
@@ -132,6 +216,7 @@ impl Rig {
             dependencies: Vec::new(),
             gate: gate.clone(),
             drain: DRAIN,
+            lessor,
             adopt: adopt.map(Inherited::from),
         })
         .start();

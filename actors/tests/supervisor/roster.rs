@@ -7,6 +7,7 @@ use greenroom_actors::{
     assembly::{ActorSystem, Foundation, RosterError, Supervised, adopt_kept, assemble, start_eager},
     event::EventBus,
     ids::ServiceName,
+    lease::Wish,
     os::{
         containment::{Place, best_effort::BestEffortContainment},
         keep::Found,
@@ -20,8 +21,8 @@ use greenroom_actors::{
         messages::{BeginShutdown, StopOutcome},
     },
     spec::{
-        ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, RuntimeSpec, ServiceLogSpec,
-        ServiceSpec, ShutdownSpec, StartMode,
+        ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, ResourcesSpec, RuntimeSpec,
+        ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
     },
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
@@ -42,14 +43,18 @@ fn name(name: &str) -> ServiceName {
     name.parse().expect("a name")
 }
 
-struct House {
-    actors: ActorSystem,
+pub struct House {
+    pub actors: ActorSystem,
     coordinator: Addr<ShutdownCoordinator>,
     _dir: TempDir,
 }
 
 impl House {
     async fn with(services: Vec<ServiceSpec>) -> Self {
+        Self::of(services, ResourcesSpec::default(), EventBus::new(1)).await
+    }
+
+    pub async fn of(services: Vec<ServiceSpec>, resources: ResourcesSpec, bus: EventBus) -> Self {
         name_helper();
         let dir = tempfile::tempdir().expect("a state dir");
         let place =
@@ -67,12 +72,14 @@ impl House {
                 max_size: ByteSize(1 << 30),
             },
             service_logs: ServiceLogSpec { max_size: ByteSize(1 << 20), keep: 2 },
+            resources,
+            gateway: Default::default(),
             services,
         };
         let foundation = Foundation {
             containment: Arc::new(BestEffortContainment::new(&place)),
             registry: Registry::open(dir.path()).expect("a registry"),
-            bus: EventBus::new(1),
+            bus,
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept: Found::default(),
             spec: Arc::new(spec),
@@ -84,7 +91,7 @@ impl House {
         Self { coordinator: actors.coordinator.clone(), actors, _dir: dir }
     }
 
-    fn find(&self, name: &str) -> Supervised {
+    pub fn find(&self, name: &str) -> Supervised {
         self.actors.roster.services().find(name).expect("the service")
     }
 
@@ -97,7 +104,7 @@ impl House {
     }
 
     /// The end, with the order in which services ended.
-    async fn stop(self) -> Vec<String> {
+    pub async fn stop(self) -> Vec<String> {
         self.coordinator.do_send(BeginShutdown { reason: "the test is over".to_owned() });
         let report = tokio::time::timeout(PATIENCE, self.actors.stopped).await.expect("in time").expect("a report");
         assert!(report.units.iter().all(|u| u.outcome == StopOutcome::Clean), "{report:?}");
@@ -106,7 +113,7 @@ impl House {
     }
 }
 
-async fn until(service: &Supervised, wanted: impl FnMut(&ServiceStatus) -> bool) -> ServiceStatus {
+pub async fn until(service: &Supervised, wanted: impl FnMut(&ServiceStatus) -> bool) -> ServiceStatus {
     let mut status = service.status.clone();
     let waited = tokio::time::timeout(PATIENCE, status.wait_for(wanted)).await;
     waited.expect("in time").expect("the supervisor lives").clone()
@@ -124,7 +131,7 @@ async fn an_added_service_waits_for_its_dependencies_and_is_stopped_before_them(
     assert_eq!(twice, RosterError::Graph(GraphError::Duplicate("service:web".to_owned())));
     assert_eq!(house.names(), ["db", "cache", "web"]);
 
-    web.supervisor.upgrade().expect("it lives").do_send(StartService);
+    web.supervisor.upgrade().expect("it lives").do_send(StartService { wish: Wish::Wanted });
     until(&web, |s| s.reason.as_deref() == Some("waits for cache to be ready")).await;
     start_eager(&roster.services().all());
     house.ready("web").await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use greenroom_actors::{
+    lease::Wish,
     os::clock,
     process_supervisor::messages::{RestartService, StartService, StopService},
     shutdown_coordinator::messages::StopOutcome,
@@ -17,7 +18,7 @@ async fn a_tree_that_ignores_the_signal_is_killed_at_the_end_of_its_grace() {
     let mut spec = script("trap '' TERM; sh -c 'trap \"\" TERM; echo $$; sleep 1000; sleep 1000' & wait; sleep 1000");
     spec.stop.grace = Duration::from_millis(400);
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     let worker = line_of(rig.path("logs/svc/current.log")).await;
     assert!(runs(&worker));
@@ -36,7 +37,7 @@ async fn closing_says_whether_it_took_a_kill_and_force_waits_for_nothing() {
     let mut spec = script("trap '' TERM; echo up; while :; do sleep 1000; done");
     spec.stop.grace = Duration::from_secs(1000);
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     line_of(rig.path("logs/svc/current.log")).await;
     let begun = clock::now();
@@ -47,7 +48,7 @@ async fn closing_says_whether_it_took_a_kill_and_force_waits_for_nothing() {
 #[actix_rt::test]
 async fn what_a_main_process_leaves_is_gone_before_the_next_copy_starts() {
     let mut rig = Rig::new(script("sh -c 'echo $$; sleep 1000; sleep 1000' & sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let first = rig.state(ServiceState::Ready).await;
     let worker = line_of(rig.path("logs/svc/current.log")).await;
     let main = first.pid.expect("a pid").to_string();
@@ -63,7 +64,7 @@ async fn what_a_main_process_leaves_is_gone_before_the_next_copy_starts() {
 #[actix_rt::test]
 async fn ten_manual_restarts_do_not_count() {
     let mut rig = Rig::new(script("sleep 1000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let mut run = rig.state(ServiceState::Ready).await.run_id;
     for _ in 0..10 {
         rig.supervisor.do_send(RestartService { reason: "again".to_owned() });
@@ -84,7 +85,7 @@ async fn its_own_request_to_stop_is_made_first() {
     spec.stop.exec = ["touch", "asked"].map(Template::text).to_vec();
     spec.stop.grace = Duration::from_secs(20);
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
     line_of(rig.path("logs/svc/current.log")).await;
     rig.supervisor.do_send(StopService { reason: "enough".to_owned() });
@@ -97,7 +98,7 @@ async fn its_own_request_to_stop_is_made_first() {
 #[actix_rt::test]
 async fn a_flood_is_taken_in_whole_and_any_bytes_are_kept() {
     let mut rig = Rig::new(script("head -c 20000000 /dev/zero; printf '\\377\\n'; seq 1000000"));
-    rig.supervisor.do_send(StartService);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     let done = rig.state(ServiceState::Completed).await;
     assert_eq!(done.last_exit.expect("an exit").stderr.last().map(String::as_str), Some("1000000"));
     let log = std::fs::metadata(rig.path("logs/svc/current.log")).expect("a log");

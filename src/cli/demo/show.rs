@@ -21,6 +21,7 @@ use super::{
         table::{age, count},
     },
     census::signal,
+    memory,
     stage::{BOUND, Stage, must},
 };
 
@@ -34,24 +35,25 @@ pub async fn play(stage: &mut Stage) -> Result<(), Failure> {
         .say("greenroom demo: real processes of the built-in stand-in engine; no GPU, no network, no model")?;
     start(stage).await?;
     chat(stage).await?;
+    memory::make_room(stage).await?;
     kill_an_engine(stage).await?;
     kill_the_runtime(stage).await?;
     start_again(stage).await?;
     stop_in_order(stage).await?;
     stage.terminal.say(format!(
         "\nAll of it held, in {}. Next: `greenroom init`, `greenroom run`; one incident alone: `greenroom demo \
-         --incident I1` (I4, I5).",
+         --incident I1` (I4, I5, I7).",
         age(stage.elapsed())
     ))
 }
 
 async fn start(stage: &mut Stage) -> Result<(), Failure> {
-    stage.scene("Two chat services, and a wrapper whose workers hide and respawn: started")?;
+    stage.scene("Two chat services on a card of 8 GB, and a wrapper whose workers hide and respawn: started")?;
     let (status, took) = stage.start().await?;
     let processes = stage.census().len();
     stage.say(format!(
         "{} and {} ready in {}, held by {}",
-        count(status.services.len(), "service", "services"),
+        count(status.services.iter().filter(|s| s.state == ServiceState::Ready).count(), "service", "services"),
         count(processes, "process", "processes"),
         age(took),
         status.runtime.containment

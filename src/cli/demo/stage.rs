@@ -8,25 +8,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use greenroom_actors::{ids::Pid, os::clock, state::ServiceState};
+use greenroom_actors::{
+    ids::Pid,
+    os::clock,
+    state::{Disposition, ServiceState},
+};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::{
     super::{
         client::Client,
+        columns,
         failure::Failure,
         place::Place,
         seen::{Service, Status},
-        status,
         terminal::Terminal,
     },
     census::{Census, signal},
 };
 use crate::runtime::{ShutdownReport, shutdown_json};
 
-/// What the demo runs.
-const CONFIG: &str = include_str!("../../../config/demo.toml");
 /// The longest any step waits before it counts as not holding. Steps take well under a second; a busy machine more.
 pub const BOUND: Duration = Duration::from_secs(20);
 /// Pause between two looks.
@@ -46,8 +48,8 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A fresh folder; nothing runs yet.
-    pub fn set(terminal: &Terminal) -> Result<Self, Failure> {
+    /// A fresh folder with this configuration; nothing runs yet.
+    pub fn set(terminal: &Terminal, text: &str) -> Result<Self, Failure> {
         let began = clock::now();
         // Process ids come again; the time does not.
         let tag = format!("greenroom-demo-{}-{}", std::process::id(), clock::wall().as_micros() % 1_000_000);
@@ -61,7 +63,7 @@ impl Stage {
         let place = Place::at(&folder);
         let client = Client::new(&place.socket());
         let stage = Self { place, config, tag, client, runtime: None, terminal: *terminal, began };
-        fs::write(&stage.config, CONFIG).map_err(refuse("write to"))?;
+        fs::write(&stage.config, text).map_err(refuse("write to"))?;
         Ok(stage)
     }
 
@@ -106,7 +108,7 @@ impl Stage {
         text.as_ref().lines().try_for_each(|line| self.terminal.say(format!("  {line}").trim_end()))
     }
 
-    /// Starts the runtime and waits until every service is ready; says how long that took.
+    /// Starts the runtime and waits until every service that starts with it is ready; says how long that took.
     pub async fn start(&mut self) -> Result<(Status, Duration), Failure> {
         let began = clock::now();
         self.runtime = Some(self.spawn().map_err(|source| Failure::Io {
@@ -114,7 +116,8 @@ impl Stage {
             path: PathBuf::from("greenroom run"),
             source,
         })?);
-        let all_ready = |status: &Status| status.services.iter().all(|s| s.state == ServiceState::Ready);
+        let is_there = |s: &Service| s.state == ServiceState::Ready || s.disposition != Disposition::Up;
+        let all_ready = |status: &Status| status.services.iter().all(is_there);
         let status = self.until("every service is ready", all_ready).await?;
         Ok((status, clock::now().saturating_duration_since(began)))
     }
@@ -167,15 +170,26 @@ impl Stage {
         status.services.iter().find(|s| s.name == name).ok_or_else(none)
     }
 
-    /// Waits until the runtime's status is as wanted.
+    /// Waits until the runtime's status is as wanted; none of its services may fail meanwhile.
     pub async fn until(&mut self, what: &str, wanted: impl Fn(&Status) -> bool) -> Result<Status, Failure> {
+        self.until_despite(what, None, wanted).await
+    }
+
+    /// The same, with one service that is meant to fail.
+    pub async fn until_despite(
+        &mut self,
+        what: &str,
+        fails: Option<&str>,
+        wanted: impl Fn(&Status) -> bool,
+    ) -> Result<Status, Failure> {
+        let is_lost = |s: &&Service| s.state == ServiceState::Failed && Some(s.name.as_str()) != fails;
         let end = clock::now() + BOUND;
         loop {
             if let Ok(status) = self.client.get::<Status>("/api/status").await {
                 if wanted(&status) {
                     return Ok(status);
                 }
-                if let Some(lost) = status.services.iter().find(|s| s.state == ServiceState::Failed) {
+                if let Some(lost) = status.services.iter().find(is_lost) {
                     let reason = lost.reason.as_deref().unwrap_or("no reason given");
                     return Err(Failure::Demo(format!("`{}` has failed: {reason}", lost.name)));
                 }
@@ -250,7 +264,7 @@ impl Stage {
     /// The table of services, as `greenroom status` shows it.
     pub fn table(&self, status: &Status) -> Result<(), Failure> {
         let width = self.terminal.width.map(|w| w.saturating_sub(2));
-        let lines = status::services(&status.services, clock::wall(), width, self.terminal.color);
+        let lines = columns::services(&status.services, clock::wall(), width, self.terminal.color);
         self.say(lines.join("\n"))
     }
 

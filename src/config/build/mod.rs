@@ -4,8 +4,12 @@
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
 mod command;
+mod fits;
+mod gateway;
+mod memory;
 mod probe;
 mod read;
+mod resources;
 mod runtime;
 mod service;
 mod template;
@@ -27,6 +31,7 @@ pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) ->
             spec.services.push(service::build(&mut reader, name, span));
         }
     }
+    fits::check(&mut reader, &spec);
     template::check_unused(&mut reader);
     (spec, reader.into_problems())
 }

@@ -6,6 +6,7 @@ use greenroom_actors::{
     engines::Engines,
     units::{ByteSize, DurationRange, parse_duration},
 };
+use serde::{Deserialize, de::IntoDeserializer};
 
 use crate::config::{
     effective::Effective,
@@ -44,6 +45,11 @@ impl<'a> Reader<'a> {
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
         self.say(Severity::Error, span, message, help);
+    }
+
+    /// How many errors there were so far.
+    pub(super) fn errors(&self) -> usize {
+        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
     }
 
     pub(super) fn warn(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
@@ -106,4 +112,10 @@ impl<'a> Reader<'a> {
         self.error(span, format!("`{}` does not read as what it must be", dotted(path)), "report this as a defect");
         T::default()
     }
+}
+
+/// A word that the spec's own type reads, so that names are written in one place.
+pub(super) fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
+    let deserializer: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+    T::deserialize(deserializer).ok()
 }

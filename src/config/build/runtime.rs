@@ -1,20 +1,28 @@
-//! `[runtime]`, `[history]` and `[log]`.
+//! `[runtime]`, `[history]` and `[log]`, and with them all that is no service.
 
-use std::{os::unix::ffi::OsStrExt, path::PathBuf};
+use std::{
+    os::unix::ffi::OsStrExt,
+    path::{Path, PathBuf},
+};
 
 use greenroom_actors::spec::{
     ContainmentChoice, GuardianChoice, HistorySpec, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
 };
 
-use super::{read::Reader, template};
+use super::{gateway, read::Reader, resources, template};
 use crate::config::kind::port_range;
 
 /// Longest path of a unix socket in bytes (`sun_path` less its closing zero).
-const SOCKET_PATH: usize = 107;
+pub(super) const SOCKET_PATH: usize = 107;
+
+/// Where the runtime itself is spoken to.
+pub(super) fn control_socket(state_dir: &Path) -> PathBuf {
+    state_dir.join("greenroom.sock")
+}
 
 pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
     let state_dir = named_path(reader, &["runtime", "state_dir"], &[]);
-    let socket = state_dir.join("greenroom.sock");
+    let socket = control_socket(&state_dir);
     let length = socket.as_os_str().as_bytes().len();
     if length > SOCKET_PATH {
         let span = reader.node(&["runtime", "state_dir"]).map(|node| node.span).unwrap_or_default();
@@ -54,6 +62,8 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
             max_size: reader.size(&["log", "service_logs", "max_size"]),
             keep: reader.number(&["log", "service_logs", "keep"]),
         },
+        resources: resources::build(reader),
+        gateway: gateway::build(reader, &state_dir),
         services: Vec::new(),
         state_dir,
     }

@@ -6,14 +6,20 @@ use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv, OnRuntimeExit,
-        PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
+        AliveSpec, BusySpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv,
+        OffloadHow, OnRuntimeExit, PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode,
+        StopSignal, StopSpec,
     },
     template::{Part, Template},
 };
-use serde::{Deserialize, de::IntoDeserializer};
 
-use super::{command::command, probe::probe, read::Reader, template};
+use super::{
+    command::command,
+    memory::{is_said, memory},
+    probe::probe,
+    read::{Reader, word},
+    template,
+};
 use crate::config::{
     kind::http_call,
     source::Span,
@@ -30,7 +36,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
     let ready = ready(reader, s, &engine, size);
     let alive = alive(reader, s, &engine);
     let stop = stop(reader, s);
-    let spec = ServiceSpec {
+    let mut spec = ServiceSpec {
         model_file,
         gpu_layers: gpu_layers(reader, s),
         serves: serves(reader, s),
@@ -42,6 +48,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
         depends_on: depends_on(reader, s),
         restart: restart(reader, s),
         failure: failure(reader, s),
+        memory: memory(reader, s, &engine),
         name,
         engine,
         command,
@@ -50,8 +57,12 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
         alive,
         stop,
     };
-    let port = port(reader, &spec, span);
-    ServiceSpec { port, ..spec }
+    spec.port = port(reader, &spec, span);
+    if spec.port.is_none() {
+        // The engine's own question has nowhere to go; that of the user was reported.
+        spec.memory.busy = BusySpec::Requests;
+    }
+    spec
 }
 
 fn main_command(reader: &mut Reader<'_>, s: &str, span: Span) -> Vec<Template> {
@@ -68,7 +79,12 @@ fn main_command(reader: &mut Reader<'_>, s: &str, span: Span) -> Vec<Template> {
         return Vec::new();
     };
     let what = format!("service `{s}`");
+    let before = reader.errors();
     let parts = command(reader, node, &what);
+    if reader.errors() > before {
+        // A program that stands in a variable which is not set is not missing as well.
+        return parts;
+    }
     let is_blank = |template: &Template| template.0.iter().all(|part| *part == Part::Text(String::new()));
     let empty = match &node.value {
         Value::List(items) => items.is_empty() || parts.first().is_some_and(is_blank),
@@ -250,6 +266,13 @@ fn port(reader: &mut Reader<'_>, spec: &ServiceSpec, span: Span) -> Option<PortS
         _ if asked(&spec.ready.probe) => "ready.probe",
         _ if asked(&spec.alive.probe) => "alive.probe",
         _ if spec.stop.http.is_some() => "stop.http",
+        _ if matches!(spec.memory.busy, BusySpec::Http { .. })
+            && reader.node(&["service", s, "busy"]).is_some_and(is_said) =>
+        {
+            "busy"
+        }
+        // Of an engine that cannot sleep that is said already.
+        _ if spec.memory.offload.how == OffloadHow::Sleep && spec.engine.sleep().is_some() => "offload.how",
         _ => {
             let exec = |probe: &Probe| if let Probe::Exec(command) = probe { command.clone() } else { Vec::new() };
             let commands = [exec(&spec.ready.probe), exec(&spec.alive.probe), spec.stop.exec.clone()].concat();
@@ -261,10 +284,4 @@ fn port(reader: &mut Reader<'_>, spec: &ServiceSpec, span: Span) -> Option<PortS
         reader.error(span, message, "put ${port} into `command` or `env`, or set `port` to the one it listens on");
     }
     Some(PortSpec::Assigned)
-}
-
-/// A word that the spec's own type reads, so that names are written in one place.
-fn word<'de, T: Deserialize<'de>>(text: &'de str) -> Option<T> {
-    let deserializer: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
-    T::deserialize(deserializer).ok()
 }

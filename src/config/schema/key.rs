@@ -26,8 +26,6 @@ pub enum InForce {
     Yes,
     /// Not yet: setting it gives a warning.
     No,
-    /// Yes, but not on these values.
-    Except(&'static [&'static str]),
 }
 
 /// What a key takes.
@@ -79,6 +77,8 @@ pub enum Kind {
     Url,
     /// `"127.0.0.1:8484"` or `"unix:/path"`.
     Listen,
+    /// Which requests: `"*"`, `"/v1/*"`, `"POST /prompt"`.
+    Requests,
     /// `"auto"`, or the name of an engine.
     Engine,
     /// Program and arguments: a list, or one string.
@@ -129,12 +129,6 @@ impl Key {
     /// Known, not acted on.
     pub(super) const fn later(mut self) -> Self {
         self.in_force = InForce::No;
-        self
-    }
-
-    /// Acted on, but for these values.
-    pub(super) const fn except(mut self, values: &'static [&'static str]) -> Self {
-        self.in_force = InForce::Except(values);
         self
     }
 
@@ -192,6 +186,7 @@ impl Kind {
             Self::HttpRequest => "method and URL such as \"POST https://host/restart\"".to_owned(),
             Self::Url => "a URL such as \"https://host:7860\"".to_owned(),
             Self::Listen => "an address such as \"127.0.0.1:8484\" or \"unix:/run/x.sock\"".to_owned(),
+            Self::Requests => "\"*\", a path such as \"/v1/*\", or method and path such as \"POST /prompt\"".to_owned(),
             Self::Engine => expected_engine(),
             Self::Command => "a command: a list of strings, or one string".to_owned(),
             Self::Scalar => "a string, a number or true or false".to_owned(),

@@ -52,11 +52,10 @@ fn default(key: &Key) -> String {
     }
 }
 
-fn in_force(in_force: InForce) -> String {
+fn in_force(in_force: InForce) -> &'static str {
     match in_force {
-        InForce::Yes => "yes".to_owned(),
-        InForce::No => "not yet".to_owned(),
-        InForce::Except(values) => format!("yes, not yet: `{}`", values.join("`, `")),
+        InForce::Yes => "yes",
+        InForce::No => "not yet",
     }
 }
 

@@ -30,7 +30,7 @@ const PROBE: Kind = Kind::OneOf(&[
     ]),
 ]);
 
-const AUTO_OR_SIZE: Kind = Kind::OneOf(&[
+const FIGURE: Kind = Kind::OneOf(&[
     Kind::Word(&["auto"]),
     Kind::Size,
     Kind::Record(&[Field::may("idle", Kind::Size), Field::must("peak", Kind::Size)]),
@@ -87,11 +87,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.start",
         Kind::Word(&["auto", "eager", "on_demand", "manual"]),
-        "When it is started. `auto`: generic ones eager, model engines on demand. Until requests load services, on \
-         demand means when `start` or `load` asks for it.",
+        "When it is started: with the runtime, when a request, `load` or `start` asks for it, or by hand alone. `auto`: \
+         generic ones eager, model engines on demand.",
     )
-    .or("\"auto\"")
-    .except(&["on_demand"]),
+    .or("\"auto\""),
     Key::new(
         "service.*.depends_on.*",
         Kind::Word(&["started", "ready", "completed"]),
@@ -100,31 +99,34 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.gpu",
         Kind::OneOf(&[CARD, Kind::List(&CARD)]),
-        "`any`, `none`, an index, a UUID, or several of them.",
+        "The cards it may use: `any` (one that has room, or several if it fits on no single one), `none`, an index, a \
+         UUID, or several of these, which it then takes all together.",
     )
-    .or("\"any\"")
-    .later(),
+    .or("\"any\""),
     Key::new(
         "service.*.gpu_layers",
         Kind::OneOf(&[Kind::Int(0, 100_000), Kind::Word(&["auto", "all"])]),
-        "What `${gpu_layers}` stands for. `auto`, as many as fit, is the same as `all` until memory is planned.",
+        "What `${gpu_layers}` stands for: a number, `all`, or `auto` = as many as fit, the rest in host memory.",
     )
-    .or("\"auto\"")
-    .except(&["auto"]),
+    .or("\"auto\""),
     Key::new(
         "service.*.vram",
-        AUTO_OR_SIZE,
-        "GPU memory it needs: a size, `{ idle, peak }`, or `auto` = measured, else estimated.",
+        FIGURE,
+        "GPU memory it needs: a size, `{ idle, peak }` (`idle`: what it keeps while it sleeps), or `auto` = measured in \
+         earlier runs, else estimated; where nobody knows, it has a card to itself until it has been measured once.",
     )
-    .or("\"auto\"")
-    .later(),
-    Key::new("service.*.ram", AUTO_OR_SIZE, "Host memory it needs, in the same forms.").or("\"auto\"").later(),
-    Key::new("service.*.needs.*", Kind::Int(0, i64::MAX), "What it needs of a pool in `resources.custom`.").later(),
-    Key::new("service.*.priority", Kind::Int(-1_000_000, 1_000_000), "Higher is evicted later.").or("0").later(),
-    Key::new("service.*.pinned", Kind::Bool, "Never offloaded to make room.").or("false").later(),
+    .or("\"auto\""),
+    Key::new("service.*.ram", FIGURE, "Host memory it needs, in the same forms.").or("\"auto\""),
+    Key::new("service.*.needs.*", Kind::Int(0, i64::MAX), "What it needs of a pool in `resources.custom`."),
+    Key::new(
+        "service.*.priority",
+        Kind::Int(-1_000_000, 1_000_000),
+        "Higher is pushed out later, and started earlier with the runtime.",
+    )
+    .or("0"),
+    Key::new("service.*.pinned", Kind::Bool, "Never offloaded to make room.").or("false"),
     Key::new("service.*.idle_timeout", Kind::Duration, "Offload after this long without work; 0 = never.")
-        .or("\"0s\"")
-        .later(),
+        .or("\"0s\""),
     Key::new(
         "service.*.max_concurrency",
         Kind::OneOf(&[Kind::Word(&["auto"]), Kind::Int(0, 1_000_000)]),
@@ -132,37 +134,48 @@ pub(super) const KEYS: &[Key] = &[
     )
     .or("\"auto\"")
     .later(),
-    Key::new("service.*.wake_on", Kind::List(&Kind::Named), "Which requests load it or count as work.")
-        .or("[\"*\"]")
-        .later(),
+    Key::new(
+        "service.*.wake_on",
+        Kind::List(&Kind::Requests),
+        "Which requests load it or count as work: `*`, a path (a `*` at its end stands for anything), or a method and a \
+         path. Others are answered 503 `not_loaded` while it is not there.",
+    )
+    .or("[\"*\"]"),
     Key::new(
         "service.*.busy",
         Kind::OneOf(&[
             Kind::Word(&["requests"]),
             Kind::Record(&[Field::must("http", Kind::HttpPath), Field::must("nonempty", Kind::List(&Kind::Named))]),
         ]),
-        "What says that it works: requests in flight, or the answer to a question.",
+        "What says that it works: requests in flight; and on top of them, with `{ http, nonempty }`, the JSON that this \
+         path of it answers, while one of these members is not empty. Without the key, ComfyUI and A1111 are asked \
+         their own way.",
     )
-    .or("\"requests\"")
-    .later(),
+    .or("\"requests\""),
     Key::new("service.*.restart_after_job", Kind::Bool, "Restart it after each job.").or("false").later(),
     Key::new(
         "service.*.offload.how",
         Kind::Word(&["stop", "sleep"]),
-        "How it makes room: stop, or the engine's own unload.",
+        "How it makes room: stop, or the engine's own unload, where it has one.",
     )
-    .or("\"stop\"")
-    .later(),
-    Key::new("service.*.offload.drain", Kind::Duration, "The longest wait for what is in flight.").or("\"5m\"").later(),
+    .or("\"stop\""),
+    Key::new(
+        "service.*.offload.drain",
+        Kind::Duration,
+        "The longest wait for what is in flight; then it stays, and who wanted its memory is told so.",
+    )
+    .or("\"5m\""),
     Key::new(
         "service.*.offload.reload",
         Kind::Word(&["when_free", "on_demand", "never"]),
-        "When it comes back after having been pushed out.",
+        "When it comes back after having been pushed out: as soon as there is room, when it is asked for, or by hand \
+         alone.",
     )
-    .or("\"on_demand\"")
-    .later(),
-    Key::new("service.*.offload.retries", Kind::Int(0, 1_000), "Tries to bring it back.").or("3").later(),
-    Key::new("service.*.offload.backoff", Kind::DurationRange, "Pause between them.").or("\"1s..10s\"").later(),
+    .or("\"on_demand\""),
+    Key::new("service.*.offload.retries", Kind::Int(0, 1_000), "Tries to bring it back after the first one failed.")
+        .or("3"),
+    Key::new("service.*.offload.backoff", Kind::PauseRange, "Pause between them; doubles from the first to the second.")
+        .or("\"1s..10s\""),
     Key::new(
         "service.*.ready.probe",
         PROBE,

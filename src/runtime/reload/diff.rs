@@ -11,8 +11,8 @@ use greenroom_actors::{
     ids::ServiceName,
     shutdown_coordinator::graph::{Cycle, order},
     spec::{
-        AliveSpec, HistorySpec, ReadySpec, RestartSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec,
-        StopSpec,
+        AliveSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
+        RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
     },
 };
 
@@ -79,6 +79,8 @@ pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
         name: old.name.clone(),
         state_dir: old.state_dir.clone(),
         history: old.history.clone(),
+        resources: old.resources.clone(),
+        gateway: old.gateway.clone(),
         ..*old
     }
 }
@@ -139,6 +141,7 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         restart,
         stop,
         failure,
+        memory: of_memory,
     } = old;
     let mut found = Differing::default();
     // The engine says how the output and the exit of the process are read from its first line on.
@@ -155,7 +158,7 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
     found.live("start", *start != new.start);
     // Asked only before a run is started.
     found.live("depends_on", *depends_on != new.depends_on);
-    found.restart("gpu_layers", *gpu_layers != new.gpu_layers);
+    memory(&mut found, of_memory, &new.memory, *gpu_layers != new.gpu_layers);
     probes(&mut found, (ready, alive), (&new.ready, &new.alive));
     rules(&mut found, (restart, stop), (&new.restart, &new.stop));
     found.live("failure", *failure != new.failure);
@@ -164,6 +167,28 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         Differing { keys, restart: true } => Change::Restart { keys },
         Differing { keys, restart: false } => Change::Live { keys },
     }
+}
+
+/// Figures and rules are looked up when memory is given out or asked back, so a new one counts from then on. Where it runs
+/// was settled when it was started.
+fn memory(found: &mut Differing, old: &MemorySpec, new: &MemorySpec, gpu_layers: bool) {
+    let MemorySpec { gpu, vram, ram, needs, priority, pinned, idle_timeout, busy, wake_on, offload } = old;
+    let OffloadSpec { how, drain, reload, retries, backoff } = *offload;
+    found.restart("gpu", *gpu != new.gpu);
+    found.restart("gpu_layers", gpu_layers);
+    found.live("vram", *vram != new.vram);
+    found.live("ram", *ram != new.ram);
+    found.live("needs", *needs != new.needs);
+    found.live("priority", *priority != new.priority);
+    found.live("pinned", *pinned != new.pinned);
+    found.live("idle_timeout", *idle_timeout != new.idle_timeout);
+    found.live("wake_on", *wake_on != new.wake_on);
+    found.live("busy", *busy != new.busy);
+    found.live("offload.how", how != new.offload.how);
+    found.live("offload.drain", drain != new.offload.drain);
+    found.live("offload.reload", reload != new.offload.reload);
+    found.live("offload.retries", retries != new.offload.retries);
+    found.live("offload.backoff", backoff != new.offload.backoff);
 }
 
 fn probes(found: &mut Differing, old: (&ReadySpec, &AliveSpec), new: (&ReadySpec, &AliveSpec)) {
@@ -195,7 +220,7 @@ fn rules(found: &mut Differing, old: (&RestartSpec, &StopSpec), new: (&RestartSp
 }
 
 /// Everything that the runtime was started with: other processes look for it there (the state dir), or it was handed out
-/// at the start (ports, deadlines, the rotation of logs) and is held by what runs.
+/// at the start (ports, deadlines, memory, the rotation of logs) and is held by what runs.
 fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
     let RuntimeSpec {
         name,
@@ -206,6 +231,8 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         shutdown: ShutdownSpec { deadline, drain },
         history: HistorySpec { path, retain, max_size },
         service_logs: ServiceLogSpec { max_size: log_size, keep },
+        resources: of_resources,
+        gateway: of_gateway,
         // One by one, above.
         services: _,
     } = old;
@@ -223,7 +250,48 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         ("log.service_logs.max_size", *log_size != new.service_logs.max_size),
         ("log.service_logs.keep", *keep != new.service_logs.keep),
     ];
-    all.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
+    let (memory, doors) = (resources(of_resources, &new.resources), gateway(of_gateway, &new.gateway));
+    all.into_iter().chain(doors).chain(memory).filter_map(|(key, differs)| differs.then_some(key)).collect()
+}
+
+fn gateway(old: &GatewaySpec, new: &GatewaySpec) -> [(&'static str, bool); 7] {
+    let GatewaySpec { listen, api_keys, default_model, max_body, max_connections, header_timeout, max_wait } = old;
+    [
+        ("gateway.listen", *listen != new.listen),
+        ("gateway.api_keys", *api_keys != new.api_keys),
+        ("gateway.default_model", *default_model != new.default_model),
+        ("gateway.max_body", *max_body != new.max_body),
+        ("gateway.max_connections", *max_connections != new.max_connections),
+        ("gateway.header_timeout", *header_timeout != new.header_timeout),
+        ("gateway.queue.max_wait", *max_wait != new.max_wait),
+    ]
+}
+
+fn resources(old: &ResourcesSpec, new: &ResourcesSpec) -> [(&'static str, bool); 10] {
+    let ResourcesSpec {
+        backend,
+        nvml_library,
+        vram_reserve,
+        vram_limit,
+        ram_reserve,
+        ram_limit,
+        reclaim_timeout,
+        calibrate,
+        custom,
+        declared,
+    } = old;
+    [
+        ("resources.gpu_backend", *backend != new.backend),
+        ("resources.nvml_library", *nvml_library != new.nvml_library),
+        ("resources.vram_reserve", *vram_reserve != new.vram_reserve),
+        ("resources.vram_limit", *vram_limit != new.vram_limit),
+        ("resources.ram_reserve", *ram_reserve != new.ram_reserve),
+        ("resources.ram_limit", *ram_limit != new.ram_limit),
+        ("resources.reclaim_timeout", *reclaim_timeout != new.reclaim_timeout),
+        ("resources.calibrate", *calibrate != new.calibrate),
+        ("resources.custom", *custom != new.custom),
+        ("resources.gpu", *declared != new.declared),
+    ]
 }
 
 #[cfg(test)]
@@ -244,6 +312,8 @@ mod tests {
     fn one(line: &str) -> RuntimeSpec {
         spec(&format!("[service.web]\ncommand = [\"/bin/sleep\", \"${{port}}\"]\n{line}\n"))
     }
+
+    const NEEDS: &str = "[resources]\ncustom.npu = 2\n";
 
     fn changed(line: &str) -> Change {
         let plan = plan(&one(""), &one(line)).expect("no circle");
@@ -273,6 +343,17 @@ mod tests {
             ("stop.http", "stop.http = \"POST /end\""),
             ("stop.exec", "stop.exec = [\"/bin/true\"]"),
             ("failure", "failure = [{ pattern = \"x\", class = \"nan\" }]"),
+            ("vram", "vram = \"7GiB\""),
+            ("ram", "ram = { idle = \"1MiB\", peak = \"7MiB\" }"),
+            ("priority", "priority = 7"),
+            ("pinned", "pinned = true"),
+            ("idle_timeout", "idle_timeout = \"7s\""),
+            ("wake_on", "wake_on = [\"POST /prompt\"]"),
+            ("busy", "busy = { http = \"/queue\", nonempty = [\"running\"] }"),
+            ("offload.drain", "offload.drain = \"7s\""),
+            ("offload.reload", "offload.reload = \"when_free\""),
+            ("offload.retries", "offload.retries = 7"),
+            ("offload.backoff", "offload.backoff = \"7s..8s\""),
         ];
         for (key, line) in live {
             assert_eq!(changed(line), Change::Live { keys: vec![key] }, "{line}");
@@ -285,10 +366,17 @@ mod tests {
             ("working_dir", "working_dir = \"/tmp\""),
             ("port", "port = 7777"),
             ("gpu_layers", "gpu_layers = 7"),
+            ("gpu", "gpu = [1, 0]"),
         ];
         for (key, line) in restart {
             assert!(matches!(changed(line), Change::Restart { keys } if keys.contains(&key)), "{line}");
         }
+        let with = |line: &str| spec(&format!("{NEEDS}[service.web]\ncommand = [\"/bin/sleep\"]\n{line}\n"));
+        let plan_of = |line: &str| plan(&with(""), &with(line)).expect("no circle").services.remove(0).1;
+        assert_eq!(plan_of("needs.npu = 1"), Change::Live { keys: vec!["needs"] });
+        let sleeping = |how: &str| one(&format!("engine = \"comfyui\"\noffload.how = \"{how}\""));
+        let plan_of = plan(&sleeping("stop"), &sleeping("sleep")).expect("no circle");
+        assert_eq!(plan_of.services[0].1, Change::Live { keys: vec!["offload.how"] });
         let both = spec("[service.web]\ncommand = [\"/bin/sleep\", \"2\", \"${port}\"]\nrestart.max = 7\n");
         let plan = plan(&one(""), &both).expect("no circle");
         assert_eq!(plan.services[0].1, Change::Restart { keys: vec!["command", "restart.max"] });
@@ -308,6 +396,23 @@ mod tests {
             ("history.max_size", "[history]\nmax_size = \"7MiB\""),
             ("log.service_logs.max_size", "[log]\nservice_logs.max_size = \"7MiB\""),
             ("log.service_logs.keep", "[log]\nservice_logs.keep = 7"),
+            ("gateway.listen", "[gateway]\nlisten = []"),
+            ("gateway.api_keys", "[gateway]\napi_keys = [\"k\"]"),
+            ("gateway.default_model", "[gateway]\ndefault_model = \"web\""),
+            ("gateway.max_body", "[gateway]\nmax_body = \"7MiB\""),
+            ("gateway.max_connections", "[gateway]\nmax_connections = 7"),
+            ("gateway.header_timeout", "[gateway]\nheader_timeout = \"7s\""),
+            ("gateway.queue.max_wait", "[gateway]\nqueue.max_wait = \"7s\""),
+            ("resources.gpu_backend", "[resources]\ngpu_backend = \"none\""),
+            ("resources.nvml_library", "[resources]\nnvml_library = \"/x.so\""),
+            ("resources.vram_reserve", "[resources]\nvram_reserve = \"7MiB\""),
+            ("resources.vram_limit", "[resources]\nvram_limit = 0.7"),
+            ("resources.ram_reserve", "[resources]\nram_reserve = \"7MiB\""),
+            ("resources.ram_limit", "[resources]\nram_limit = \"7GiB\""),
+            ("resources.reclaim_timeout", "[resources]\nreclaim_timeout = \"7s\""),
+            ("resources.calibrate", "[resources]\ncalibrate = false"),
+            ("resources.custom", NEEDS),
+            ("resources.gpu", "[[resources.gpu]]\nmemory = \"7GiB\""),
         ];
         for (key, line) in lines {
             let (old, new) = (one(""), one(line));

@@ -161,7 +161,7 @@ fn locate(cgroup: &str, mountinfo: &str) -> Result<PathBuf, CgroupProblem> {
 }
 
 /// Undoes the octal escapes of `mountinfo` (space, tab, newline, backslash).
-fn unescape(field: &str) -> String {
+pub(in crate::os) fn unescape(field: &str) -> String {
     let pairs = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     pairs.iter().fold(field.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
 }

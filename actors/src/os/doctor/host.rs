@@ -1,4 +1,4 @@
-//! The machine: kernel, limits, ports, memory, graphics cards, and the state dir.
+//! The machine: kernel, limits, ports, memory, and the state dir.
 
 use std::{
     fs,
@@ -22,13 +22,6 @@ const OLDEST_KERNEL: (u32, u32) = (5, 14);
 /// A service needs about four descriptors, and the gateway two for each connection.
 const ENOUGH_DESCRIPTORS: u64 = 4096;
 const ENOUGH_PROCESSES: u64 = 1024;
-/// Files that the drivers of the known makers show.
-const DRIVER_FILES: [(&str, &str); 4] = [
-    ("NVIDIA", "/dev/nvidiactl"),
-    ("NVIDIA under WSL2", "/dev/dxg"),
-    ("AMD", "/dev/kfd"),
-    ("some maker's", "/dev/dri/renderD128"),
-];
 
 pub(super) fn kernel() -> Finding {
     let version = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned();
@@ -141,21 +134,6 @@ pub(super) fn memory() -> Finding {
             "mount /proc",
         ),
     }
-}
-
-pub(super) fn gpu() -> Finding {
-    let found: Vec<&str> =
-        DRIVER_FILES.iter().filter(|(_, file)| Path::new(file).exists()).map(|(maker, _)| *maker).collect();
-    if found.is_empty() {
-        return Finding::lacking(
-            "gpu",
-            FindingState::Degraded,
-            "no driver's files in /dev",
-            "services run on the processor",
-            "install the driver; in a container, pass the devices in (--gpus all, or --device)",
-        );
-    }
-    Finding::ok("gpu", format!("driver files found: {}", found.join(", ")))
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 //! [`examine`] looks at one thing after the other; each look ends in a [`Finding`], whatever it meets.
 
 mod containment;
+mod gpu;
 mod host;
 mod trial;
 
 use std::{fmt, path::Path};
 
 use serde::Serialize;
+
+use crate::spec::ResourcesSpec;
 
 /// Where `${port}` comes from when the config does not say.
 pub const DEFAULT_PORTS: (u16, u16) = (10_800, 10_999);
@@ -102,15 +105,16 @@ impl fmt::Display for DoctorReport {
     }
 }
 
-/// Looks at everything, with the default port range. Blocks for some 100 ms; changes nothing that lasts.
+/// Looks at everything, with the default port range and whatever cards there are. Blocks for some 100 ms, and for 3 s
+/// more where a graphics driver hangs; changes nothing that lasts.
 #[must_use]
 pub fn examine(state_dir: &Path) -> DoctorReport {
-    examine_with(state_dir, DEFAULT_PORTS)
+    examine_with(state_dir, DEFAULT_PORTS, &ResourcesSpec::default())
 }
 
-/// As [`examine`], with the port range of a config.
+/// As [`examine`], with the port range and `[resources]` of a config.
 #[must_use]
-pub fn examine_with(state_dir: &Path, ports: (u16, u16)) -> DoctorReport {
+pub fn examine_with(state_dir: &Path, ports: (u16, u16), resources: &ResourcesSpec) -> DoctorReport {
     let mut findings = vec![host::kernel()];
     findings.extend(containment::layers());
     findings.extend([
@@ -119,7 +123,7 @@ pub fn examine_with(state_dir: &Path, ports: (u16, u16)) -> DoctorReport {
         host::descriptors(),
         host::processes(),
         host::memory(),
-        host::gpu(),
+        gpu::look(resources),
     ]);
     DoctorReport { findings }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::{
+    digest::Digest,
     os::registry::RegistryEntry,
     spec::{ContainmentChoice, InheritEnv, OnRuntimeExit, PortSpec, RuntimeSpec, ServiceSpec},
     template::{RunValues, Template},
@@ -13,7 +14,7 @@ use crate::{
 /// secrets and this goes to disk.
 #[must_use]
 pub fn fingerprint(spec: &ServiceSpec, values: &RunValues) -> String {
-    let mut digest = Digest(0xcbf2_9ce4_8422_2325);
+    let mut digest = Digest::default();
     digest.list(spec.command.iter().map(|part| part.render(values)));
     let variable = |(name, value): (&String, &Template)| [name.clone(), value.render(values)];
     digest.list(spec.env.iter().flat_map(variable));
@@ -23,7 +24,7 @@ pub fn fingerprint(spec: &ServiceSpec, values: &RunValues) -> String {
         InheritEnv::Only(names) => digest.list(names.iter().cloned()),
     }
     digest.text(&spec.working_dir.display().to_string());
-    format!("{:016x}", digest.0)
+    digest.to_string()
 }
 
 /// Why a sound run is not what the configuration asks for.
@@ -58,23 +59,6 @@ fn port_fits(spec: Option<PortSpec>, range: (u16, u16), port: Option<u16>) -> bo
         (Some(PortSpec::Fixed(fixed)), Some(port)) => fixed == port,
         (Some(PortSpec::Assigned), Some(port)) => (range.0..=range.1).contains(&port),
         (None, Some(_)) | (Some(_), None) => false,
-    }
-}
-
-struct Digest(u64);
-
-impl Digest {
-    /// With its length in front, so that no two lists of texts look the same.
-    fn text(&mut self, text: &str) {
-        for byte in (text.len() as u64).to_le_bytes().iter().chain(text.as_bytes()) {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn list(&mut self, texts: impl Iterator<Item = String>) {
-        let texts: Vec<String> = texts.collect();
-        self.text(&texts.len().to_string());
-        texts.iter().for_each(|text| self.text(text));
     }
 }
 

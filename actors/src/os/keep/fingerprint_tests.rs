@@ -45,6 +45,7 @@ fn service() -> ServiceSpec {
             on_runtime_exit: OnRuntimeExit::Keep,
         },
         failure: Vec::new(),
+        memory: Default::default(),
     }
 }
 
@@ -59,6 +60,8 @@ fn runtime(service: ServiceSpec) -> RuntimeSpec {
         shutdown: ShutdownSpec { deadline: second, drain: second },
         history: HistorySpec { path: "/s/h".into(), retain: second, max_size: ByteSize(1) },
         service_logs: ServiceLogSpec { max_size: ByteSize(1), keep: 1 },
+        resources: Default::default(),
+        gateway: Default::default(),
         services: vec![service],
     }
 }
@@ -80,6 +83,8 @@ fn entry() -> RegistryEntry {
             command: Vec::new(),
             started: Timestamp::from_micros(0),
             fingerprint: fingerprint(&service(), &values),
+            gpus: Vec::new(),
+            gpu_layers: None,
             signal: StopSignal::SigTerm,
             grace_millis: 1,
         }),

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::machine::LifeSpec;
 use crate::{
     ids::{Pid, RunId},
+    lease::{Fate, LeaseVerdict, Wish},
     shutdown_coordinator::messages::StopOutcome,
     spec::FailureClass,
     state::{ExitReport, LoadProgress},
@@ -22,15 +23,17 @@ pub struct Moment {
     /// How many are using the service. For an event that [may drain](Event::may_drain), counted after its gate was closed,
     /// so that nobody can have come in since.
     pub in_flight: u32,
+    /// How many wait for the service to be ready.
+    pub waiting: u32,
 }
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// It shall run.
-    Start,
+    Start(Wish),
     /// It shall run, and what is wanted of it stays as it is.
-    Load,
+    Load(Wish),
     /// It shall leave the memory, and what is wanted of it stays as it is.
     Offload {
         /// Why.
@@ -80,6 +83,8 @@ pub enum Event {
     },
     /// What its dependencies allow: `None`, or a sentence that says what it waits for.
     Dependencies(Option<String>),
+    /// An answer about the memory of a run.
+    Lease(RunId, LeaseVerdict),
     /// Nobody uses the service any more, as [`Effect::AwaitDrain`] had asked for.
     Drained(RunId),
     /// A timer that [`Effect::Arm`] had set.
@@ -99,12 +104,13 @@ impl Event {
             | Self::Reconfigure { restart: true, .. }
             | Self::Retire { .. }
             | Self::Close { .. } => true,
-            Self::Start
-            | Self::Load
+            Self::Start(_)
+            | Self::Load(_)
             | Self::Reset
             | Self::Reconfigure { restart: false, .. }
             | Self::Adopt { .. }
             | Self::Dependencies(_)
+            | Self::Lease(..)
             | Self::Drained(_)
             | Self::Due(_)
             | Self::Run(..) => false,
@@ -138,6 +144,13 @@ pub enum RunNews {
         /// What was seen.
         reason: String,
     },
+    /// Its engine has unloaded the model, as [`Effect::SleepRun`] had asked for.
+    Asleep,
+    /// Its engine did not unload the model.
+    NotAsleep {
+        /// Why.
+        reason: String,
+    },
     /// Its whole tree is being killed.
     Killing {
         /// Why.
@@ -165,12 +178,40 @@ pub enum RunNews {
 /// What is to be done, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Open a containment and start the process in it.
+    /// Ask for the memory of this run.
+    AskLease {
+        /// The run.
+        run: RunId,
+        /// On whose wish.
+        wish: Wish,
+    },
+    /// Tell whoever gives out memory how this run fares.
+    TellLease {
+        /// The run.
+        run: RunId,
+        /// What happened.
+        fate: Fate,
+    },
+    /// Open a containment and start the process in it, where [`View::placement`](super::View::placement) says.
     StartRun(RunId),
     /// Take over the run of an earlier runtime, which lives.
     AdoptRun(RunId),
     /// Come back with [`Event::Drained`] when nobody uses the service any more.
-    AwaitDrain(RunId),
+    AwaitDrain {
+        /// The run.
+        run: RunId,
+        /// Whether it is to be asked whether it works once nobody is in.
+        ask: bool,
+    },
+    /// Have its engine unload the model; come back with [`RunNews::Asleep`] or [`RunNews::NotAsleep`].
+    SleepRun {
+        /// The run.
+        run: RunId,
+        /// It must have answered by then.
+        by: Instant,
+    },
+    /// Have its engine load the model again, and watch for its readiness as after a start.
+    WakeRun(RunId),
     /// Let go of the run, which lives on.
     ReleaseRun(RunId),
     /// Ask the run to stop; kill what is left at `kill_at`.

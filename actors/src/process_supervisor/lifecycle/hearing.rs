@@ -4,12 +4,13 @@ use std::time::Instant;
 
 use super::{
     event::{Alert, Effect, Moment, RunNews},
-    machine::{Closing, Lifecycle},
-    state::{Hands, Next, Phase, Rest, Stage},
+    machine::{Closing, Lifecycle, tell},
+    state::{Drain, Hands, Next, Phase, Rest, Stage},
 };
 use crate::{
     engines::hint,
     ids::RunId,
+    lease::Fate,
     process_supervisor::{
         classify::describe,
         restart_policy::{GiveUp, RunEnd, Verdict, judge},
@@ -49,7 +50,24 @@ impl Lifecycle {
             // It is about to be somebody else's.
             _ if run.hands == Hands::LettingGo => {}
             RunNews::Loading(load) => run.load = Some(load),
-            RunNews::Ready if matches!(run.stage, Stage::Starting | Stage::Unready) => self.ready(at.now, todo),
+            RunNews::Ready if matches!(run.stage, Stage::Starting | Stage::Unready | Stage::Waking) => {
+                self.ready(at.now, todo);
+            }
+            // Told once it stays.
+            RunNews::Ready | RunNews::Unready { .. }
+                if matches!(run.stage, Stage::Draining { how: Drain::Soft { .. }, .. }) =>
+            {
+                let unready = news != RunNews::Ready;
+                if let Stage::Draining { how, .. } = &mut run.stage {
+                    *how = Drain::Soft { unready };
+                }
+            }
+            RunNews::Asleep if run.stage == Stage::FallingAsleep => self.fell_asleep(todo),
+            RunNews::NotAsleep { reason } if run.stage == Stage::FallingAsleep => {
+                let told = format!("it was stopped, since it could not be put to sleep: {reason}");
+                self.reason = Some(self.reason.take().map_or_else(|| told.clone(), |why| format!("{why}; {told}")));
+                self.end_now(at.now, todo);
+            }
             RunNews::Unready { reason } if matches!(run.stage, Stage::Ready { .. }) => {
                 run.stage = Stage::Unready;
                 self.reason = Some(reason);
@@ -62,11 +80,20 @@ impl Lifecycle {
             // Whoever still uses it waits in vain.
             RunNews::Failing { .. } if matches!(run.stage, Stage::Draining { .. }) => self.end_now(at.now, todo),
             RunNews::Killing { reason } if run.stage != Stage::Stuck => {
+                if let Stage::Asleep { wish: Some(wish), .. } = run.stage {
+                    run.next = Next::Again(wish);
+                }
                 run.stage = Stage::Killing;
                 self.reason = Some(reason);
+                self.tell_leaving(todo);
             }
-            // What a probe said just before the end began.
-            RunNews::Ready | RunNews::Unready { .. } | RunNews::Failing { .. } | RunNews::Killing { .. } => {}
+            // What was said just before the end began.
+            RunNews::Ready
+            | RunNews::Unready { .. }
+            | RunNews::Failing { .. }
+            | RunNews::Asleep
+            | RunNews::NotAsleep { .. }
+            | RunNews::Killing { .. } => {}
         }
     }
 
@@ -74,9 +101,12 @@ impl Lifecycle {
         let timer = (self.failures > 0).then(|| self.arm(now + self.spec.restart.reset_after, todo));
         let Phase::Live(run) = &mut self.phase else { return };
         if !run.was_ready {
-            run.was_ready = true;
             todo.push(Effect::NoteReady(run.id));
         }
+        if !run.was_ready || run.stage == Stage::Waking {
+            tell(run, Fate::Ready, todo);
+        }
+        run.was_ready = true;
         run.stage = Stage::Ready { since: now, timer };
         self.reason = None;
     }
@@ -91,12 +121,12 @@ impl Lifecycle {
     ) {
         let Phase::Live(run) = std::mem::replace(&mut self.phase, Phase::Resting(Rest::Stopped)) else { return };
         let clean = exit.code == Some(0);
-        let wanted = matches!(run.next, Next::Again | Next::Rest);
+        let wanted = matches!(run.next, Next::Again(_) | Next::Rest(_));
         exit.class = match &run.next {
-            Next::Again | Next::Rest => None,
+            Next::Again(_) | Next::Rest(_) => None,
             Next::Failed { class, .. } => Some(*class),
-            Next::Judge if clean => None,
-            Next::Judge => Some(exit.class.unwrap_or(FailureClass::Unknown)),
+            Next::Judge | Next::Slept if clean => None,
+            Next::Judge | Next::Slept => Some(exit.class.unwrap_or(FailureClass::Unknown)),
         };
         if run.stage == Stage::Stuck {
             todo.push(Effect::Clear(Alert::Stuck));
@@ -104,17 +134,26 @@ impl Lifecycle {
         if run.pid.is_some() {
             todo.push(Effect::NoteEnded { run: run.id, exit: exit.clone(), wanted });
         }
+        // Also of a run without a lease: whoever keeps books closes the page.
+        todo.push(Effect::TellLease { run: run.id, fate: Fate::Ended { failed: exit.class.is_some() } });
+        let lease = run.holds_lease().then_some(run.id);
         let told = match &run.next {
             Next::Failed { reason, .. } => reason.clone(),
-            Next::Again | Next::Rest | Next::Judge => describe(&exit, run.pid.is_some(), cause.as_deref()),
+            Next::Again(_) | Next::Rest(_) | Next::Judge | Next::Slept => {
+                describe(&exit, run.pid.is_some(), cause.as_deref())
+            }
         };
         let end = exit.class.map_or(RunEnd::Clean, |class| RunEnd::Failure { class, code: exit.code });
         self.last_run = Some(run.id);
         self.last_exit = Some(exit);
         match run.next {
-            Next::Again => self.begin(self.reason.clone(), at, todo),
-            Next::Rest => self.rest(Rest::Stopped, self.reason.clone(), todo),
-            Next::Judge | Next::Failed { .. } => self.judge(end, told, at, todo),
+            Next::Again(wish) => self.begin(wish, self.reason.clone(), at, todo),
+            Next::Rest(rest) => self.settle(lease, rest, self.reason.clone(), todo),
+            Next::Slept => match run.stage {
+                Stage::Asleep { wish: Some(wish), .. } => self.begin(wish, None, at, todo),
+                _ => self.settle(lease, Rest::Offloaded, Some(format!("it ended while it slept: {told}")), todo),
+            },
+            Next::Judge | Next::Failed { .. } => self.judge(end, told, lease, at, todo),
         }
         if matches!(self.closing, Closing::By(_)) {
             todo.push(Effect::Answer(match (killed, self.cut_short) {
@@ -125,17 +164,20 @@ impl Lifecycle {
         }
     }
 
-    fn judge(&mut self, end: RunEnd, told: String, at: &Moment, todo: &mut Vec<Effect>) {
+    fn judge(&mut self, end: RunEnd, told: String, lease: Option<RunId>, at: &Moment, todo: &mut Vec<Effect>) {
         self.failures += 1;
         let given_up = match judge(&self.spec.restart, end, self.failures, at.chance) {
             Verdict::Complete => {
                 self.failures = 0;
-                return self.rest(Rest::Completed, Some(told), todo);
+                return self.settle(lease, Rest::Completed, Some(told), todo);
+            }
+            Verdict::Restart(_) if !self.is_missed(at) => {
+                return self.settle(lease, Rest::Offloaded, Some(told), todo);
             }
             Verdict::Restart(wait) => {
                 self.restarts += 1;
                 if wait.is_zero() {
-                    return self.begin(Some(told), at, todo);
+                    return self.begin_again(Some(told), at, todo);
                 }
                 let until = at.now + wait;
                 self.phase = Phase::Backoff { until, timer: self.arm(until, todo) };
@@ -154,7 +196,6 @@ impl Lifecycle {
             RunEnd::Failure { class, .. } => format!("{why}; {}", hint(class)),
             RunEnd::Clean => why,
         };
-        todo.push(Effect::Raise(Alert::Failed, why.clone()));
-        self.rest(Rest::Failed, Some(why), todo);
+        self.settle(lease, Rest::Failed, Some(why), todo);
     }
 }

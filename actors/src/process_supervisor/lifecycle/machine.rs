@@ -1,14 +1,19 @@
 //! The state machine: what it is made of, and where each event goes.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     event::{Alert, Effect, Event, Moment},
-    state::{Hands, Next, Phase, Rest, Run, Stage, View},
+    state::{Ask, Drain, Hands, Next, Phase, Rest, Run, Stage, View},
 };
 use crate::{
     ids::RunId,
-    spec::{OnRuntimeExit, RestartSpec, ServiceSpec},
+    lease::{Fate, Wish},
+    memory::{Placement, Refusal},
+    spec::{BusySpec, OffloadHow, OnRuntimeExit, RestartSpec, ServiceSpec},
     state::{Disposition, ExitReport},
 };
 
@@ -21,6 +26,14 @@ pub struct LifeSpec {
     pub grace: Duration,
     /// The longest wait for those who use it, before it is asked to stop.
     pub drain: Duration,
+    /// The longest wait for those who use it, before it is pushed out of memory; it stays when that is not enough.
+    pub offload_drain: Duration,
+    /// Whether it is put to sleep to make room, instead of being stopped.
+    pub sleeps: bool,
+    /// Whether it says by itself that it works, when nobody is in.
+    pub is_asked: bool,
+    /// Whether it is never pushed out.
+    pub pinned: bool,
     /// Whether it outlives the runtime.
     pub keep: bool,
     /// What its start mode wants of it.
@@ -35,6 +48,10 @@ impl LifeSpec {
             restart: spec.restart,
             grace: spec.stop.grace,
             drain,
+            offload_drain: spec.memory.offload.drain,
+            sleeps: spec.memory.offload.how == OffloadHow::Sleep && spec.engine.sleep().is_some(),
+            is_asked: matches!(spec.memory.busy, BusySpec::Http { .. }),
+            pinned: spec.memory.pinned,
             keep: spec.stop.on_runtime_exit == OnRuntimeExit::Keep,
             wanted: Disposition::of(spec.start),
         }
@@ -57,6 +74,7 @@ pub struct Lifecycle {
     pub(super) restarts: u64,
     pub(super) last_run: Option<RunId>,
     pub(super) last_exit: Option<ExitReport>,
+    pub(super) refusal: Option<Arc<Refusal>>,
     /// The number of the timer that was set last; older ones are stale.
     timers: u64,
 }
@@ -87,6 +105,7 @@ impl Lifecycle {
             restarts: 0,
             last_run: None,
             last_exit: None,
+            refusal: None,
             timers: 0,
         }
     }
@@ -108,8 +127,10 @@ impl Lifecycle {
             last_exit: self.last_exit.clone(),
             next_start: match self.phase {
                 Phase::Backoff { until, .. } => Some(until),
-                Phase::Resting(_) | Phase::Waiting | Phase::Live(_) => None,
+                _ => None,
             },
+            refusal: self.refusal.clone(),
+            placement: run.and_then(|r| r.placement.clone()).filter(|placement| **placement != Placement::default()),
         }
     }
 
@@ -119,15 +140,16 @@ impl Lifecycle {
         match event {
             Event::Close { until, force } => self.close(until, force, at, &mut todo),
             Event::Run(id, news) => self.hear(id, news, at, &mut todo),
+            Event::Lease(run, verdict) => self.answered(run, verdict, &mut todo),
             Event::Drained(run) => self.drained(run, at, &mut todo),
             Event::Due(timer) => self.due(timer, at, &mut todo),
             // A closed service is told nothing any more but how what still runs comes to its end.
             _ if self.closing != Closing::No => {}
-            Event::Start => self.start(None, at, &mut todo),
-            Event::Load => self.load(at, &mut todo),
+            Event::Start(wish) => self.start(wish, at, &mut todo),
+            Event::Load(wish) => self.load(wish, at, &mut todo),
             Event::Restart { reason } => self.restart(reason, at, &mut todo),
             Event::Stop { reason } => self.stop(reason, at, &mut todo),
-            Event::Offload { reason } => self.leave(reason, at, &mut todo),
+            Event::Offload { reason } => self.offload(reason, at, &mut todo),
             Event::Retire { reason } => {
                 self.stop(reason, at, &mut todo);
                 self.closing = Closing::Retired;
@@ -141,12 +163,15 @@ impl Lifecycle {
                 if !matches!(self.phase, Phase::Live(_)) {
                     self.lift();
                     self.leave_failed(&mut todo);
+                    self.withdraw(&mut todo);
                     let hands = Hands::Adopted;
                     self.live(Run { pid: Some(pid), port, stage: Stage::Starting, hands, ..self.fresh(run) });
                     self.reason = Some("kept by an earlier runtime".to_owned());
                     // Who began it may have been killed before this was written down; what is there already stays. Here,
                     // because of one that has ended meanwhile nothing but its end is heard.
                     todo.push(Effect::NoteStarted { run, pid });
+                    // What it holds is to be in the books before its end may be told.
+                    todo.push(Effect::AskLease { run, wish: Wish::Adopted });
                     todo.push(Effect::AdoptRun(run));
                 }
             }
@@ -157,36 +182,73 @@ impl Lifecycle {
 
     fn dependencies(&mut self, blocked: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
         self.blocked = blocked;
-        if self.phase == Phase::Waiting {
-            self.begin(None, at, todo);
+        match &self.phase {
+            Phase::Waiting { wish, .. } => self.begin(*wish, None, at, todo),
+            Phase::Asking(ask) if self.blocked.is_some() => self.begin(ask.wish, ask.why.clone(), at, todo),
+            Phase::Resting(_)
+            | Phase::Asking(_)
+            | Phase::Backoff { .. }
+            | Phase::Live(_)
+            | Phase::Reclaiming { .. } => {}
         }
     }
 
     fn due(&mut self, due: u64, at: &Moment, todo: &mut Vec<Effect>) {
         match &self.phase {
-            Phase::Backoff { timer, .. } if *timer == due => self.begin(self.reason.clone(), at, todo),
+            Phase::Backoff { timer, .. } if *timer == due && self.is_missed(at) => {
+                self.begin_again(self.reason.clone(), at, todo);
+            }
+            Phase::Backoff { timer, .. } if *timer == due => self.rest(Rest::Offloaded, self.reason.clone(), todo),
             Phase::Live(Run { stage: Stage::Ready { timer: Some(timer), .. }, .. }) if *timer == due => {
                 self.failures = 0;
             }
-            Phase::Live(Run { stage: Stage::Draining { timer }, .. }) if *timer == due => self.end_now(at.now, todo),
-            Phase::Resting(_) | Phase::Waiting | Phase::Backoff { .. } | Phase::Live(_) => {}
+            Phase::Live(Run { stage: Stage::Draining { timer, how }, .. }) if *timer == due => match *how {
+                Drain::Firm => self.end_now(at.now, todo),
+                Drain::Soft { unready } => self.stays(unready, at, todo),
+            },
+            Phase::Resting(_)
+            | Phase::Waiting { .. }
+            | Phase::Backoff { .. }
+            | Phase::Asking(_)
+            | Phase::Live(_)
+            | Phase::Reclaiming { .. } => {}
         }
     }
 
-    /// Begins a run, or waits for the dependencies to allow one.
-    pub(super) fn begin(&mut self, reason: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
+    /// Asks for the memory of a new run, which begins when that is granted, or waits for the dependencies to allow one.
+    /// What was asked before is taken back.
+    pub(super) fn begin(&mut self, wish: Wish, why: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
         self.leave_failed(todo);
+        self.withdraw(todo);
+        self.refusal = None;
+        let from = self.phase.rest();
         if let Some(blocked) = &self.blocked {
             self.reason = Some(blocked.clone());
-            self.phase = Phase::Waiting;
+            self.phase = Phase::Waiting { wish, from };
             return;
         }
-        self.live(self.fresh(at.next_run));
-        self.reason = reason;
-        todo.push(Effect::StartRun(at.next_run));
+        let run = at.next_run;
+        self.phase = Phase::Asking(Ask { run, wish, why: why.clone(), pending: false, from });
+        self.reason = why;
+        todo.push(Effect::AskLease { run, wish });
     }
 
-    fn fresh(&self, id: RunId) -> Run {
+    /// The same for one that has ended by itself. It is on its way back from the first moment on: whoever looks sees no
+    /// service that rests.
+    pub(super) fn begin_again(&mut self, why: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
+        let wish = if at.waiting > 0 { Wish::Wanted } else { Wish::Restart };
+        self.begin(wish, why, at, todo);
+        if let Phase::Asking(ask) = &mut self.phase {
+            ask.pending = true;
+        }
+    }
+
+    /// Whether one that has failed is missed by anybody: one that runs on demand and that nobody waits for is not.
+    pub(super) fn is_missed(&self, at: &Moment) -> bool {
+        self.disposition != Disposition::OnDemand || self.spec.pinned || at.waiting > 0
+    }
+
+    pub(super) fn fresh(&self, id: RunId) -> Run {
         Run {
             id,
             pid: None,
@@ -197,21 +259,27 @@ impl Lifecycle {
             stage: Stage::Spawning,
             next: Next::Judge,
             hands: Hands::Ours,
+            placement: None,
+            leaving: false,
         }
     }
 
-    fn live(&mut self, run: Run) {
+    pub(super) fn live(&mut self, run: Run) {
         self.last_run = Some(run.id);
         self.phase = Phase::Live(run);
     }
 
     pub(super) fn rest(&mut self, rest: Rest, reason: Option<String>, todo: &mut Vec<Effect>) {
         self.leave_failed(todo);
+        self.withdraw(todo);
+        if rest == Rest::Failed {
+            todo.push(Effect::Raise(Alert::Failed, reason.clone().unwrap_or_default()));
+        }
         self.phase = Phase::Resting(rest);
         self.reason = reason;
     }
 
-    fn leave_failed(&self, todo: &mut Vec<Effect>) {
+    pub(super) fn leave_failed(&self, todo: &mut Vec<Effect>) {
         if self.phase == Phase::Resting(Rest::Failed) {
             todo.push(Effect::Clear(Alert::Failed));
         }
@@ -221,5 +289,12 @@ impl Lifecycle {
         self.timers += 1;
         todo.push(Effect::Arm { timer: self.timers, at });
         self.timers
+    }
+}
+
+/// Tells how a run fares, if it holds memory that is counted: of the others nobody keeps books.
+pub(super) fn tell(run: &Run, fate: Fate, todo: &mut Vec<Effect>) {
+    if run.holds_lease() {
+        todo.push(Effect::TellLease { run: run.id, fate });
     }
 }

@@ -3,23 +3,45 @@
 use super::{
     event::{Effect, Moment},
     machine::{LifeSpec, Lifecycle},
-    state::{Next, Phase, Rest, Stage},
+    state::{Ask, Next, Phase, Rest, Stage},
 };
-use crate::state::Disposition;
+use crate::{lease::Wish, state::Disposition};
 
 /// Why a service is ended and run anew, or begins, when its configuration has changed.
 const CHANGED: &str = "its configuration changed";
 
 impl Lifecycle {
-    pub(super) fn start(&mut self, reason: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
+    pub(super) fn start(&mut self, wish: Wish, at: &Moment, todo: &mut Vec<Effect>) {
         self.disposition = Disposition::Up;
-        self.bring_up(reason, at, todo);
+        if !matches!(&self.phase, Phase::Live(run) if !run.stage.is_ending()) {
+            self.failures = 0;
+        }
+        self.bring_up(wish, None, at, todo);
     }
 
     /// Into memory. What is wanted of it stays as it is, but that it is not down any more.
-    pub(super) fn load(&mut self, at: &Moment, todo: &mut Vec<Effect>) {
+    pub(super) fn load(&mut self, wish: Wish, at: &Moment, todo: &mut Vec<Effect>) {
+        if wish == Wish::Reload && !self.may_be_reloaded() {
+            return;
+        }
         self.lift();
-        self.bring_up(None, at, todo);
+        // A service that fails with each request that loads it is to be given up like any other.
+        if matches!(self.phase, Phase::Resting(Rest::Stopped | Rest::Completed | Rest::Failed)) {
+            self.failures = 0;
+        }
+        self.bring_up(wish, None, at, todo);
+    }
+
+    /// Whether it may come back only because there is room: it was pushed out, or found none, and is still wanted.
+    fn may_be_reloaded(&self) -> bool {
+        let is_out = match &self.phase {
+            Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } => {
+                matches!(rest, Rest::Stopped | Rest::Offloaded)
+            }
+            Phase::Live(run) => matches!(run.stage, Stage::Asleep { .. }),
+            Phase::Waiting { .. } | Phase::Backoff { .. } | Phase::Asking(_) => false,
+        };
+        is_out && self.disposition != Disposition::Down
     }
 
     /// What was to be down and runs all the same is wanted as its start mode says, or else up.
@@ -31,19 +53,31 @@ impl Lifecycle {
         };
     }
 
-    fn bring_up(&mut self, reason: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
+    fn bring_up(&mut self, wish: Wish, reason: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
         match &mut self.phase {
-            Phase::Waiting => {}
+            Phase::Waiting { wish: before, .. } => *before = wish.max(*before),
+            Phase::Asking(ask) if wish > ask.wish => self.ask_harder(wish, at, todo),
+            Phase::Live(run) if matches!(run.stage, Stage::Asleep { .. }) => self.rouse(wish, todo),
             Phase::Live(run) if run.stage.is_ending() => {
-                run.next = Next::Again;
-                self.failures = 0;
+                let before = if let Next::Again(before) = run.next { before } else { wish };
+                run.next = Next::Again(wish.max(before));
             }
             // It is on its way already, or there.
-            Phase::Live(_) => {}
-            Phase::Resting(_) | Phase::Backoff { .. } => {
-                self.failures = 0;
-                self.begin(reason, at, todo);
+            Phase::Live(_) | Phase::Asking(_) => {}
+            Phase::Resting(_) | Phase::Backoff { .. } | Phase::Reclaiming { .. } => {
+                self.begin(wish, reason, at, todo);
             }
+        }
+    }
+
+    /// Asks again, for somebody who wants it more. What it waited for is shown until there is another answer.
+    fn ask_harder(&mut self, wish: Wish, at: &Moment, todo: &mut Vec<Effect>) {
+        let Phase::Asking(Ask { why, pending, .. }) = &self.phase else { return };
+        let (why, was_pending, told) = (why.clone(), *pending, self.reason.clone());
+        self.begin(wish, why, at, todo);
+        if let (Phase::Asking(ask), true) = (&mut self.phase, was_pending) {
+            ask.pending = true;
+            self.reason = told;
         }
     }
 
@@ -55,9 +89,9 @@ impl Lifecycle {
 
     /// Ends what runs and begins again; what does not run begins.
     fn run_anew(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
-        let Phase::Live(run) = &mut self.phase else { return self.bring_up(Some(reason), at, todo) };
-        run.next = Next::Again;
-        if !run.stage.is_ending() {
+        let Phase::Live(run) = &mut self.phase else { return self.bring_up(Wish::Wanted, Some(reason), at, todo) };
+        run.next = Next::Again(Wish::Wanted);
+        if !run.stage.is_ending() || run.stage.is_leaving_softly() {
             self.reason = Some(reason);
             self.end(at, todo);
         }
@@ -65,29 +99,29 @@ impl Lifecycle {
 
     pub(super) fn stop(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
         self.disposition = Disposition::Down;
-        self.leave(reason, at, todo);
-    }
-
-    /// Out of memory, without a word about what is wanted of it.
-    pub(super) fn leave(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
         match &mut self.phase {
             Phase::Live(run) => {
-                run.next = Next::Rest;
-                if !run.stage.is_ending() {
+                run.next = Next::Rest(Rest::Stopped);
+                if !run.stage.is_ending() || run.stage.is_leaving_softly() {
                     self.reason = Some(reason);
                     self.end(at, todo);
                 }
             }
-            Phase::Waiting | Phase::Backoff { .. } => self.rest(Rest::Stopped, Some(reason), todo),
+            Phase::Waiting { .. } | Phase::Backoff { .. } | Phase::Asking(_) => {
+                self.rest(Rest::Stopped, Some(reason), todo);
+            }
+            Phase::Resting(Rest::Offloaded) | Phase::Reclaiming { then: Rest::Offloaded, .. } => {
+                self.rest_as(Rest::Stopped, reason, todo);
+            }
             // What has ended stays as it ended: the state says how, the disposition that it stays so.
-            Phase::Resting(_) => {}
+            Phase::Resting(_) | Phase::Reclaiming { .. } => {}
         }
     }
 
     pub(super) fn reset(&mut self, todo: &mut Vec<Effect>) {
         self.failures = 0;
-        if self.phase == Phase::Resting(Rest::Failed) {
-            self.rest(Rest::Stopped, Some("its failures were forgotten".to_owned()), todo);
+        if let Phase::Resting(Rest::Failed) | Phase::Reclaiming { then: Rest::Failed, .. } = self.phase {
+            self.rest_as(Rest::Stopped, "its failures were forgotten".to_owned(), todo);
         }
     }
 
@@ -100,8 +134,12 @@ impl Lifecycle {
             self.want(spec.wanted);
         }
         match &mut self.phase {
-            // Nobody wants a next run of it.
-            Phase::Live(run) if restart && run.stage.is_ending() && run.next == Next::Rest => {}
+            // Nobody wants a next run of it before somebody asks for one; this one is of no use any more.
+            Phase::Live(run) if restart && run.stage.is_leaving_softly() && !matches!(run.next, Next::Again(_)) => {
+                run.next = Next::Rest(Rest::Offloaded);
+                self.end(at, todo);
+            }
+            Phase::Live(run) if restart && run.stage.is_ending() && matches!(run.next, Next::Rest(_)) => {}
             Phase::Live(_) if restart => {
                 self.failures = 0;
                 self.run_anew(CHANGED.to_owned(), at, todo);
@@ -115,20 +153,35 @@ impl Lifecycle {
                     }
                 }
             }
-            Phase::Waiting => self.begin(None, at, todo),
-            Phase::Backoff { .. } if restart => self.bring_up(Some(CHANGED.to_owned()), at, todo),
+            Phase::Waiting { wish, .. } => {
+                let wish = *wish;
+                self.begin(wish, None, at, todo);
+            }
+            // It may need something else now.
+            Phase::Asking(ask) => {
+                let (wish, why) = (ask.wish, ask.why.clone());
+                self.begin(wish, why, at, todo);
+            }
+            Phase::Backoff { .. } if restart => {
+                self.failures = 0;
+                self.begin(Wish::Eager, Some(CHANGED.to_owned()), at, todo);
+            }
             Phase::Backoff { .. } => {}
-            // What had given up gets another chance with any change; what is done is done again only as something else.
-            Phase::Resting(Rest::Failed) => self.refresh(newly_wanted, at, todo),
-            Phase::Resting(Rest::Completed) if restart || newly_wanted => self.refresh(newly_wanted, at, todo),
-            Phase::Resting(Rest::Stopped) if newly_wanted => self.bring_up(Some(CHANGED.to_owned()), at, todo),
-            Phase::Resting(Rest::Stopped | Rest::Completed) => {}
+            Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } => match rest {
+                // What had given up gets another chance with any change; what is done is done again only as something
+                // else.
+                Rest::Failed => self.refresh(newly_wanted, at, todo),
+                Rest::Completed if restart || newly_wanted => self.refresh(newly_wanted, at, todo),
+                Rest::Stopped | Rest::Offloaded if newly_wanted => self.refresh(true, at, todo),
+                Rest::Stopped | Rest::Offloaded | Rest::Completed => {}
+            },
         }
     }
 
     /// A changed start mode is a wish like any other; only what runs by a wish of its own stays wanted.
     fn want(&mut self, wanted: Disposition) {
-        let runs_by_wish = self.disposition == Disposition::Up && !matches!(self.phase, Phase::Resting(_));
+        let runs_by_wish =
+            self.disposition == Disposition::Up && !matches!(self.phase, Phase::Resting(_) | Phase::Reclaiming { .. });
         if wanted != Disposition::Down || !runs_by_wish {
             self.disposition = wanted;
         }
@@ -137,9 +190,10 @@ impl Lifecycle {
     /// A clean count, and a beginning if it is wanted.
     fn refresh(&mut self, newly_wanted: bool, at: &Moment, todo: &mut Vec<Effect>) {
         if newly_wanted || self.disposition == Disposition::Up {
-            return self.bring_up(Some(CHANGED.to_owned()), at, todo);
+            self.failures = 0;
+            return self.begin(Wish::Eager, Some(CHANGED.to_owned()), at, todo);
         }
         self.failures = 0;
-        self.rest(Rest::Stopped, Some(CHANGED.to_owned()), todo);
+        self.rest_as(Rest::Stopped, CHANGED.to_owned(), todo);
     }
 }

@@ -1,12 +1,14 @@
-//! One small HTTP request to a service on this machine.
+//! Small HTTP requests to a service on this machine.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
-use hyper::{Request, StatusCode, client::conn::http1, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
+
+use crate::engines::HttpCall;
 
 /// Where services listen for us.
 pub const HOST: &str = "127.0.0.1";
@@ -23,6 +25,9 @@ pub enum HttpError {
     /// The answer is not HTTP, or the connection broke.
     #[error("the answer is not HTTP")]
     Broken(#[source] hyper::Error),
+    /// The body of the answer broke off, or is too long.
+    #[error("the answer cannot be read")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Method or path cannot stand in a request.
     #[error("the request cannot be written")]
     Request(#[source] hyper::http::Error),
@@ -32,7 +37,7 @@ impl HttpError {
     /// Whether the request has reached somebody, though no answer came.
     #[must_use]
     pub fn was_sent(&self) -> bool {
-        matches!(self, Self::Broken(_) | Self::TimedOut(_))
+        matches!(self, Self::Broken(_) | Self::Body(_) | Self::TimedOut(_))
     }
 }
 
@@ -41,32 +46,73 @@ impl HttpError {
 /// # Errors
 /// See [`HttpError`].
 pub async fn request(method: &str, port: u16, path: &str, within: Duration) -> Result<StatusCode, HttpError> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, format!("{HOST}:{port}"))
-        .header(header::CONNECTION, "close")
-        .header(header::CONTENT_LENGTH, "0")
-        .body(Empty::<Bytes>::new())
-        .map_err(HttpError::Request)?;
-    timeout(within, exchange(port, request)).await.unwrap_or(Err(HttpError::TimedOut(within)))
+    call(port, &HttpCall::new(method, path), within).await
 }
 
-async fn exchange(port: u16, request: Request<Empty<Bytes>>) -> Result<StatusCode, HttpError> {
+/// The same for a request that may have a body.
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn call(port: u16, call: &HttpCall, within: Duration) -> Result<StatusCode, HttpError> {
+    let request = written(port, call)?;
+    let asked = timeout(within, exchange(port, request, None)).await;
+    asked.unwrap_or(Err(HttpError::TimedOut(within))).map(|(status, _)| status)
+}
+
+/// Gets a path and reads its answer, which may have `most` bytes.
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn fetch(port: u16, path: &str, within: Duration, most: usize) -> Result<(StatusCode, Bytes), HttpError> {
+    let request = written(port, &HttpCall::new("GET", path))?;
+    let asked = timeout(within, exchange(port, request, Some(most))).await;
+    asked.unwrap_or(Err(HttpError::TimedOut(within)))
+}
+
+fn written(port: u16, call: &HttpCall) -> Result<Request<Full<Bytes>>, HttpError> {
+    let body = call.body.clone().unwrap_or_default();
+    let request = Request::builder()
+        .method(call.method.as_str())
+        .uri(call.path.as_str())
+        .header(header::HOST, format!("{HOST}:{port}"))
+        .header(header::CONNECTION, "close")
+        .header(header::CONTENT_LENGTH, body.len());
+    let request = if body.is_empty() { request } else { request.header(header::CONTENT_TYPE, "application/json") };
+    request.body(Full::from(body)).map_err(HttpError::Request)
+}
+
+/// `most` says how much of the answer's body is read; `None`: nothing.
+async fn exchange(
+    port: u16,
+    request: Request<Full<Bytes>>,
+    most: Option<usize>,
+) -> Result<(StatusCode, Bytes), HttpError> {
     let stream = TcpStream::connect((HOST, port)).await.map_err(|_| HttpError::Refused(port))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(HttpError::Broken)?;
     let mut connection = std::pin::pin!(connection);
-    let mut response = std::pin::pin!(sender.send_request(request));
-    let answer = tokio::select! {
+    let mut answer = std::pin::pin!(async {
+        let answer = sender.send_request(request).await.map_err(HttpError::Broken)?;
+        let (status, body) = (answer.status(), answer.into_body());
+        let body = match most {
+            Some(most) => read(body, most).await?,
+            None => Bytes::new(),
+        };
+        Ok((status, body))
+    });
+    tokio::select! {
         biased;
-        answer = &mut response => answer,
+        answer = &mut answer => answer,
         // The connection moves the bytes. When it ends first without an error, the answer says what came of it.
         ended = &mut connection => match ended {
-            Ok(()) => response.await,
-            Err(error) => Err(error),
+            Ok(()) => answer.await,
+            Err(error) => Err(HttpError::Broken(error)),
         },
-    };
-    answer.map(|answer| answer.status()).map_err(HttpError::Broken)
+    }
+}
+
+async fn read(body: Incoming, most: usize) -> Result<Bytes, HttpError> {
+    let read = Limited::new(body, most).collect().await;
+    read.map(|body| body.to_bytes()).map_err(HttpError::Body)
 }
 
 #[cfg(test)]
@@ -107,5 +153,14 @@ mod tests {
         assert!(request("POST", closed, "/", SECOND).await.is_err_and(|e| e.was_sent()));
         assert!(matches!(request("GET", closed, "/", SECOND).await, Err(HttpError::Refused(_))));
         assert!(matches!(request("GET", closed, "no path", SECOND).await, Err(HttpError::Request(_))));
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_read_as_far_as_it_may_be_long() {
+        let port = server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbusy").await;
+        let (status, body) = fetch(port, "/queue", SECOND, 4).await.expect("an answer");
+        assert_eq!((status, &body[..]), (StatusCode::OK, &b"busy"[..]));
+        let port = server(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbusy").await;
+        assert!(matches!(fetch(port, "/queue", SECOND, 3).await, Err(HttpError::Body(_))));
     }
 }

@@ -6,6 +6,7 @@
 //! service.
 
 mod attempt;
+pub mod busy;
 mod health;
 pub mod http;
 mod loading;

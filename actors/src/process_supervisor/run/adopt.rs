@@ -9,6 +9,7 @@ use super::{
 use crate::{
     engines::FailureRules,
     ids::{Pid, RunId},
+    memory::Placement,
     os::{
         clock,
         keep::{Adoptable, EndedRun, Found},
@@ -96,12 +97,15 @@ impl Inherited {
 
 fn adopted(run: Adoptable, ports: &PortPool) -> AdoptedRun {
     let (id, pid, port) = (run.entry.run, run.entry.main.pid, run.entry.port);
+    let placed = run.entry.kept.as_ref().map(|kept| (kept.gpus.clone(), kept.gpu_layers));
+    let (gpus, gpu_layers) = placed.unwrap_or_default();
+    let placement = Placement { gpus, gpu_layers, ..Placement::default() };
     let lease = port.and_then(|port| ports.adopt(port));
     let take = move |ctx: &super::RunContext| {
         let (hold, spawned) = ctx.containment.take_over(run).map_err(TakeOverError)?;
         Ok(TakenOver { hold, spawned, lease })
     };
-    AdoptedRun { run: id, pid, port, take: Box::new(take) }
+    AdoptedRun { run: id, pid, port, placement, take: Box::new(take) }
 }
 
 /// How a run ended while no runtime was there, and the line that names the cause. Without its spec nothing is looked for

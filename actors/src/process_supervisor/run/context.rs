@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use crate::{
     event::EventBus,
     ids::{Pid, RunId},
+    memory::Placement,
     os::{
         containment::{Containment, Hold},
         ports::{PortLease, PortPool},
@@ -14,18 +15,26 @@ use crate::{
         spawn::Spawned,
     },
     process_supervisor::lifecycle::RunNews,
-    spec::{InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
+    spec::{GpuLayers, InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
     template::{Part, RunValues, Template},
 };
 
 /// Tells news of a run. Never waits.
 pub type Reporter = Rc<dyn Fn(RunNews)>;
 
-/// What a run is to do. Only ever replaced by what is later in this list, or by an earlier end of the grace.
+/// What a run is to do. Sleeping and waking take turns; apart from them an order is only ever replaced by what is later in
+/// this list, or by an earlier end of the grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Run.
     Run,
+    /// Have its engine unload the model.
+    Sleep {
+        /// It must have answered by then.
+        by: Instant,
+    },
+    /// Have its engine load the model again.
+    Wake,
     /// Let go of what runs, and leave it running.
     Release,
     /// End, with a grace.
@@ -74,6 +83,8 @@ pub struct AdoptedRun {
     pub pid: Pid,
     /// Its port.
     pub port: Option<u16>,
+    /// Where it was placed, as far as that was written down.
+    pub placement: Placement,
     /// Takes it over. Called once, on the thread of the children, inside its executor.
     pub take: TakeOver,
 }
@@ -124,6 +135,8 @@ pub struct RunContext {
     pub logs: ServiceLogSpec,
     /// The runtime's folder.
     pub state_dir: PathBuf,
+    /// Where the run is; of no run in particular: nowhere.
+    pub placement: Arc<Placement>,
 }
 
 impl RunContext {
@@ -145,9 +158,20 @@ impl RunContext {
         texts.any(|text| text.uses(&Part::DataDir))
     }
 
-    /// What the holes of the service's texts are filled with.
+    /// What the holes of the service's texts are filled with. A count of layers that was planned goes before what is
+    /// configured.
     #[must_use]
     pub fn values(&self, port: Option<u16>) -> RunValues {
+        let configured = self.configured(port);
+        RunValues {
+            gpu_layers: self.placement.gpu_layers.map_or(configured.gpu_layers, GpuLayers::Count),
+            gpus: self.placement.gpus.iter().map(ToString::to_string).collect(),
+            ..configured
+        }
+    }
+
+    /// The same without what was decided for this run alone: what a later runtime can know.
+    pub(super) fn configured(&self, port: Option<u16>) -> RunValues {
         RunValues::of(&self.spec, port, &self.state_dir)
     }
 

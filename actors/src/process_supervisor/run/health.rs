@@ -22,6 +22,7 @@ pub(super) struct HealthWatch {
     /// What was told last.
     known: Rc<Cell<Known>>,
     task: Option<Task<()>>,
+    paused: bool,
     over: bool,
 }
 
@@ -37,7 +38,7 @@ impl HealthWatch {
             }
             report(news);
         });
-        let mut watch = Self { health, report, known, task: None, over: false };
+        let mut watch = Self { health, report, known, task: None, paused: false, over: false };
         watch.begin();
         watch
     }
@@ -50,7 +51,22 @@ impl HealthWatch {
     pub(super) fn replace(&mut self, spec: Arc<ServiceSpec>) {
         let before = std::mem::replace(&mut self.health.spec, Arc::clone(&spec));
         let same = before.ready == spec.ready && before.alive == spec.alive && before.owner_check == spec.owner_check;
-        if !same && !self.over {
+        if !same && !self.over && !self.paused {
+            self.begin();
+        }
+    }
+
+    /// Watches no more, until it is to [go on](Self::resume).
+    pub(super) fn pause(&mut self) {
+        self.task = None;
+        self.paused = true;
+    }
+
+    /// Waits for its readiness as after a start.
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+        self.known.set(Known::NotReady);
+        if !self.over {
             self.begin();
         }
     }

@@ -15,7 +15,9 @@ use crate::{
         registry::{KeptRun, RegistryEntry},
         spawn::{SpawnError, SpawnRequest, Spawned},
     },
+    process_supervisor::lifecycle::RunNews,
     spec::{FailureClass, OnRuntimeExit},
+    state::ExitReport,
     template::RunValues,
 };
 
@@ -74,6 +76,12 @@ impl LaunchError {
     pub(super) fn told(&self) -> String {
         chain(self)
     }
+}
+
+/// What is told of a run of which nothing has begun.
+pub(super) fn never_started(class: Option<FailureClass>, cause: Option<String>) -> RunNews {
+    let exit = ExitReport { code: None, signal: None, class, stderr: Vec::new(), at: clock::wall() };
+    RunNews::Ended { exit, cause, killed: false }
 }
 
 /// Begins a run.
@@ -174,7 +182,9 @@ fn kept(ctx: &RunContext, hold: &dyn Hold, values: &RunValues) -> Option<KeptRun
         namespace,
         command: render(&ctx.spec.command, values),
         started: clock::wall(),
-        fingerprint: fingerprint(&ctx.spec, values),
+        fingerprint: fingerprint(&ctx.spec, &ctx.configured(values.port)),
+        gpus: ctx.placement.gpus.clone(),
+        gpu_layers: ctx.placement.gpu_layers,
         signal: stop.signal,
         grace_millis,
     })

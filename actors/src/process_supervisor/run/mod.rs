@@ -17,6 +17,7 @@ mod health;
 mod launch;
 mod output;
 mod owner;
+mod slumber;
 mod waits;
 
 pub use adopt::{Inherited, end_of};

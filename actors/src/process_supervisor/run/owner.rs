@@ -18,8 +18,9 @@ use super::{
     context::{Order, Orders, Origin, Reporter, RunContext},
     ending::{Act, Ending, STUCK_AFTER, Sight},
     health::HealthWatch,
-    launch::{LaunchError, Launched, launch, take_over},
+    launch::{LaunchError, Launched, launch, never_started, take_over},
     output::Output,
+    slumber::{Slumber, slumber},
     waits::{Task, ended, exit_of, is_empty, maybe, signal, until},
 };
 use crate::{
@@ -36,7 +37,7 @@ use crate::{
         lifecycle::RunNews,
         probe::Health,
     },
-    spec::{FailureClass, ServiceSpec, StopSignal},
+    spec::{ServiceSpec, StopSignal},
     state::ExitReport,
     template::RunValues,
     units::format_duration,
@@ -83,11 +84,6 @@ pub async fn own(ctx: Arc<RunContext>, origin: Origin, orders: Orders, report: R
     };
     let watch = HealthWatch::new(health, report.clone());
     Owner::new(ctx, run, launched, output, report).live(orders, watch).await;
-}
-
-fn never_started(class: Option<FailureClass>, cause: Option<String>) -> RunNews {
-    let exit = ExitReport { code: None, signal: None, class, stderr: Vec::new(), at: clock::wall() };
-    RunNews::Ended { exit, cause, killed: false }
 }
 
 struct Owner {
@@ -137,6 +133,7 @@ impl Owner {
     async fn live(mut self, orders: Orders, mut watch: HealthWatch) {
         let Orders { order: mut orders, spec: mut configured } = orders;
         let mut asking: Option<Task<bool>> = None;
+        let mut rest: Option<Task<Slumber>> = None;
         let mut listening = true;
         // What was ordered while it was being launched is heard first.
         orders.mark_changed();
@@ -148,6 +145,7 @@ impl Owner {
             if sight.main_gone || self.ending.is_some() {
                 // From here on no probe may start anything in the hold, and nobody cares how the run fares.
                 watch.end();
+                rest = None;
                 if let Some(request) = self.work(sight) {
                     asking = Some(request);
                 }
@@ -163,7 +161,23 @@ impl Owner {
                         watch.end();
                         return self.let_go();
                     }
-                    self.obey(order);
+                    match order {
+                        Order::Sleep { by } if self.may_rest() => {
+                            // Whoever sleeps is not asked whether it lives, or it would wake up.
+                            watch.pause();
+                            rest = Some(self.slumber(Slumber::Asleep, Some(by)));
+                        }
+                        Order::Wake if self.may_rest() => rest = Some(self.slumber(Slumber::Awake, None)),
+                        _ => self.obey(order),
+                    }
+                }
+                done = maybe(&mut rest) => {
+                    rest = None;
+                    match done {
+                        Slumber::Awake => watch.resume(),
+                        Slumber::Asleep => (self.report)(RunNews::Asleep),
+                        Slumber::Refused(news) => (self.report)(news),
+                    }
                 }
                 // Without the giver of orders nothing changes any more, as is seen above.
                 Ok(()) = configured.changed(), if listening && self.ending.is_none() => {
@@ -182,7 +196,7 @@ impl Owner {
                 item = self.running.next(), if !self.drained => self.soak(item),
             }
         }
-        drop((watch, asking));
+        drop((watch, asking, rest));
         self.finish().await;
     }
 
@@ -211,11 +225,22 @@ impl Owner {
         Sight { now: clock::now(), main_gone, empty }
     }
 
+    /// Whether it may be put to sleep, or woken.
+    fn may_rest(&self) -> bool {
+        self.ending.is_none() && self.exit.is_none()
+    }
+
+    /// Has the engine do what leads to `wanted`.
+    fn slumber(&self, wanted: Slumber, by: Option<Instant>) -> Task<Slumber> {
+        let within = by.map_or(self.ctx.spec.ready.timeout, |by| by.saturating_duration_since(clock::now()));
+        Box::pin(slumber(self.ctx.spec.clone(), self.values.port, wanted, within))
+    }
+
     /// Takes an order. A later one can only bring the end nearer.
     fn obey(&mut self, order: Order) {
         let kill_at = match order {
             // What has ended, or is being ended, is not let go of.
-            Order::Run | Order::Release => return,
+            Order::Run | Order::Release | Order::Sleep { .. } | Order::Wake => return,
             Order::Stop { .. } if self.ctx.spec.stop.signal == StopSignal::SigKill => clock::now(),
             Order::Stop { kill_at } => kill_at,
             Order::Kill => clock::now(),

@@ -1,0 +1,212 @@
+//! The one decision: now, later, behind somebody, or never.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    Around,
+    demand::{demand, no_card},
+    machine::Admission,
+    swap::load_time,
+};
+use crate::{
+    ids::{RunId, ServiceName},
+    lease::Wish,
+    memory::{Amounts, Need, Placement, Refusal, RefusalKind, Stays, VramNeed},
+    resource_orchestrator::{
+        ledger::{Claim, Free, Lease, Lens, Stage},
+        planner::{Demand, Plan, Resident, plan},
+    },
+    spec::ServiceSpec,
+};
+
+/// Who wants what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Query<'a> {
+    pub spec: &'a ServiceSpec,
+    pub need: &'a Need,
+    pub wish: Wish,
+    /// The run, where it has a lease already: it sleeps.
+    pub run: Option<RunId>,
+    /// Those who stay.
+    pub spared: &'a BTreeMap<ServiceName, Stays>,
+    /// What is kept for those who came before.
+    pub claims: &'a [Claim],
+}
+
+/// What comes of it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Choice {
+    /// There is room.
+    Now(Placement),
+    /// There is room when those who are on their way out, and those whom the plan names, have gone.
+    Later(Plan),
+    /// There may be room when these are in: then they can be asked to leave.
+    Behind(Vec<ServiceName>),
+    /// There is none.
+    Never(Box<Refusal>),
+}
+
+impl Admission {
+    pub(super) fn choose(&self, query: Query<'_>, around: &dyn Around) -> Choice {
+        let demand = self.demand_of(query);
+        let own = query.run.filter(|run| self.ledger.leases.contains_key(run));
+        let later = self.ledger.free(Lens { later: true, own, claims: query.claims });
+        let second = plan(&demand, &later.room, &self.residents(query, &later, false, around));
+        let leaving = self.ledger.leases.values().any(|lease| lease.is_leaving() && own != Some(lease.run));
+        let first = match leaving {
+            // What is there now may be had as long as those who came before find theirs when the others have gone.
+            true => {
+                let now = self.ledger.free(Lens { later: false, own, claims: &[] }).at_most(&later);
+                plan(&demand, &now.room, &self.residents(query, &now, false, around))
+            }
+            false => second.clone(),
+        };
+        match (first, second) {
+            // Layers that would lie in RAM now may have room on the card in a moment.
+            (Ok(now), Ok(then)) if now.offload.is_empty() && now.placement.gpu_layers >= then.placement.gpu_layers => {
+                Choice::Now(now.placement)
+            }
+            (Ok(now), Err(_)) if now.offload.is_empty() => Choice::Now(now.placement),
+            (_, Ok(then)) => Choice::Later(then),
+            (_, Err(refusal)) => self
+                .behind(query, &demand, &later, around)
+                .unwrap_or_else(|| Choice::Never(Box::new(self.named(refusal, query.spec)))),
+        }
+    }
+
+    /// Those who load cannot be asked to leave yet. If that would help, they are waited for.
+    fn behind(&self, query: Query<'_>, demand: &Demand, later: &Free, around: &dyn Around) -> Option<Choice> {
+        if !demand.may_push_out {
+            return None;
+        }
+        let then = plan(demand, &later.room, &self.residents(query, later, true, around)).ok()?;
+        let claimed = |name: &ServiceName| query.claims.iter().any(|claim| claim.service == *name);
+        let coming = |name: &ServiceName| self.ledger.live(name).is_some_and(Lease::is_coming);
+        let awaited: Vec<ServiceName> = then.offload.into_iter().filter(|name| claimed(name) || coming(name)).collect();
+        (!awaited.is_empty()).then_some(Choice::Behind(awaited))
+    }
+
+    pub(super) fn demand_of(&self, query: Query<'_>) -> Demand {
+        let asleep = query.run.and_then(|run| self.ledger.leases.get(&run)).map(|lease| lease.placement.clone());
+        let again = asleep.or_else(|| self.place_before(query));
+        demand(&self.ledger, query.spec, query.need, query.wish.may_push_out(), again)
+    }
+
+    /// A reload goes where it was, unless it is configured otherwise by now.
+    fn place_before(&self, query: Query<'_>) -> Option<Placement> {
+        let before = self.returning.get(&query.spec.name).filter(|_| query.wish == Wish::Reload)?;
+        before.placement.clone().filter(|_| *before.spec == *query.spec)
+    }
+
+    /// Everybody who holds memory and is not on the way out. With `unlocked`, those who load could leave.
+    pub(super) fn residents(
+        &self,
+        query: Query<'_>,
+        free: &Free,
+        unlocked: bool,
+        around: &dyn Around,
+    ) -> Vec<Resident> {
+        let loading = (!unlocked).then_some(Stays::Loading);
+        let needed = self.needed_by(query.spec);
+        let staying = self.ledger.leases.values().filter(|lease| !lease.is_leaving() && query.run != Some(lease.run));
+        let residents = staying.map(|lease| {
+            let usage = around.usage(&lease.service);
+            let member = self.members.get(&lease.service);
+            let bytes = lease.placement.lease.total_vram().saturating_add(lease.placement.lease.ram);
+            // What holds at once is asked of the newest configuration, not of the one that the run was begun with.
+            let memory = member.map_or(&lease.spec.memory, |member| &member.spec.memory);
+            let found = query.spared.get(&lease.service).copied();
+            let stays = match lease.stage {
+                _ if memory.pinned => Some(Stays::Pinned),
+                _ if usage.holds > 0 => Some(Stays::Held),
+                // Without it, who asks could not begin: it would be brought back, and push out in turn.
+                _ if needed.contains(&lease.service) => Some(Stays::Needed),
+                Stage::Reserved | Stage::Loading => loading,
+                // It is about to wake up.
+                Stage::Asleep if self.asks.iter().any(|ask| ask.question.run == lease.run) => loading,
+                Stage::Asleep | Stage::Resident | Stage::Draining | Stage::Dozing { .. } | Stage::Reclaiming { .. } => {
+                    found
+                }
+            };
+            Resident {
+                service: lease.service.clone(),
+                gives: less(lease.gives(), &free.overdrawn),
+                reload: load_time(member.and_then(|member| member.loaded_in), bytes),
+                idle: member.map(|member| around.now().saturating_duration_since(member.used)).unwrap_or_default(),
+                priority: memory.priority,
+                busy: usage.in_flight > 0,
+                stays,
+            }
+        });
+        let waiting = query.claims.iter().map(|claim| Resident {
+            service: claim.service.clone(),
+            gives: less(claim.amounts.clone(), &free.overdrawn),
+            reload: load_time(None, claim.amounts.total_vram().saturating_add(claim.amounts.ram)),
+            idle: std::time::Duration::ZERO,
+            priority: self.members.get(&claim.service).map_or(0, |member| member.spec.memory.priority),
+            busy: true,
+            stays: if needed.contains(&claim.service) { Some(Stays::Needed) } else { loading },
+        });
+        residents.chain(waiting).collect()
+    }
+
+    /// All that a service depends on, also by way of others.
+    fn needed_by(&self, spec: &ServiceSpec) -> BTreeSet<ServiceName> {
+        let mut needed = BTreeSet::new();
+        let mut open: Vec<&ServiceSpec> = vec![spec];
+        while let Some(spec) = open.pop() {
+            for dependency in &spec.depends_on {
+                if needed.insert(dependency.service.clone()) {
+                    open.extend(self.members.get(&dependency.service).map(|member| &*member.spec));
+                }
+            }
+        }
+        needed
+    }
+
+    /// Says why there is no card, where that is known better than by the planner.
+    fn named(&self, mut refusal: Refusal, spec: &ServiceSpec) -> Refusal {
+        if let RefusalKind::NoCard { problem } = &mut refusal.kind
+            && let Some(known) = no_card(&self.ledger, spec)
+        {
+            *problem = known;
+        }
+        refusal
+    }
+
+    /// Where an adopted run is: the cards on which its processes are listed, else the first that it may use. It is there
+    /// already, so nothing is refused; what it has too much is seen by the next plan.
+    pub(super) fn place_of_adopted(&self, spec: &ServiceSpec, need: &Need, pids: &[crate::ids::Pid]) -> Placement {
+        let listed = |book: &&crate::resource_orchestrator::ledger::CardBook| {
+            book.card.processes.iter().any(|(pid, _)| pids.contains(pid))
+        };
+        let mut gpus: Vec<_> = self.ledger.working().filter(listed).map(|book| book.card.id.clone()).collect();
+        if gpus.is_empty() {
+            let wanted = demand(&self.ledger, spec, need, false, None);
+            gpus = wanted.gpus.into_iter().take(if wanted.all_of_them { usize::MAX } else { 1 }).collect();
+        }
+        let bytes = match need.vram {
+            VramNeed::None => {
+                gpus.clear();
+                0
+            }
+            VramNeed::Bytes(bytes) => bytes,
+            VramNeed::Layers(layered) => layered.vram(layered.layers),
+            VramNeed::WholeCard => self
+                .ledger
+                .working()
+                .filter(|book| gpus.contains(&book.card.id))
+                .map(|book| self.ledger.vram_capacity(book))
+                .sum(),
+        };
+        let share = bytes / (gpus.len().max(1) as u64);
+        let vram = gpus.iter().map(|gpu| (gpu.clone(), share)).collect();
+        Placement { gpus, gpu_layers: None, lease: Amounts { vram, ram: need.ram, custom: need.custom.clone() } }
+    }
+}
+
+/// What is really to be had from somebody: a pool that is overdrawn swallows as much first.
+fn less(mut gives: Amounts, overdrawn: &Amounts) -> Amounts {
+    gives -= overdrawn;
+    gives
+}

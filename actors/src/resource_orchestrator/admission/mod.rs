@@ -1,0 +1,32 @@
+//! Who gets memory, when, and who leaves for it. Pure: one [`step`](Admission::step) takes what happened and says what is to
+//! be done.
+//!
+//! **One way for all.** A start, a request, a restart after a failure, a reload and a wake all come as a [`Question`] and are
+//! decided by the same function (`choice`): it plans against what is free now and against what will be free when those that
+//! are on their way out have gone. It grants, or asks others to leave and waits, or waits for somebody who is loading, or
+//! refuses and says who holds what is missing.
+//!
+//! **Order.** Questions are settled first come first served: what an earlier one waits for is kept for it. A later one that
+//! needs none of that goes ahead.
+//!
+//! **Bounds.** Whoever waits is answered at the latest when everybody that it waits for must have gone: their drains, their
+//! ends and the time that memory may take to come back, added up, each service once.
+//!
+//! **Never**: more given out than is measured to be free; anybody told to leave who is pinned, held or still loading;
+//! anything pushed out for a reload, a restart or an eager start.
+
+mod ask;
+mod choice;
+mod demand;
+mod event;
+mod idle;
+mod machine;
+mod news;
+mod reclaim;
+mod returning;
+mod settle;
+mod showing;
+mod swap;
+
+pub use event::{Around, Effect, Event, Outlook, Question, Usage};
+pub use machine::Admission;

@@ -1,0 +1,118 @@
+//! Memory that is to come back: of runs that have ended, and of engines that have fallen asleep.
+
+use std::time::{Duration, Instant};
+
+use super::machine::Admission;
+use crate::{
+    event::Severity,
+    ids::RunId,
+    memory::{Amounts, GpuId, Pool},
+    resource_orchestrator::ledger::{CardBook, Lease, Stage},
+    units::format_duration,
+};
+
+/// So little may be left over: drivers round, and other programs move a little meanwhile.
+const SMALL: u64 = 64 << 20;
+/// The same, as a part of what was held.
+const SMALL_PART: u64 = 50;
+/// What a sleeping engine has not given back after this long without any more coming, it keeps.
+const STILL: Duration = Duration::from_millis(300);
+
+impl Admission {
+    /// Ends the leases of those whose memory is back, and gives up those whose memory is not back in time.
+    pub(super) fn take_back(&mut self, now: Instant) {
+        self.watch_sleepers(now);
+        let ended = self.ledger.leases.values().filter(|lease| lease.has_ended());
+        let back: Vec<RunId> = ended.filter(|lease| self.is_back(lease)).map(|lease| lease.run).collect();
+        for run in back {
+            self.ledger.leases.remove(&run);
+            self.reclaimed(run, None);
+        }
+        let late = self
+            .ledger
+            .leases
+            .values()
+            .filter(|lease| matches!(lease.stage, Stage::Reclaiming { until, .. } if until <= now));
+        let late: Vec<RunId> = late.map(|lease| lease.run).collect();
+        for run in late {
+            self.give_up(run);
+        }
+    }
+
+    /// Whether an ended run owes nothing any more. Cards that nobody measures are free with the end of the run.
+    fn is_back(&self, lease: &Lease) -> bool {
+        let Stage::Reclaiming { measured, .. } = lease.stage else { return false };
+        let is_back = |gpu: &GpuId| {
+            let Some(book) = self.ledger.cards.iter().find(|book| book.card.id == *gpu) else { return true };
+            if book.card.used.is_none() && book.works() {
+                return true;
+            }
+            let listed = book.card.processes.iter().any(|(pid, _)| lease.pids.contains(pid));
+            let share = lease.holds.of(&Pool::Vram(gpu.clone()));
+            let works = self.ledger.problem.is_none() && book.works();
+            works && measured && !listed && lease.taken(gpu) <= SMALL.max(share / SMALL_PART)
+        };
+        lease.owed.keys().chain(lease.holds.vram.keys()).all(is_back)
+    }
+
+    /// The lease ends all the same: what is still used counts as strangers' from now on, so nothing is given out twice.
+    fn give_up(&mut self, run: RunId) {
+        let Some(lease) = self.ledger.leases.remove(&run) else { return };
+        self.timeouts += 1;
+        let owed: Vec<String> = self.ledger.cards.iter_mut().filter_map(|book| owed(book, &lease)).collect();
+        let within = format_duration(self.ledger.rules.reclaim_timeout);
+        let missing = if owed.is_empty() { "its memory".to_owned() } else { owed.join(" and ") };
+        let sentence = format!("{missing} was not measured back within {within} of its end");
+        let message = format!(
+            "{}: {sentence}; it counts as used by other programs until the driver says otherwise",
+            lease.service
+        );
+        self.raise("reclaim_timeout", Severity::Warning, &lease.service, message);
+        self.reclaimed(run, Some(sentence));
+    }
+
+    fn watch_sleepers(&mut self, now: Instant) {
+        let unmeasured = self.ledger.cards.iter().all(|book| book.card.used.is_none());
+        let mut settled = Vec::new();
+        for lease in self.ledger.leases.values_mut() {
+            let Stage::Dozing { measured, until, still, taken, .. } = &mut lease.stage else { continue };
+            let listed: u64 = lease.listed.values().sum();
+            if listed != *taken {
+                (*taken, *still) = (listed, now);
+            }
+            let is_enough = lease.need.asleep.is_some_and(|asleep| listed <= asleep.saturating_add(SMALL));
+            let is_all = lease.listed.is_empty() || is_enough || now >= *still + STILL;
+            if ((*measured || unmeasured) && is_all) || now >= *until {
+                settled.push(lease.run);
+                let vram = match lease.listed.is_empty() {
+                    true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_kept(gpu))).collect(),
+                    false => lease.listed.clone(),
+                };
+                lease.holds = Amounts { vram, ram: lease.ram, custom: lease.placement.lease.custom.clone() };
+                lease.stage = Stage::Asleep;
+                lease.slept = true;
+            }
+        }
+        for run in settled {
+            self.reclaimed(run, None);
+        }
+    }
+
+    /// When this is to be looked at again, readings apart.
+    pub(super) fn reclaim_due(&self) -> Option<Instant> {
+        let due = self.ledger.leases.values().filter_map(|lease| match lease.stage {
+            Stage::Reclaiming { until, .. } => Some(until),
+            Stage::Dozing { measured: true, until, still, .. } => Some(until.min(still + STILL)),
+            Stage::Dozing { measured: false, until, .. } => Some(until),
+            Stage::Reserved | Stage::Loading | Stage::Resident | Stage::Draining | Stage::Asleep => None,
+        });
+        due.min()
+    }
+}
+
+/// What a run that is given up leaves on a card: strangers' from now on.
+fn owed(book: &mut CardBook, lease: &Lease) -> Option<String> {
+    let owed = lease.owed.get(&book.card.id).copied().filter(|owed| *owed > 0)?;
+    book.strangers = book.strangers.saturating_add(owed);
+    Some(Pool::Vram(book.card.id.clone()).tell(owed))
+}

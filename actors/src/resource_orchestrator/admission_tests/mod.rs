@@ -1,0 +1,10 @@
+//! The admission in a world of its own: a clock, cards whose driver tells the truth late, services with supervisors that keep
+//! to the protocol.
+
+mod cases;
+mod driver;
+mod given;
+mod promises;
+mod random;
+mod supervisors;
+mod world;

@@ -1,0 +1,90 @@
+//! What must hold at every moment.
+
+use std::time::Duration;
+
+use super::{
+    given::ms,
+    world::{Doing, Service, World},
+};
+use crate::{ids::ServiceName, memory::GpuId};
+
+impl World {
+    /// Nothing is promised that is not there: what is truly used (strangers as they were when the driver was asked last) and
+    /// what every lease may still take fit, on each card, in RAM and in the other pools.
+    pub fn check_room(&self, newcomer: &ServiceName) {
+        let promised = |gpu: &GpuId| -> u64 {
+            let live = self.services.values();
+            // Who falls asleep takes no more; what it has given back lags behind and is used.
+            let live = live.filter(|one| !matches!(one.doing, Doing::FallsAsleep | Doing::Sleeps));
+            live.map(|one| {
+                let may = one.placement.lease.vram.get(gpu).copied().unwrap_or(0);
+                may.saturating_sub(one.vram.get(gpu).copied().unwrap_or(0))
+            })
+            .sum()
+        };
+        let touched = &self.services[newcomer].placement.lease;
+        for card in self.cards.iter().filter(|card| touched.vram.get(&card.id).is_some_and(|amount| *amount > 0)) {
+            let unseen = card.strangers.saturating_sub(self.strangers_read[&card.id]);
+            let used = self.used(card) - unseen;
+            let visible = if card.measured { used } else { self.used(card) - card.strangers };
+            let lagging: u64 = card.lagging.iter().map(|(bytes, _)| bytes).sum();
+            // Nobody sees what lags behind on a card without a driver.
+            let visible = if card.measured { visible } else { visible.saturating_sub(lagging) };
+            assert!(
+                visible + promised(&card.id) <= card.total,
+                "{newcomer}: {} is promised {} and {visible} of {} is used\n{}",
+                card.id,
+                promised(&card.id),
+                card.total,
+                self.books(&card.id)
+            );
+            assert!(!self.lost_read.contains(&card.id), "{newcomer} was placed on a lost card\n{}", self.story());
+        }
+        if touched.ram > 0 {
+            let ram: u64 = self.services.values().map(|one| one.placement.lease.ram.max(one.ram)).sum();
+            assert!(ram + self.ram_strangers <= self.ram_total, "{newcomer}: RAM\n{}", self.story());
+        }
+        for (pool, capacity) in &self.custom {
+            let held: u64 = self.services.values().filter_map(|one| one.placement.lease.custom.get(pool)).sum();
+            assert!(held <= *capacity, "{newcomer}: {held} of {capacity} of {pool}\n{}", self.story());
+        }
+    }
+
+    /// What is truly so of a card, what the books say of it, and the story.
+    pub fn books(&self, gpu: &GpuId) -> String {
+        let card = self.cards.iter().find(|card| card.id == *gpu).expect("a card");
+        let here = self.services.values().filter_map(|one| {
+            let (may, has) = (one.placement.lease.vram.get(gpu)?, one.vram.get(gpu));
+            Some(format!("{} {:?} may {may} has {has:?}", one.spec.name, one.doing))
+        });
+        let here: Vec<String> = here.collect();
+        let leases = self.machine.leases().filter(|lease| lease.vram(gpu) > 0);
+        let leases: Vec<String> = leases
+            .map(|l| {
+                format!("{} {:?} vram {} taken {} listed {:?}", l.service, l.stage, l.vram(gpu), l.taken(gpu), l.listed)
+            })
+            .collect();
+        let shown = self.machine.snapshot(self.now);
+        let shown = shown.cards.iter().find(|card| card.id == *gpu);
+        format!("{card:#?}\n{}\n{}\n{shown:#?}\n{}", here.join("\n"), leases.join("\n"), self.story())
+    }
+
+    /// Nobody waits for ever: the bound is that of everybody there is, each once.
+    pub fn check_waits(&self) {
+        let bound = |one: &Service| {
+            one.spec.memory.offload.drain + one.spec.stop.grace + one.spec.ready.timeout + ms(3000) + ms(2000)
+        };
+        let bound: Duration = self.services.values().map(bound).sum::<Duration>() + ms(2000);
+        for one in self.services.values() {
+            if let Doing::Asks { since } = one.doing {
+                let waited = self.now - since;
+                assert!(waited <= bound, "{} waits for {waited:?}\n{}", one.spec.name, self.story());
+            }
+        }
+    }
+
+    pub fn story(&self) -> String {
+        let from = self.trace.len().saturating_sub(120);
+        self.trace[from..].join("\n")
+    }
+}

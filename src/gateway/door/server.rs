@@ -1,0 +1,113 @@
+//! The workers of the door, and how they end.
+
+use std::{
+    io,
+    num::NonZeroUsize,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{App, HttpServer, dev::ServerHandle, web::Data};
+use greenroom_actors::{
+    os::clock,
+    spec::{GatewaySpec, ListenAddress},
+};
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{
+    listen::{DoorError, Listeners, Shutter},
+    routes::{Doorway, routes},
+    upstream::Upstreams,
+};
+use crate::runtime::RuntimeHandle;
+
+/// Threads that serve.
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
+/// How long the threads have to end once nothing is to be waited for.
+pub(super) const THREADS_END: Duration = Duration::from_secs(2);
+
+/// The open door. Dropping it leaves it open; [`close`](Self::close) closes it.
+#[derive(Debug)]
+pub struct OpenDoor {
+    shutter: Shutter,
+    closing: watch::Sender<bool>,
+    handle: ServerHandle,
+    served: JoinHandle<io::Result<()>>,
+}
+
+/// Serves on these listeners. Must be called inside an actix system.
+///
+/// # Errors
+/// When the system refuses.
+pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
+    let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
+    let (closing, _) = watch::channel(false);
+    let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
+    let app = move || {
+        // Made by each worker for itself: connections stay on their thread.
+        App::new().app_data(doorway.clone()).app_data(Data::new(Upstreams::default())).configure(routes)
+    };
+    let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
+    let mut server = HttpServer::new(app)
+        .workers(WORKERS.get())
+        .disable_signals()
+        // A token is sent as it comes, not with the next one.
+        .tcp_nodelay(true)
+        // Without this a client that leaves while it waits is not noticed.
+        .h1_allow_half_closed(false)
+        .client_request_timeout(spec.header_timeout)
+        .max_connections((most / WORKERS.get()).max(1))
+        .shutdown_timeout(0);
+    for listener in tcp {
+        server = server.listen(listener).map_err(refuse)?;
+    }
+    for listener in unix {
+        server = server.listen_uds(listener).map_err(refuse)?;
+    }
+    let server = server.run();
+    let handle = server.handle();
+    Ok(OpenDoor { shutter, closing, handle, served: actix_rt::spawn(server) })
+}
+
+fn told(addresses: &[ListenAddress]) -> String {
+    let tell = |address: &ListenAddress| match address {
+        ListenAddress::Tcp(address) => address.to_string(),
+        ListenAddress::Unix(path) => format!("unix:{}", path.display()),
+    };
+    addresses.iter().map(tell).collect::<Vec<_>>().join(", ")
+}
+
+impl OpenDoor {
+    /// Turns newcomers away, sends those away who wait for a service, and lets answers that have begun come to their end
+    /// until `until`, or until `hurry` turns to `true`; what is left then is cut off. Takes four seconds more at the very
+    /// most, and next to nothing where nobody is in. Returns how many were cut off.
+    pub async fn close(self, until: Instant, mut hurry: watch::Receiver<bool>) -> usize {
+        let Self { shutter, closing, handle, served } = self;
+        // So that the accepting thread does not stumble over what is closed next.
+        drop(tokio::time::timeout(THREADS_END, handle.pause()).await);
+        shutter.close();
+        closing.send_replace(true);
+        if closing.receiver_count() > 0 {
+            let left = until.saturating_duration_since(clock::now());
+            tokio::select! {
+                () = closing.closed() => {}
+                () = tokio::time::sleep(left) => {}
+                // An error means that nobody could say so any more.
+                Ok(_) = hurry.wait_for(|hurry| *hurry) => {}
+            }
+        }
+        let cut = closing.receiver_count();
+        let ended = async {
+            handle.stop(false).await;
+            served.await
+        };
+        match tokio::time::timeout(THREADS_END, ended).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => tracing::warn!("the gateway ended with an error: {error}"),
+            Ok(Err(error)) => tracing::warn!("the gateway ended by itself: {error}"),
+            Err(_) => tracing::warn!("the gateway's threads did not end in {THREADS_END:?}"),
+        }
+        cut
+    }
+}

@@ -1,0 +1,152 @@
+//! The way in: the right to use a service, for whoever has a request for it.
+//!
+//! Where its gate is open this is one compare-and-swap and a look at its status. Otherwise it is loaded, and whoever
+//! waits is counted at its gate until it is in, gives up, or is dropped. What to do next is decided in
+//! [`admission`](super::admission).
+
+use std::time::Duration;
+
+use greenroom_actors::{
+    assembly::Supervised,
+    gate::Permit,
+    ids::{RunId, ServiceName},
+    lease::Wish,
+    process_supervisor::messages::LoadService,
+    state::{ServiceState, ServiceStatus},
+};
+use tokio::sync::watch;
+
+use super::{
+    RuntimeHandle, ServiceCommand,
+    admission::{AdmitError, Mark, Step, next},
+    outcome,
+};
+
+/// How long a supervisor may take to notice the end of a run: milliseconds, on a machine that is not overloaded.
+const NOTICED: Duration = Duration::from_secs(2);
+
+/// One who is in. The run is not offloaded before the permit is dropped.
+#[derive(Debug)]
+pub struct Admitted {
+    /// Leaves with its drop.
+    pub permit: Permit,
+    /// Where it is to be found.
+    pub endpoint: RunEndpoint,
+}
+
+/// Where a run that can be used is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunEndpoint {
+    /// Whose.
+    pub service: ServiceName,
+    /// Which run.
+    pub run: RunId,
+    /// Its port on 127.0.0.1, if it has one.
+    pub port: Option<u16>,
+}
+
+impl RunEndpoint {
+    fn of(status: &ServiceStatus) -> Option<Self> {
+        let run = status.run_id.filter(|_| status.state == ServiceState::Ready)?;
+        Some(Self { service: status.name.clone(), run, port: status.port })
+    }
+}
+
+impl RuntimeHandle {
+    /// The right to use a service: at once if it is ready, otherwise after it has been loaded, which is asked for once,
+    /// and again if it has gone meanwhile. Waits through restarts, `max_wait` at the most. Dropping the future ends the
+    /// waiting. Works on any executor.
+    ///
+    /// # Errors
+    /// As soon as it is known that waiting is of no use; see [`AdmitError`].
+    pub async fn admit(&self, service: &str, max_wait: Duration) -> Result<Admitted, AdmitError> {
+        let target = self.find(service).map_err(|_| AdmitError::Gone(service.to_owned()))?;
+        if let Some(admitted) = enter(&target) {
+            return Ok(admitted);
+        }
+        // Also tells its supervisor that a restart is of use to somebody.
+        let _outside = target.gate.wait_outside();
+        let patience = self.timer().after(max_wait);
+        tokio::select! {
+            biased;
+            outcome = self.wait_to_enter(&target) => outcome,
+            in_time = patience => Err(if in_time { too_late(&target, max_wait) } else { AdmitError::Stopping }),
+        }
+    }
+
+    /// A ready run for what is not work: it is neither loaded nor kept. `None` where it is not ready.
+    #[must_use]
+    pub fn look_in(&self, service: &str) -> Option<RunEndpoint> {
+        let target = self.find(service).ok()?;
+        RunEndpoint::of(&target.status.borrow())
+    }
+
+    /// Waits until it is seen that a run has ended, of which somebody has found out before its supervisor. `false` where
+    /// that does not happen soon: it lives, and does not do what it should.
+    pub async fn has_ended(&self, endpoint: &RunEndpoint) -> bool {
+        let Ok(mut status) = self.watch(endpoint.service.as_str()) else { return true };
+        let noticed = status.wait_for(|now| RunEndpoint::of(now).as_ref() != Some(endpoint));
+        tokio::select! {
+            biased;
+            // An error means that its supervisor has gone, and it with it.
+            _ = noticed => true,
+            _ = self.timer().after(NOTICED) => false,
+        }
+    }
+
+    async fn wait_to_enter(&self, target: &Supervised) -> Result<Admitted, AdmitError> {
+        let gone = |_: watch::error::RecvError| AdmitError::Gone(target.spec.name.to_string());
+        let mut status = target.status.clone();
+        let mut dependencies = self.statuses_of_dependencies(target);
+        let mut asked = None;
+        loop {
+            // Seen before the try: its gate opens before it is told to be ready.
+            let now = status.borrow_and_update().clone();
+            if let Some(admitted) = enter(target) {
+                return Ok(admitted);
+            }
+            if self.is_stopping() {
+                return Err(AdmitError::Stopping);
+            }
+            let dead = dependencies.iter_mut().find_map(|dependency| {
+                let dependency = dependency.borrow_and_update();
+                outcome::is_dead_end(&dependency).then(|| dependency.clone())
+            });
+            match next(&now, asked.as_ref(), dead) {
+                Step::Ask => {
+                    asked = Some(Mark::of(&now));
+                    self.ask_for(target).await?;
+                    continue;
+                }
+                Step::Wait => {}
+                Step::GiveUp(why) => return Err(why),
+            }
+            tokio::select! {
+                biased;
+                changed = status.changed() => changed.map_err(gone)?,
+                () = outcome::any_changes(&mut dependencies) => {}
+            }
+        }
+    }
+
+    /// Asks for a load, and is done once that has been heard, so that the status read next is one from after it.
+    async fn ask_for(&self, target: &Supervised) -> Result<(), AdmitError> {
+        self.start_dependencies(target, ServiceCommand::Load);
+        let supervisor = target.supervisor.upgrade().ok_or(AdmitError::Stopping)?;
+        supervisor.send(LoadService { wish: Wish::Wanted }).await.map_err(|_| AdmitError::Stopping)
+    }
+}
+
+/// In, if the gate is open. The status is read with the permit in hand, which keeps the run.
+fn enter(target: &Supervised) -> Option<Admitted> {
+    let permit = target.gate.enter()?;
+    // One that has ended by itself since is not entered.
+    let endpoint = RunEndpoint::of(&target.status.borrow())?;
+    Some(Admitted { permit, endpoint })
+}
+
+fn too_late(target: &Supervised, waited: Duration) -> AdmitError {
+    let status = target.status.borrow();
+    let (service, state, reason) = (status.name.clone(), status.state, status.reason.clone());
+    AdmitError::TooLate { service, waited, state, reason }
+}

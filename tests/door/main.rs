@@ -1,0 +1,68 @@
+//! The door: requests come in over TCP, load what they name, and are passed on.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod ends;
+mod loads;
+mod memory;
+mod passage;
+mod refusals;
+
+use common::{Answer, Greenroom, Http};
+use serde_json::{Value, json};
+
+/// `[gateway]` on a port of the test's own, with further keys.
+fn gateway(greenroom: &Greenroom, keys: &str) -> String {
+    format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n{keys}\n", greenroom.port(0))
+}
+
+/// A stand-in that is loaded on demand, with these options and further keys.
+fn on_demand(greenroom: &Greenroom, name: &str, options: &str, keys: &str) -> String {
+    let command = greenroom.stand_in(name, &format!("--port ${{port}} {options}"));
+    format!("[service.{name}]\ncommand = {command}\nready = \"/health\"\nstart = \"on_demand\"\n{keys}\n")
+}
+
+/// A runtime with a gateway and one service `chat`, of which nothing runs yet.
+#[track_caller]
+fn with_chat(options: &str, keys: &str) -> Greenroom {
+    Greenroom::running(|g| gateway(g, "") + &on_demand(g, "chat", options, keys))
+}
+
+fn door(greenroom: &Greenroom) -> Http {
+    Http::Tcp(greenroom.port(0))
+}
+
+const CHAT: &str = "/v1/chat/completions";
+
+/// A chat with this model.
+#[track_caller]
+fn chat(greenroom: &Greenroom, model: &str) -> Answer {
+    chat_at(&door(greenroom), model)
+}
+
+/// A chat with this model at this door.
+#[track_caller]
+fn chat_at(door: &Http, model: &str) -> Answer {
+    door.post(CHAT, Some(&json!({ "model": model, "max_tokens": 2 }))).expect("the door answers")
+}
+
+/// Fails the test unless it is a refusal with this status and code; gives its `error`.
+#[track_caller]
+fn refused(answer: &Answer, status: u16, code: &str) -> Value {
+    let body = answer.json();
+    let kind = match status {
+        401 => "authentication_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    };
+    let said = (answer.status, body["error"]["code"].as_str(), body["error"]["type"].as_str(), body["src"].as_str());
+    assert_eq!(said, (status, Some(code), Some(kind), Some("greenroom")), "{answer:?}");
+    body["error"].clone()
+}
+
+/// Runs of a service, as the history has them.
+#[track_caller]
+fn runs(greenroom: &Greenroom, service: &str) -> usize {
+    let path = format!("/api/history/runs?service={service}");
+    greenroom.api().get(&path).expect("it answers").json().as_array().expect("a list").len()
+}
