@@ -66,8 +66,6 @@ fn a_dropped_handle_leaves_nothing_while_the_application_lives_on() {
     each("drop", |app| {
         app.end();
         let took: u64 = app.line("dropped in ").trim_end_matches(" us").parse().expect("microseconds");
-        // Some milliseconds are promised; on a loaded machine the processor may be taken away for far longer.
-        assert!(took < 2_000_000, "the drop took {took} us");
         drops.push(took);
         app.wait_gone(GONE);
         app.line("own threads");
@@ -75,5 +73,7 @@ fn a_dropped_handle_leaves_nothing_while_the_application_lives_on() {
         assert!(app.wait().success(), "{:#?}", app.said());
     });
     drops.sort_unstable();
+    // 5 ms are promised. The middle one, since a loaded machine may take the processor away from any single one.
+    assert!(drops[drops.len() / 2] < 50_000, "drops took {drops:?} us");
     note(&format!("a drop took {} us in the middle, {} us at most", drops[drops.len() / 2], drops[drops.len() - 1]));
 }
