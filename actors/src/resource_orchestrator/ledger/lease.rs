@@ -196,11 +196,12 @@ impl Lease {
         self.holds.ram.max(self.ram)
     }
 
-    /// What is left of it on a card when it has left.
+    /// What is left of it on a card when it has left. How an engine on several cards divides what it keeps asleep nobody
+    /// says, so all of it may be left on each of them.
     #[must_use]
     pub fn vram_kept(&self, gpu: &GpuId) -> u64 {
-        let sleeps = self.leaves_asleep() && self.placement.gpus.first() == Some(gpu);
-        if sleeps { self.need.asleep.unwrap_or(0) } else { 0 }
+        let had = self.placement.lease.vram.get(gpu).copied().unwrap_or(0);
+        if self.leaves_asleep() { self.need.asleep.unwrap_or(0).min(had) } else { 0 }
     }
 
     /// Whether it makes room by sleeping, which gives back VRAM alone. One that sleeps already makes room by its end.
