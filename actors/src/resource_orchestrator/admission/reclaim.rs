@@ -84,6 +84,7 @@ impl Admission {
             let is_all = lease.listed.is_empty() || is_enough || now >= *still + STILL;
             if ((*measured || unmeasured) && is_all) || now >= *until {
                 settled.push(lease.run);
+                let counted: Vec<u64> = self.ledger.cards.iter().map(|book| lease.taken(&book.card.id)).collect();
                 let vram = match lease.listed.is_empty() {
                     true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_kept(gpu))).collect(),
                     false => lease.listed.clone(),
@@ -91,7 +92,15 @@ impl Admission {
                 lease.holds = Amounts { vram, ram: lease.ram, custom: lease.placement.lease.custom.clone() };
                 lease.stage = Stage::Asleep;
                 lease.slept = true;
+                // What is not its own any more is strangers' where it is still used. Left out of the books, it would be
+                // taken for what a run has left that ended meanwhile, and that run's own would be given out.
+                for (book, counted) in self.ledger.cards.iter_mut().zip(counted) {
+                    book.disown(counted.saturating_sub(lease.taken(&book.card.id)));
+                }
             }
+        }
+        if !settled.is_empty() {
+            self.ledger.attribute();
         }
         for run in settled {
             self.reclaimed(run, None);
@@ -113,6 +122,6 @@ impl Admission {
 /// What a run that is given up leaves on a card: strangers' from now on.
 fn owed(book: &mut CardBook, lease: &Lease) -> Option<String> {
     let owed = lease.owed.get(&book.card.id).copied().filter(|owed| *owed > 0)?;
-    book.strangers = book.strangers.saturating_add(owed);
+    book.disown(owed);
     Some(Pool::Vram(book.card.id.clone()).tell(owed))
 }

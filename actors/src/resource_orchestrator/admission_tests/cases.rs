@@ -343,3 +343,17 @@ fn a_preview_says_what_would_be_done_and_does_nothing() {
     assert_eq!(*world.doing(&chat), Doing::Works);
     assert!(world.preview(&name("nobody")).is_err());
 }
+
+#[test]
+fn what_is_kept_asleep_counts_on_every_card_that_nobody_measures() {
+    let mut world = World::new(&[(8 * GIB, false), (8 * GIB, false)]);
+    let mut wide = need(12 * GIB, 0);
+    wide.asleep = Some(GIB);
+    let wide = world.add(spec("wide", |s| s.memory.offload.how = OffloadHow::Sleep), wide);
+    let first = world.add(spec("first", |_| ()), need(6 * GIB, 0));
+    bring_in(&mut world, &wide);
+    bring_in(&mut world, &first);
+    let lease = world.machine.leases().find(|lease| lease.service == wide).expect("a lease");
+    let kept: Vec<u64> = lease.holds.vram.values().copied().collect();
+    assert_eq!((lease.stage, kept), (Stage::Asleep, vec![GIB, GIB]), "which of the two keeps it, nobody says");
+}

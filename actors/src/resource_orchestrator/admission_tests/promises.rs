@@ -42,7 +42,13 @@ impl World {
         }
         if touched.ram > 0 {
             let ram: u64 = self.services.values().map(|one| one.placement.lease.ram.max(one.ram)).sum();
-            assert!(ram + self.ram_strangers <= self.ram_total, "{newcomer}: RAM\n{}", self.story());
+            assert!(
+                ram + self.ram_strangers <= self.ram_total,
+                "{newcomer}: {ram} of RAM is promised, and others use {} of {}\n{}",
+                self.ram_strangers,
+                self.ram_total,
+                self.ram_books()
+            );
         }
         for (pool, capacity) in &self.custom {
             let held: u64 = self.services.values().filter_map(|one| one.placement.lease.custom.get(pool)).sum();
@@ -67,6 +73,20 @@ impl World {
         let shown = self.machine.snapshot(self.now);
         let shown = shown.cards.iter().find(|card| card.id == *gpu);
         format!("{card:#?}\n{}\n{}\n{shown:#?}\n{}", here.join("\n"), leases.join("\n"), self.story())
+    }
+
+    /// Who truly has how much RAM, what the books say of it, and the story.
+    fn ram_books(&self) -> String {
+        let here = self.services.values().filter(|one| one.placement.lease.ram.max(one.ram) > 0);
+        let here: Vec<String> = here
+            .map(|one| format!("{} {:?} may {} has {}", one.spec.name, one.doing, one.placement.lease.ram, one.ram))
+            .collect();
+        let leases: Vec<String> = self
+            .machine
+            .leases()
+            .map(|l| format!("{} {:?} holds {} measured {}", l.service, l.stage, l.holds.ram, l.ram))
+            .collect();
+        format!("{}\n\n{}\n{}", here.join("\n"), leases.join("\n"), self.story())
     }
 
     /// Nobody waits for ever: the bound is that of everybody there is, each once.

@@ -226,9 +226,10 @@ impl World {
                 assert!(self.waiting.remove(&run), "{service} was reclaimed twice\n{}", self.story());
                 if self.of(&service).doing == Doing::FallsAsleep {
                     self.of(&service).doing = Doing::Sleeps;
-                    let Amounts { custom, ram, .. } = self.of(&service).placement.lease.clone();
-                    let vram = self.of(&service).vram.clone();
-                    self.of(&service).placement.lease = Amounts { vram, ram, custom };
+                    // From here on it may hold what it was measured to hold, and no more.
+                    let one = self.of(&service);
+                    let custom = one.placement.lease.custom.clone();
+                    one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
                 }
             }
         }

@@ -49,6 +49,11 @@ impl CardBook {
         }
     }
 
+    /// So much is not counted as ours any more: strangers' from now on, as far as it is still used when it is measured.
+    pub fn disown(&mut self, bytes: u64) {
+        self.strangers = self.strangers.saturating_add(bytes);
+    }
+
     /// Says of every lease what it uses of this card, or owes, and how much strangers use.
     pub fn attribute(&mut self, leases: &mut BTreeMap<RunId, Lease>) {
         let id = &self.card.id;

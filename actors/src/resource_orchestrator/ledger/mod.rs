@@ -82,9 +82,7 @@ impl Ledger {
                 *measured |= reading.at > *since;
             }
         }
-        for book in &mut self.cards {
-            book.attribute(&mut self.leases);
-        }
+        self.attribute();
     }
 
     /// Takes in what was measured of the runs.
@@ -98,6 +96,11 @@ impl Ledger {
             lease.ram = *ram;
             lease.note_peak();
         }
+        self.attribute();
+    }
+
+    /// Tells anew whose the used memory of the cards is.
+    pub fn attribute(&mut self) {
         for book in &mut self.cards {
             book.attribute(&mut self.leases);
         }
