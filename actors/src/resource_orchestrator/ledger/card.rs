@@ -74,11 +74,16 @@ impl CardBook {
         // Strangers leave at any time; they are seen to come only where nothing of ours can be meant.
         self.strangers = not_ours.min(self.strangers) + above.saturating_sub(unlisted_load + ended);
         above = above.min(unlisted_load + ended).saturating_sub(unlisted_load);
-        for lease in leases.values_mut().filter(|lease| lease.has_ended()).rev() {
-            let owed = above.min(had(lease, id));
-            above -= owed;
-            if lease.holds.vram.contains_key(id) || owed > 0 {
-                lease.owed.insert(id.clone(), owed);
+        // Who was still there when the cards were measured last had then what it had; what it took after that is to come.
+        for is_measured in [false, true] {
+            let ended = leases.values_mut().filter(|lease| lease.is_measured_since_its_end() == Some(is_measured));
+            for lease in ended.rev() {
+                let most = if is_measured { had(lease, id) } else { lease.taken(id) };
+                let owed = above.min(most);
+                above -= owed;
+                if lease.holds.vram.contains_key(id) || owed > 0 {
+                    lease.owed.insert(id.clone(), owed);
+                }
             }
         }
     }

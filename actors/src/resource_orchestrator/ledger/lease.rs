@@ -147,6 +147,15 @@ impl Lease {
         matches!(self.stage, Stage::Reclaiming { .. })
     }
 
+    /// Of one whose run is over: whether the cards were measured since.
+    #[must_use]
+    pub fn is_measured_since_its_end(&self) -> Option<bool> {
+        match self.stage {
+            Stage::Reclaiming { measured, .. } => Some(measured),
+            _ => None,
+        }
+    }
+
     /// Whether it is on its way in.
     #[must_use]
     pub fn is_coming(&self) -> bool {
