@@ -101,6 +101,11 @@ impl Drop for Holder {
     }
 }
 
+/// Amounts in GiB, small to large, that an idle card with so many bytes in all has room for.
+fn sizes(total: u64) -> impl Iterator<Item = u64> {
+    [1, 10, 40].into_iter().filter(move |gib| gib * GIB < total / 10 * 9)
+}
+
 fn assert_close(what: &str, measured: u64, bytes: u64) {
     note(&format!("{what}: {measured} bytes measured of {bytes}"));
     assert!(measured.abs_diff(bytes) <= bytes / 50, "{what}: {measured} bytes are measured, and it took {bytes}");
@@ -119,7 +124,7 @@ fn the_driver_tells_what_was_taken() {
     let _alone = alone();
     let driver = Driver::start();
     let total = driver.card().total;
-    for gib in [1, 10, 40].into_iter().filter(|gib| gib * GIB < total / 10 * 9) {
+    for gib in sizes(total) {
         let idle = driver.used();
         let mut holder = Holder::with_context(gib * GIB);
         let pid = holder.process.id();
@@ -142,7 +147,7 @@ fn memory_is_measured_back_after_sigkill() {
     let _alone = alone();
     let driver = Driver::start();
     let total = driver.card().total;
-    for gib in [1, 10, 40].into_iter().filter(|gib| gib * GIB < total / 10 * 9) {
+    for gib in sizes(total) {
         let idle = driver.used();
         let mut holder = Holder::with_context(gib * GIB);
         holder.take();
