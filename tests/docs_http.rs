@@ -82,7 +82,7 @@ fn every_code_is_in_the_document_and_the_other_way_round() {
 
 #[test]
 fn every_kind_of_event_is_in_the_document_and_the_other_way_round() {
-    let code = read("actors/src/event.rs");
+    let code = read("actors/src/event/kind.rs");
     let in_code: BTreeSet<String> = between(&code, "#[serde(rename = \"", '"').map(str::to_owned).collect();
     assert!(in_code.len() > 4, "the events in the code were not found: {in_code:?}");
     assert_documented(&in_code, "| type | fields", |cells| cells[0].clone());
