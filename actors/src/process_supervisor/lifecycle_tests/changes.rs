@@ -9,9 +9,7 @@ use crate::{
 
 #[test]
 fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     let mut new = spec();
     (new.grace, new.restart.max) = (SECOND, 1);
     assert_eq!(w.tell(Event::Reconfigure { spec: new, restart: false, blocked: None }), []);
@@ -27,9 +25,7 @@ fn a_change_that_needs_no_restart_leaves_the_run_alone_and_counts_from_now_on() 
 
 #[test]
 fn a_change_that_needs_a_restart_ends_the_run_by_its_old_rules_and_is_no_failure() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     let new = LifeSpec { grace: SECOND, ..spec() };
     w.tell(Event::Reconfigure { spec: new, restart: true, blocked: None });
     assert_eq!((w.state(), w.kill_at), (ServiceState::Stopping, Some(w.now + 5 * SECOND)));

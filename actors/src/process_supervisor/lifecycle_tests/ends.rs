@@ -13,12 +13,15 @@ use crate::{
     state::{Disposition, ServiceState},
 };
 
+/// Told to outlive the runtime.
+fn kept() -> LifeSpec {
+    LifeSpec { keep: true, ..spec() }
+}
+
 #[test]
 fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
     let until = |w: &World| w.now + 2 * SECOND;
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     let close = Event::Close { until: until(&w), force: false };
     w.tell(close);
     assert!(w.kill_at.expect("a stop") < until(&w), "the grace is clipped");
@@ -38,9 +41,7 @@ fn closing_answers_when_all_is_gone_and_starts_nothing_any_more() {
 #[test]
 fn a_close_that_leaves_the_whole_grace_ends_in_a_kill_or_without_one() {
     for (killed, outcome) in [(true, StopOutcome::Killed), (false, StopOutcome::Clean)] {
-        let mut w = World::new();
-        w.tell(Event::Start(Wish::Wanted));
-        w.up();
+        let mut w = World::running(spec());
         w.tell(Event::Close { until: w.now + 60 * SECOND, force: false });
         let RunNews::Ended { exit, cause, .. } = exit(137) else { unreachable!() };
         w.news(RunNews::Ended { exit, cause, killed });
@@ -50,9 +51,7 @@ fn a_close_that_leaves_the_whole_grace_ends_in_a_kill_or_without_one() {
 
 #[test]
 fn those_who_use_it_may_finish_before_it_is_stopped() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.users = 2;
     let effects = w.tell(stop());
     let [Effect::Arm { at, .. }, Effect::AwaitDrain { ask: false, .. }] = effects[..] else { panic!("{effects:?}") };
@@ -68,9 +67,7 @@ fn those_who_use_it_may_finish_before_it_is_stopped() {
 
 #[test]
 fn nobody_is_waited_for_past_the_bound_or_where_it_is_of_no_use() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.users = 1;
     w.tell(restart());
     w.ring();
@@ -87,9 +84,7 @@ fn nobody_is_waited_for_past_the_bound_or_where_it_is_of_no_use() {
 #[test]
 fn a_close_drains_at_nobodys_expense() {
     for (left, drained_by) in [(60, Some(10 * SECOND)), (8, Some(Duration::from_millis(2750))), (5, None)] {
-        let mut w = World::new();
-        w.tell(Event::Start(Wish::Wanted));
-        w.up();
+        let mut w = World::running(spec());
         w.users = 1;
         w.tell(Event::Close { until: w.now + left * SECOND, force: false });
         assert_eq!(w.timer.map(|(_, at)| at - w.now), drained_by);
@@ -107,10 +102,7 @@ fn a_close_drains_at_nobodys_expense() {
 
 #[test]
 fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
-    let mut w = World::new();
-    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(kept());
     w.users = 3;
     let run = w.live.expect("a run");
     let close = |force| Event::Close { until: clock::now(), force };
@@ -141,20 +133,14 @@ fn what_is_to_be_kept_is_let_go_of_as_it_is_and_adopted_by_the_next_life() {
 
 #[test]
 fn a_kept_service_that_is_being_stopped_or_has_ended_is_ended() {
-    let mut w = World::new();
-    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(kept());
     w.tell(stop());
     let close = Event::Close { until: w.now + 60 * SECOND, force: false };
     w.tell(close.clone());
     w.news(exit(143));
     assert_eq!((w.state(), &w.answers[..]), (ServiceState::Stopped, &[StopOutcome::Clean][..]));
 
-    let mut w = World::new();
-    w.life = Lifecycle::new(LifeSpec { keep: true, ..spec() }, Disposition::Up);
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(kept());
     w.tell(close);
     w.news(exit(0));
     assert_eq!((w.state(), &w.answers[..]), (ServiceState::Stopped, &[StopOutcome::Clean][..]));

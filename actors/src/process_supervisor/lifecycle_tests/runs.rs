@@ -45,9 +45,7 @@ fn a_plain_life() {
 
 #[test]
 fn crashes_are_answered_at_once_then_after_doubling_waits_then_not_any_more() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.news(exit(1));
     assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 2));
     w.up();
@@ -69,9 +67,7 @@ fn crashes_are_answered_at_once_then_after_doubling_waits_then_not_any_more() {
 
 #[test]
 fn enough_health_in_one_piece_forgives() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.news(exit(1));
     w.up();
     assert_eq!(w.life.view().failures, 1);
@@ -113,18 +109,14 @@ fn what_cannot_help_is_not_tried_again() {
 
 #[test]
 fn a_clean_end_completes() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.news(exit(0));
     assert_eq!((w.state(), w.life.view().last_exit.and_then(|e| e.class)), (ServiceState::Completed, None));
 }
 
 #[test]
 fn a_restart_waits_until_the_containment_is_empty_and_does_not_count() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     for _ in 0..10 {
         w.tell(restart());
         w.news(RunNews::Killing { reason: "grace over".to_owned() });
@@ -161,9 +153,7 @@ fn a_dependency_is_waited_for_and_named() {
 
 #[test]
 fn a_stuck_run_lets_nothing_begin_until_it_is_gone_and_then_what_is_wanted() {
-    let mut w = World::new();
-    w.tell(Event::Start(Wish::Wanted));
-    w.up();
+    let mut w = World::running(spec());
     w.tell(stop());
     w.news(RunNews::Stuck { reason: "pid 7 outlived SIGKILL".to_owned() });
     assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Stuck, &[Alert::Stuck][..]));

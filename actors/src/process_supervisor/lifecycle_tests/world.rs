@@ -111,6 +111,14 @@ impl World {
         }
     }
 
+    /// One whose service was started and is ready.
+    pub fn running(spec: LifeSpec) -> Self {
+        let mut world = Self { life: Lifecycle::new(spec, spec.wanted), ..Self::new() };
+        world.tell(Event::Start(Wish::Wanted));
+        world.up();
+        world
+    }
+
     /// One whose service has memory that is counted.
     pub fn with_memory(spec: LifeSpec) -> Self {
         let life = Lifecycle::new(spec, spec.wanted);
