@@ -12,6 +12,7 @@ const PURE: &[&str] = &[
     "actors/src/digest.rs",
     "actors/src/engines",
     "actors/src/estimate/gguf_head.rs",
+    "actors/src/event/kind.rs",
     "actors/src/failure.rs",
     "actors/src/gate.rs",
     "actors/src/history_store/backlog.rs",

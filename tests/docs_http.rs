@@ -1,6 +1,6 @@
 //! `docs/http.md` names every route and every code of the control API and the door, and none that does not exist.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fmt::Debug, fs, path::PathBuf};
 
 fn read(path: &str) -> String {
     fs::read_to_string(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
@@ -18,6 +18,18 @@ fn rows(document: &str, head: &str) -> Vec<Vec<String>> {
     rows.map(|row| row.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect()).collect()
 }
 
+/// What the code has is what the rows of the table have whose head begins with `head`, read by `row`.
+#[track_caller]
+fn assert_documented<T: Ord + Debug>(in_code: &BTreeSet<T>, head: &str, row: impl Fn(&[String]) -> T) {
+    let in_document: BTreeSet<T> = rows(&read("docs/http.md"), head).iter().map(|cells| row(cells)).collect();
+    assert_eq!(*in_code, in_document, "left: in the code, right: in docs/http.md");
+}
+
+/// The first two cells.
+fn pair(cells: &[String]) -> (String, String) {
+    (cells[0].clone(), cells[1].clone())
+}
+
 #[test]
 fn every_route_is_in_the_document_and_the_other_way_round() {
     // A long route has its arguments on lines of their own.
@@ -32,11 +44,7 @@ fn every_route_is_in_the_document_and_the_other_way_round() {
         })
         .collect();
     assert!(in_code.len() > 10, "the routes in the code were not found: {in_code:?}");
-    let in_document: BTreeSet<(String, String)> = rows(&read("docs/http.md"), "| method | path |")
-        .into_iter()
-        .map(|cells| (cells[0].clone(), cells[1].clone()))
-        .collect();
-    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+    assert_documented(&in_code, "| method | path |", pair);
 }
 
 #[test]
@@ -52,11 +60,7 @@ fn every_path_of_the_door_is_in_the_document_and_the_other_way_round() {
         })
         .collect();
     assert!(in_code.len() > 3, "the paths in the code were not found: {in_code:?}");
-    let in_document: BTreeSet<(String, String)> = rows(&read("docs/http.md"), "| path | method |")
-        .into_iter()
-        .map(|cells| (cells[0].clone(), cells[1].clone()))
-        .collect();
-    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+    assert_documented(&in_code, "| path | method |", pair);
 }
 
 #[test]
@@ -73,17 +77,13 @@ fn every_code_is_in_the_document_and_the_other_way_round() {
         }
     }
     assert!(in_code.len() > 8, "the codes in the code were not found: {in_code:?}");
-    let in_document: BTreeSet<String> =
-        rows(&read("docs/http.md"), "| status | code |").into_iter().map(|cells| cells[1].clone()).collect();
-    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+    assert_documented(&in_code, "| status | code |", |cells| cells[1].clone());
 }
 
 #[test]
 fn every_kind_of_event_is_in_the_document_and_the_other_way_round() {
-    let code = read("actors/src/event.rs");
+    let code = read("actors/src/event/kind.rs");
     let in_code: BTreeSet<String> = between(&code, "#[serde(rename = \"", '"').map(str::to_owned).collect();
     assert!(in_code.len() > 4, "the events in the code were not found: {in_code:?}");
-    let in_document: BTreeSet<String> =
-        rows(&read("docs/http.md"), "| type | fields").into_iter().map(|cells| cells[0].clone()).collect();
-    assert_eq!(in_code, in_document, "left: in the code, right: in docs/http.md");
+    assert_documented(&in_code, "| type | fields", |cells| cells[0].clone());
 }

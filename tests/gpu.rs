@@ -113,15 +113,21 @@ fn alone() -> MutexGuard<'static, ()> {
     CARD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[test]
-#[ignore = "needs an NVIDIA GPU"]
-fn the_driver_tells_what_was_taken() {
+/// Runs this at every size in GiB: with what the card has in use before, and a process with a context and no memory yet.
+fn at_every_size(test: impl Fn(&Driver, u64, u64, Holder)) {
     let _alone = alone();
     let driver = Driver::start();
     let total = driver.card().total;
     for gib in [1, 10, 40].into_iter().filter(|gib| gib * GIB < total / 10 * 9) {
         let idle = driver.used();
-        let mut holder = Holder::with_context(gib * GIB);
+        test(&driver, gib, idle, Holder::with_context(gib * GIB));
+    }
+}
+
+#[test]
+#[ignore = "needs an NVIDIA GPU"]
+fn the_driver_tells_what_was_taken() {
+    at_every_size(|driver, gib, idle, mut holder| {
         let pid = holder.process.id();
         let (before, before_here) = (driver.used(), driver.used_by(pid));
         note(&format!("context alone: {} MiB of the card", before.saturating_sub(idle) >> 20));
@@ -133,18 +139,13 @@ fn the_driver_tells_what_was_taken() {
             }
             _ => note("the driver does not tell what this process uses: another pid namespace"),
         }
-    }
+    });
 }
 
 #[test]
 #[ignore = "needs an NVIDIA GPU"]
 fn memory_is_measured_back_after_sigkill() {
-    let _alone = alone();
-    let driver = Driver::start();
-    let total = driver.card().total;
-    for gib in [1, 10, 40].into_iter().filter(|gib| gib * GIB < total / 10 * 9) {
-        let idle = driver.used();
-        let mut holder = Holder::with_context(gib * GIB);
+    at_every_size(|driver, gib, idle, mut holder| {
         holder.take();
         assert!(driver.used() >= idle + gib * GIB);
         let ((), took) = timed(|| {
@@ -156,7 +157,7 @@ fn memory_is_measured_back_after_sigkill() {
         });
         note(&format!("{gib} GiB measured back {} ms after SIGKILL", took.as_millis()));
         assert!(took < ResourcesSpec::default().reclaim_timeout, "{took:?}");
-    }
+    });
 }
 
 #[test]

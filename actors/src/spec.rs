@@ -6,6 +6,8 @@
 mod gateway;
 mod memory;
 mod resources;
+#[cfg(test)]
+pub mod sample;
 
 use std::{
     collections::BTreeMap,

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{Greenroom, Layer, alive, signal, wait_for},
+    common::{Greenroom, Layer, alive, note, signal, wait_for},
     pair,
 };
 
@@ -117,15 +117,20 @@ fn systemd_run(greenroom: &Greenroom) -> (String, std::path::PathBuf) {
     (format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()), told)
 }
 
-#[test]
-fn delegate_starts_again_in_a_scope_of_systemd() {
+/// A runtime with a configuration that has no cgroup; `None`, and a word of it, where a cgroup might be had all the same.
+fn without_a_cgroup() -> Option<Greenroom> {
     if !nix::unistd::geteuid().is_root() {
-        return crate::common::note(
-            "not run: the user of the tests may have a cgroup, and then there is nothing to do",
-        );
+        note("not run: the user of the tests may have a cgroup, and then there is nothing to do");
+        return None;
     }
     let greenroom = Greenroom::in_layer(Layer::Shim);
     greenroom.configure(&pair(&greenroom));
+    Some(greenroom)
+}
+
+#[test]
+fn delegate_starts_again_in_a_scope_of_systemd() {
+    let Some(greenroom) = without_a_cgroup() else { return };
     let (path, told) = systemd_run(&greenroom);
     greenroom.start_as(|command| {
         command.args(["run", "--delegate", "-c"]).arg(greenroom.config_file()).env("PATH", path);
@@ -141,13 +146,7 @@ fn delegate_starts_again_in_a_scope_of_systemd() {
 
 #[test]
 fn delegate_in_the_background_goes_through_systemd_first() {
-    if !nix::unistd::geteuid().is_root() {
-        return crate::common::note(
-            "not run: the user of the tests may have a cgroup, and then there is nothing to do",
-        );
-    }
-    let greenroom = Greenroom::in_layer(Layer::Shim);
-    greenroom.configure(&pair(&greenroom));
+    let Some(greenroom) = without_a_cgroup() else { return };
     let (path, told) = systemd_run(&greenroom);
     let file = greenroom.config_file().display().to_string();
     let started = greenroom.cli_command(&["run", "--delegate", "-d", "-c", &file]).env("PATH", path).output();
@@ -162,11 +161,7 @@ fn delegate_in_the_background_goes_through_systemd_first() {
 
 #[test]
 fn delegate_without_systemd_says_what_to_do_and_with_a_cgroup_that_there_is_nothing_to_do() {
-    if !nix::unistd::geteuid().is_root() {
-        return crate::common::note("not run: whether the user of the tests may have a cgroup is not known");
-    }
-    let greenroom = Greenroom::in_layer(Layer::Shim);
-    greenroom.configure(&pair(&greenroom));
+    let Some(greenroom) = without_a_cgroup() else { return };
     let file = greenroom.config_file().display().to_string();
     let nothing = greenroom.cli_command(&["run", "--delegate", "-c", &file]).env("PATH", "/nowhere").output();
     let nothing = nothing.expect("it runs");

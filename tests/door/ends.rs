@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::json;
 
 use crate::{
-    CHAT, chat, chat_at,
+    chat, chat_at,
     common::{BOUND, Greenroom, wait_for},
-    door, gateway, on_demand, refused, with_chat,
+    door, gateway, on_demand, refused, tokens, with_chat,
 };
 
 #[test]
@@ -16,8 +15,7 @@ fn what_is_in_flight_is_answered_and_who_waits_or_comes_is_sent_away() {
     let greenroom = Greenroom::running(|g| {
         gateway(g, "") + &on_demand(g, "chat", "--token-ms 100", "") + &on_demand(g, "slow", "--load-ms 60000", "")
     });
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 20 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 20);
     stream.next().expect("a token");
     std::thread::scope(|scope| {
         let door = door(&greenroom);
@@ -42,8 +40,7 @@ fn an_answer_that_does_not_end_delays_the_end_for_its_drain_alone() {
     let config = format!("[runtime.shutdown]\ndrain = \"500ms\"\n{}", gateway(&greenroom, ""));
     greenroom.configure(&(config + &on_demand(&greenroom, "chat", "--token-ms 100", "")));
     greenroom.start();
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 100_000 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 100_000);
     stream.next().expect("a token");
     greenroom.signal(Signal::SIGTERM);
     let (code, took) = greenroom.wait(BOUND);
@@ -55,8 +52,7 @@ fn an_answer_that_does_not_end_delays_the_end_for_its_drain_alone() {
 #[test]
 fn a_second_signal_waits_for_nobody() {
     let greenroom = with_chat("--token-ms 100", "");
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 100_000 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 100_000);
     stream.next().expect("a token");
     greenroom.signal(Signal::SIGTERM);
     wait_for("the stop has begun", BOUND, || greenroom.state("chat") == "draining");

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     CHAT, chat, chat_at,
     common::{BOUND, Greenroom, alive, pause, signal, stopwatch, wait_for},
-    door, gateway, on_demand, refused, runs, with_chat,
+    door, gateway, on_demand, refused, runs, tokens, with_chat,
 };
 
 #[test]
@@ -83,8 +83,7 @@ fn what_it_depends_on_is_loaded_first() {
 #[test]
 fn a_request_in_flight_keeps_it_from_being_offloaded_and_is_counted() {
     let greenroom = with_chat("--token-ms 100", "");
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 20 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 20);
     assert_eq!(stream.next().expect("a token").data["system_fingerprint"], "chat");
     assert_eq!(greenroom.service("chat")["in_flight"], 1);
     let pid = greenroom.service_pid("chat");

@@ -8,7 +8,7 @@ mod memory;
 mod passage;
 mod refusals;
 
-use common::{Answer, Greenroom, Http};
+use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};
 
 /// `[gateway]` on a port of the test's own, with further keys.
@@ -44,6 +44,13 @@ fn chat(greenroom: &Greenroom, model: &str) -> Answer {
 #[track_caller]
 fn chat_at(door: &Http, model: &str) -> Answer {
     door.post(CHAT, Some(&json!({ "model": model, "max_tokens": 2 }))).expect("the door answers")
+}
+
+/// A chat with `chat` that is told token by token, this many.
+#[track_caller]
+fn tokens(greenroom: &Greenroom, count: u32) -> EventReader {
+    let body = json!({ "model": "chat", "stream": true, "max_tokens": count });
+    door(greenroom).post_events(CHAT, &body).expect("the door answers")
 }
 
 /// Fails the test unless it is a refusal with this status and code; gives its `error`.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     CHAT, chat,
     common::{BOUND, Greenroom, alive, wait_for},
-    door, gateway, on_demand, refused,
+    door, gateway, on_demand, refused, tokens,
 };
 
 /// One card of 8 GB and two services that do not fit on it together, with further keys of the first.
@@ -83,8 +83,7 @@ fn who_gets_no_memory_is_told_who_holds_it() {
 #[test]
 fn a_request_waits_until_the_one_before_has_finished() {
     let greenroom = Greenroom::running(|g| card(g, ""));
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 20 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 20);
     stream.next().expect("a token");
     let pid = greenroom.service_pid("chat");
     std::thread::scope(|scope| {
@@ -105,8 +104,7 @@ fn a_request_waits_until_the_one_before_has_finished() {
 #[test]
 fn who_does_not_leave_in_time_stays_and_the_newcomer_is_told() {
     let greenroom = Greenroom::running(|g| card(g, "offload.drain = \"300ms\""));
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 100_000 });
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 100_000);
     stream.next().expect("a token");
     let error = refused(&chat(&greenroom, "image"), 503, "insufficient_memory");
     assert_eq!(

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     CHAT,
     common::{read_answer, stopwatch},
-    door, with_chat,
+    door, tokens, with_chat,
 };
 
 #[test]
@@ -76,9 +76,8 @@ fn a_stream_comes_piece_by_piece_and_not_at_its_end() {
     const EACH_MS: u64 = 200;
     let greenroom = with_chat(&format!("--token-ms {EACH_MS}"), "");
     greenroom.cli(&["load", "chat"]).expect(0);
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 10 });
     let began = stopwatch();
-    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut stream = tokens(&greenroom, 10);
     stream.next().expect("a token");
     let first = began.elapsed();
     let mut tokens = 1;

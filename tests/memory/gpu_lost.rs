@@ -62,6 +62,35 @@ fn all_else_lives(greenroom: &Greenroom, pid: i32) {
     assert!(took < Duration::from_secs(5), "the control API took {took:?}");
 }
 
+/// The driver as a whole has failed: what needs a card is refused by these names, and nobody else suffers.
+#[track_caller]
+fn fails_by_name(greenroom: &Greenroom, pid: i32, names: &[&str]) {
+    wait_problem(greenroom, true);
+    for model in ["other", "second"] {
+        refused_soon(greenroom, model, names);
+    }
+    all_else_lives(greenroom, pid);
+    wait_alerts(greenroom, "gpu_lost", 1, 0);
+}
+
+/// The driver works again: both cards are used, the alert is over, and an ordered stop leaves nothing.
+#[track_caller]
+fn comes_back(greenroom: &Greenroom, pid: i32) {
+    wait_problem(greenroom, false);
+    chat_well(greenroom, "other");
+    chat_well(greenroom, "second");
+    wait_alerts(greenroom, "gpu_lost", 1, 1);
+    ends_with(greenroom, pid);
+}
+
+/// The resident has stayed as it was until the ordered stop, which leaves nothing.
+#[track_caller]
+fn ends_with(greenroom: &Greenroom, pid: i32) {
+    assert_eq!(greenroom.service_pid("resident"), pid);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
 #[test]
 fn one_card_of_two_is_lost_and_used_again_when_it_works() {
     let fake = FakeNvml::new(&[8 * GIB, 8 * GIB]);
@@ -79,9 +108,7 @@ fn one_card_of_two_is_lost_and_used_again_when_it_works() {
     wait_card(&greenroom, 0, "works");
     chat_well(&greenroom, "other");
     wait_alerts(&greenroom, "gpu_lost", 1, 1);
-    assert_eq!(greenroom.service_pid("resident"), pid);
-    greenroom.shutdown_clean();
-    greenroom.assert_clean();
+    ends_with(&greenroom, pid);
 }
 
 #[test]
@@ -108,20 +135,9 @@ fn a_driver_that_fails_as_a_whole_is_named_and_comes_back() {
     let greenroom = machine(&fake);
     let pid = greenroom.service_pid("resident");
     fake.fail_all(Some(DRIVER_NOT_LOADED));
-    wait_problem(&greenroom, true);
-    for model in ["other", "second"] {
-        refused_soon(&greenroom, model, &["driver"]);
-    }
-    all_else_lives(&greenroom, pid);
-    wait_alerts(&greenroom, "gpu_lost", 1, 0);
+    fails_by_name(&greenroom, pid, &["driver"]);
     fake.fail_all(None);
-    wait_problem(&greenroom, false);
-    chat_well(&greenroom, "other");
-    chat_well(&greenroom, "second");
-    wait_alerts(&greenroom, "gpu_lost", 1, 1);
-    assert_eq!(greenroom.service_pid("resident"), pid);
-    greenroom.shutdown_clean();
-    greenroom.assert_clean();
+    comes_back(&greenroom, pid);
 }
 
 #[test]
@@ -130,25 +146,14 @@ fn a_driver_that_hangs_is_named_and_comes_back() {
     let greenroom = machine(&fake);
     let pid = greenroom.service_pid("resident");
     fake.hang(true);
-    wait_problem(&greenroom, true);
-    for model in ["other", "second"] {
-        refused_soon(&greenroom, model, &["driver", "has not answered"]);
-    }
-    all_else_lives(&greenroom, pid);
-    wait_alerts(&greenroom, "gpu_lost", 1, 0);
+    fails_by_name(&greenroom, pid, &["driver", "has not answered"]);
     let (told, age) = (gpus(&greenroom)["problem"].clone(), gpus(&greenroom)["age"].as_f64());
     wait_for("the sample grows old, and it is said how old", BOUND, || {
         let now = gpus(&greenroom);
         now["age"].as_f64() > age.map(|age| age + 1.0) && now["problem"].is_string() && now["problem"] != told
     });
     fake.hang(false);
-    wait_problem(&greenroom, false);
-    chat_well(&greenroom, "other");
-    chat_well(&greenroom, "second");
-    wait_alerts(&greenroom, "gpu_lost", 1, 1);
-    assert_eq!(greenroom.service_pid("resident"), pid);
-    greenroom.shutdown_clean();
-    greenroom.assert_clean();
+    comes_back(&greenroom, pid);
 }
 
 #[test]

@@ -24,6 +24,13 @@ fn wait_unmeasured(greenroom: &Greenroom) {
     });
 }
 
+/// `a` and `b`, of which the card has room for one.
+#[track_caller]
+fn rivals(fake: &FakeNvml, keys: &str) -> Greenroom {
+    let one = |g: &Greenroom, name: &str| holder(fake, g, name, "vram = \"6GiB\"", &["0:6GiB"]);
+    on_cards(fake, keys, |g| one(g, "a") + &one(g, "b"))
+}
+
 #[test]
 fn a_game_is_respected_and_its_memory_is_given_out_as_soon_as_it_has_gone() {
     let fake = FakeNvml::new(&[8 * GIB]);
@@ -88,9 +95,7 @@ fn a_game_that_comes_while_a_service_loads_is_neither_counted_as_its_own_nor_ove
 fn a_game_that_takes_what_was_being_made_free_wedges_nobody() {
     let fake = FakeNvml::new(&[8 * GIB]);
     fake.delay(Duration::from_millis(1500));
-    let greenroom = on_cards(&fake, "reclaim_timeout = \"3s\"", |g| {
-        holder(&fake, g, "a", "vram = \"6GiB\"", &["0:6GiB"]) + &holder(&fake, g, "b", "vram = \"6GiB\"", &["0:6GiB"])
-    });
+    let greenroom = rivals(&fake, "reclaim_timeout = \"3s\"");
     chat_well(&greenroom, "a");
     let port = greenroom.port(0);
     let (answer, took) = thread::scope(|scope| {
@@ -116,9 +121,7 @@ fn a_game_that_takes_what_was_being_made_free_wedges_nobody() {
 fn memory_that_does_not_come_back_is_told_and_given_out_when_it_does() {
     let fake = FakeNvml::new(&[8 * GIB]);
     fake.delay(Duration::from_secs(8));
-    let greenroom = on_cards(&fake, "reclaim_timeout = \"1s\"", |g| {
-        holder(&fake, g, "a", "vram = \"6GiB\"", &["0:6GiB"]) + &holder(&fake, g, "b", "vram = \"6GiB\"", &["0:6GiB"])
-    });
+    let greenroom = rivals(&fake, "reclaim_timeout = \"1s\"");
     chat_well(&greenroom, "a");
     let message = refused(&chat(&greenroom, "b"), 503, "insufficient_memory");
     assert_eq!(gpus(&greenroom)["reclaim_timeouts"], 1, "{message}\n{}", gpus(&greenroom));

@@ -31,16 +31,21 @@ fn port(service: &Value) -> u16 {
     endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port: {service:#}"))
 }
 
-#[test]
-fn stop_is_bounded_others_are_served_nothing_runs_twice_and_it_recovers() {
+/// A runtime whose service `hung` can be frozen; `None`, and a word of it, where there is no freezer. What is bound last
+/// is dropped first, and so is the freezer: a frozen process cannot be killed.
+fn running() -> Option<(Greenroom, Freezer)> {
     let Some(freezer) = Freezer::new() else {
         note("cannot run here: needs a writable v1 freezer at /sys/fs/cgroup/freezer");
-        return;
+        return None;
     };
     let greenroom = Greenroom::running(config);
-    // Dropped before the runtime: a frozen process cannot be killed.
-    let freezer = freezer;
     greenroom.wait_state("hung", "ready");
+    Some((greenroom, freezer))
+}
+
+#[test]
+fn stop_is_bounded_others_are_served_nothing_runs_twice_and_it_recovers() {
+    let Some((greenroom, freezer)) = running() else { return };
     greenroom.wait_state("other", "ready");
     let other = Http::Tcp(port(&greenroom.service("other")));
     let hung = greenroom.service_pid("hung");
@@ -75,13 +80,7 @@ fn stop_is_bounded_others_are_served_nothing_runs_twice_and_it_recovers() {
 
 #[test]
 fn a_runtime_that_ends_beside_a_stuck_process_says_so() {
-    let Some(freezer) = Freezer::new() else {
-        note("cannot run here: needs a writable v1 freezer at /sys/fs/cgroup/freezer");
-        return;
-    };
-    let greenroom = Greenroom::running(config);
-    let freezer = freezer;
-    greenroom.wait_state("hung", "ready");
+    let Some((greenroom, freezer)) = running() else { return };
     let hung = greenroom.service_pid("hung");
     freezer.freeze(hung);
     let (code, took) = timed(|| greenroom.shutdown());

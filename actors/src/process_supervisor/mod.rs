@@ -13,8 +13,6 @@ mod drain;
 mod hearing;
 pub mod lifecycle;
 #[cfg(test)]
-mod lifecycle_memory_tests;
-#[cfg(test)]
 mod lifecycle_tests;
 pub mod messages;
 pub mod output;

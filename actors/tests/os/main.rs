@@ -8,6 +8,7 @@ mod audit;
 mod containment;
 mod exec;
 mod guardian;
+mod nursed;
 mod roles;
 mod shim_process;
 mod shims;

@@ -26,7 +26,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::{
     Verdict,
     guardian::Played,
-    shims::{self, Nursed, in_both, signal},
+    nursed::{self, Nursed, in_both, signal},
     support::{identities, runtime, survivors, until},
 };
 
@@ -155,10 +155,9 @@ fn somebody_who_is_reborn_all_the_time_is_caught() -> Verdict {
         let nursed = Nursed::new(kind).await;
         let hold = nursed.hold();
         let reborn = "perl -MPOSIX -e 'while (1) { exit if fork; POSIX::setsid(); }' & sleep 987";
-        let _main = shims::start(reborn, &*hold).await;
-        shims::populated(&*hold, (1, 2)).await;
-        hold.kill().expect("killed");
-        shims::until("the hold is empty", || hold.is_empty().expect("known")).await;
+        let _main = nursed::start(reborn, &*hold).await;
+        nursed::populated(&*hold, (1, 2)).await;
+        nursed::end(&*hold).await;
         assert_eq!(hold.members().expect("members"), []);
         nursed.end().await;
     })
@@ -177,11 +176,10 @@ fn a_process_whose_first_thread_has_ended_is_killed() -> Verdict {
 threading.Thread(target=time.sleep, args=(987,)).start()
 ctypes.CDLL(None).syscall({number}, 0)'"
         );
-        let main = shims::start(&headless, &*hold).await;
-        shims::until("its first thread has ended", || proc::stat(main.pid).is_ok_and(|stat| stat.state == 'Z')).await;
+        let main = nursed::start(&headless, &*hold).await;
+        nursed::until("its first thread has ended", || proc::stat(main.pid).is_ok_and(|stat| stat.state == 'Z')).await;
         assert!(!hold.is_empty().expect("known"));
-        hold.kill().expect("killed");
-        shims::until("the hold is empty", || hold.is_empty().expect("known")).await;
+        nursed::end(&*hold).await;
         nursed.end().await;
     })
 }
@@ -192,19 +190,19 @@ fn whoever_a_dead_shim_leaves_is_killed_and_the_others_are_spared() -> Verdict {
         let (first, second) = (nursed.hold(), nursed.hold());
         // It gives birth faster than anybody could list it.
         let storm = "setsid sh -c 'while :; do (sleep 0.2 &); done' & wait";
-        let _first = shims::start(storm, &*first).await;
+        let _first = nursed::start(storm, &*first).await;
         // The first of two copies may be about to end.
-        shims::until("it has one shim", || nursed.shims().len() == 1).await;
+        nursed::until("it has one shim", || nursed.shims().len() == 1).await;
         let doomed = nursed.shims();
-        let _second = shims::start("setsid sleep 987 & wait", &*second).await;
-        let spared = shims::populated(&*second, (1, 1)).await;
-        shims::until("it has begun", || first.members().expect("members").len() > 10).await;
+        let _second = nursed::start("setsid sleep 987 & wait", &*second).await;
+        let spared = nursed::populated(&*second, (1, 1)).await;
+        nursed::until("it has begun", || first.members().expect("members").len() > 10).await;
         let seen = identities(&first.members().expect("members"));
         signal(doomed[0], Signal::SIGKILL);
-        shims::until("its tree has ended", || survivors(&seen).is_empty() && nursed.shims().len() == 1).await;
+        nursed::until("its tree has ended", || survivors(&seen).is_empty() && nursed.shims().len() == 1).await;
         assert_eq!(survivors(&spared).len(), 2);
         second.kill().expect("killed");
-        shims::until("the holds are empty", || first.is_empty().expect("known") && second.is_empty().expect("known"))
+        nursed::until("the holds are empty", || first.is_empty().expect("known") && second.is_empty().expect("known"))
             .await;
         nursed.end().await;
     })
@@ -263,7 +261,7 @@ fn shims_are_small() -> Verdict {
         let mut holds = Vec::new();
         for _ in 0..SHIMS {
             let hold = nursed.hold();
-            let main = shims::start("exec sleep 987", &*hold).await;
+            let main = nursed::start("exec sleep 987", &*hold).await;
             holds.push((hold, main));
         }
         let shims = nursed.shims();
@@ -274,7 +272,7 @@ fn shims_are_small() -> Verdict {
         for (hold, _) in &holds {
             hold.kill().expect("killed");
         }
-        shims::until("all are empty", || holds.iter().all(|(hold, _)| hold.is_empty().expect("known"))).await;
+        nursed::until("all are empty", || holds.iter().all(|(hold, _)| hold.is_empty().expect("known"))).await;
         drop(holds);
         nursed.end().await;
     });

@@ -1,28 +1,26 @@
 //! Holding and ending whole trees by shims, as they are and in pid namespaces of their own.
 
-use std::{future::Future, time::Duration};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use greenroom_actors::{
     ids::{Pid, RunId},
     os::{
-        containment::{Containment, ContainmentKind, Hold, prove, select, shim::ShimContainment},
+        containment::{Containment, ContainmentKind, prove, select},
         guardian::{Charge, Guardian},
-        pidfd,
-        proc::{self, ProcessIdentity},
+        pidfd, proc,
         shim::nursery::Nursery,
-        spawn::{SpawnError, Spawned},
+        spawn::SpawnError,
     },
     spec::{ContainmentChoice, GuardianChoice},
 };
 use nix::sys::signal::Signal;
-use tempfile::TempDir;
-use tokio::time::{sleep, timeout};
-use tokio_process_stream::Item;
+use tokio::time::timeout;
 
 use crate::{
     Verdict,
-    support::{HIDING, HIDING_COUNT, LONG, identities, place, request, runtime, script, survivors, within},
+    nursed::{Nursed, containment, end, in_both, populated, run_out, signal, start, until},
+    support::{HIDING, HIDING_COUNT, LONG, place, request, runtime, script, survivors, within},
 };
 
 crate::tests!(
@@ -43,98 +41,6 @@ crate::tests!(
     without_a_guardian_the_choice_is_refused_or_replaced,
 );
 
-/// A guardian and a containment by shims, in a temporary state dir.
-pub struct Nursed {
-    _dir: TempDir,
-    pub guardian: Guardian,
-    pub containment: ShimContainment,
-}
-
-impl Nursed {
-    pub async fn new(kind: ContainmentKind) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
-        let place = place(dir.path());
-        let guardian = Guardian::start(&Charge::new(&place, None)).await.expect("a guardian");
-        let containment = match kind {
-            ContainmentKind::Namespace => ShimContainment::namespaces(&place, guardian.nursery()),
-            _ => ShimContainment::shims(&place, guardian.nursery()),
-        };
-        Self { _dir: dir, guardian, containment }
-    }
-
-    pub fn hold(&self) -> Box<dyn Hold> {
-        self.containment.open(&"chat".parse().expect("a name"), RunId::fresh()).expect("a hold")
-    }
-
-    /// The shims: whoever is a child of the guardian and is called as it is.
-    pub fn shims(&self) -> Vec<Pid> {
-        let children = proc::children(self.guardian.pid()).expect("children");
-        children.into_iter().filter(|pid| proc::stat(*pid).is_ok_and(|stat| stat.is_alive())).collect()
-    }
-
-    /// The end that every test comes to: nothing is left, and the guardian leaves.
-    pub async fn end(self) {
-        until("it can be closed", || self.containment.close().is_ok()).await;
-        until("no shim is left", || self.shims().is_empty()).await;
-        self.guardian.dismiss().await;
-    }
-}
-
-pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let waited = timeout(LONG, async {
-        while !done() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    });
-    assert!(waited.await.is_ok(), "in {LONG:?} it was never so: {what}");
-}
-
-pub async fn start(text: &str, hold: &dyn Hold) -> Spawned {
-    let spawned = hold.spawn(&script(text, hold)).await.expect("spawned");
-    hold.set_main(spawned.pid);
-    spawned
-}
-
-pub async fn populated(hold: &dyn Hold, (sleeps, others): (usize, usize)) -> Vec<ProcessIdentity> {
-    let mut members = Vec::new();
-    until("the whole tree is up", || {
-        let pids = hold.members().expect("members");
-        members = identities(&pids);
-        let asleep = pids.iter().filter(|pid| proc::command(**pid) == "sleep 987").count();
-        asleep == sleeps && members.len() == sleeps + others
-    })
-    .await;
-    members
-}
-
-/// Gives the exit code and what was written to stdout and stderr.
-async fn run_out(mut spawned: Spawned) -> (Option<i32>, Vec<u8>, Vec<u8>) {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    loop {
-        match timeout(LONG, spawned.running.next()).await.expect("in time").expect("an end") {
-            Item::Stdout(bytes) => out.extend_from_slice(&bytes),
-            Item::Stderr(bytes) => err.extend_from_slice(&bytes),
-            Item::Done(status) => return (status.expect("a status").code(), out, err),
-        }
-    }
-}
-
-/// Once with shims as they are, once with namespaces where they are allowed.
-pub fn in_both<F: Future<Output = ()>>(test: impl Fn(ContainmentKind) -> F) -> Verdict {
-    runtime().block_on(async {
-        test(ContainmentKind::Shim).await;
-        let nursed = Nursed::new(ContainmentKind::Namespace).await;
-        let allowed = prove(&nursed.containment).await;
-        nursed.end().await;
-        if allowed.is_ok() {
-            test(ContainmentKind::Namespace).await;
-        } else {
-            println!("without namespaces, which are not allowed here: {allowed:?}");
-        }
-    });
-    Verdict::Held
-}
-
 fn a_tree_that_hides_ends_by_one_kill() -> Verdict {
     in_both(async |kind| {
         let nursed = Nursed::new(kind).await;
@@ -144,8 +50,7 @@ fn a_tree_that_hides_ends_by_one_kill() -> Verdict {
         let tree = populated(&*hold, HIDING_COUNT).await;
         assert!(tree.iter().any(|process| process.pid == spawned.pid), "ids are those of this side");
         assert!(!hold.is_empty().expect("known"));
-        hold.kill().expect("killed");
-        until("the hold is empty", || hold.is_empty().expect("known")).await;
+        end(&*hold).await;
         assert_eq!(survivors(&tree), []);
         assert!(pidfd::wait_end(std::os::fd::AsFd::as_fd(&spawned.pidfd), LONG).expect("known"));
         spawned.running.status().await.expect("a status");
@@ -182,8 +87,7 @@ fn the_status_of_the_main_process_is_told() -> Verdict {
         let status = timeout(LONG, spawned.running.status()).await.expect("in time").expect("a status");
         assert_eq!(status.code(), Some(3));
         assert!(!hold.is_empty().expect("known"));
-        hold.kill().expect("killed");
-        until("the hold is empty", || hold.is_empty().expect("known")).await;
+        end(&*hold).await;
         drop(hold);
 
         let hold = nursed.hold();
@@ -209,8 +113,7 @@ fn commands_run_beside_the_main_process() -> Verdict {
             assert_eq!(run_out(spawned).await, (Some(code), b"/tmp\n".to_vec(), b"spoken\n".to_vec()));
         }
         assert_eq!(survivors(&tree).len(), 1);
-        hold.kill().expect("killed");
-        until("the hold is empty", || hold.is_empty().expect("known")).await;
+        end(&*hold).await;
         nursed.end().await;
     })
 }
@@ -295,8 +198,7 @@ fn a_shim_that_was_stopped_is_woken_for_the_kill() -> Verdict {
         assert_eq!(shims.len(), 1);
         signal(shims[0], Signal::SIGSTOP);
         until("it is stopped", || proc::stat(shims[0]).is_ok_and(|stat| stat.state == 'T')).await;
-        hold.kill().expect("killed");
-        until("the hold is empty", || hold.is_empty().expect("known")).await;
+        end(&*hold).await;
         assert_eq!(survivors(&tree), []);
         nursed.end().await;
     })
@@ -329,8 +231,7 @@ fn a_storm_of_forks_is_outrun() -> Verdict {
         let storm = "setsid sh -c 'while :; do (sleep 0.2 &); done' & wait";
         let _main = start(storm, &*hold).await;
         until("it has begun", || hold.members().expect("members").len() > 10).await;
-        hold.kill().expect("killed");
-        until("the hold is empty", || hold.is_empty().expect("known")).await;
+        end(&*hold).await;
         assert_eq!(hold.members().expect("members"), []);
         nursed.end().await;
     })
@@ -341,10 +242,7 @@ fn a_dropped_hold_ends_its_tree() -> Verdict {
         let dir = tempfile::tempdir().expect("a folder");
         let place = place(dir.path());
         let guardian = Guardian::start(&Charge::new(&place, None)).await.expect("a guardian");
-        let containment = match kind {
-            ContainmentKind::Namespace => ShimContainment::namespaces(&place, guardian.nursery()),
-            _ => ShimContainment::shims(&place, guardian.nursery()),
-        };
+        let containment = containment(kind, &place, guardian.nursery());
         let hold = containment.open(&"chat".parse().expect("a name"), RunId::fresh()).expect("a hold");
         let _main = start(HIDING, &*hold).await;
         let tree = populated(&*hold, HIDING_COUNT).await;
@@ -362,10 +260,7 @@ fn another_guardian_bears_the_next_shim() -> Verdict {
         let nursery = Nursery::default();
         let first = Guardian::start(&charge).await.expect("a guardian");
         nursery.follow(&first.nursery());
-        let containment = match kind {
-            ContainmentKind::Namespace => ShimContainment::namespaces(&place, nursery.clone()),
-            _ => ShimContainment::shims(&place, nursery.clone()),
-        };
+        let containment = containment(kind, &place, nursery.clone());
         let service = "chat".parse().expect("a name");
         let old = containment.open(&service, RunId::fresh()).expect("a hold");
         let _old = start("exec sleep 987", &*old).await;
@@ -416,8 +311,4 @@ fn without_a_guardian_the_choice_is_refused_or_replaced() -> Verdict {
         settled.containment.close().expect("closed");
     });
     Verdict::Held
-}
-
-pub fn signal(pid: Pid, signal: Signal) {
-    assert!(pidfd::send(pidfd::open(pid).expect("it lives"), signal).expect("sent"));
 }

@@ -115,17 +115,23 @@ pub fn start(text: &str, hold: &dyn Hold) -> Spawned {
     spawned
 }
 
-/// Identities of everybody in a hold, once there are as many sleeps and as many others as in the end. Sleeps are told
-/// by name, because on the way there may be as many in all with a shell among them that is about to go.
-pub fn populated(hold: &dyn Hold, (sleeps, others): (usize, usize)) -> Vec<ProcessIdentity> {
-    let mut members = Vec::new();
+/// Identities of everybody in a hold, if there are as many sleeps and as many others as in the end. Sleeps are told by
+/// name, because on the way there may be as many in all with a shell among them that is about to go.
+pub fn whole(hold: &dyn Hold, (sleeps, others): (usize, usize)) -> Option<Vec<ProcessIdentity>> {
+    let pids = hold.members().expect("members");
+    let asleep = pids.iter().filter(|pid| proc::command(**pid) == "sleep 987").count();
+    let members = identities(&pids);
+    (asleep == sleeps && members.len() == sleeps + others).then_some(members)
+}
+
+/// The same, once it is so.
+pub fn populated(hold: &dyn Hold, counts: (usize, usize)) -> Vec<ProcessIdentity> {
+    let mut members = None;
     until("the whole tree is up", || {
-        let pids = hold.members().expect("members");
-        members = identities(&pids);
-        let asleep = pids.iter().filter(|pid| proc::command(**pid) == "sleep 987").count();
-        asleep == sleeps && members.len() == sleeps + others
+        members = whole(hold, counts);
+        members.is_some()
     });
-    members
+    members.expect("it is up")
 }
 
 pub fn identities(pids: &[Pid]) -> Vec<ProcessIdentity> {

@@ -160,20 +160,10 @@ fn hung() -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ids::Pid, memory::GpuId, spec::DeclaredCard};
+    use crate::{ids::Pid, spec::DeclaredCard};
 
     fn card(state: CardState, process: Option<u64>) -> Card {
-        Card {
-            id: GpuId("GPU-1".to_owned()),
-            index: 0,
-            name: "a card".to_owned(),
-            total: 8 << 30,
-            used: Some(1 << 30),
-            processes: vec![(Pid(7), process)],
-            utilization: None,
-            temperature: None,
-            state,
-        }
+        Card { processes: vec![(Pid(7), process)], state, ..Card::sample() }
     }
 
     fn found(backend: &'static str, passed_over: Vec<GpuError>, cards: Vec<Card>) -> Finding {

@@ -147,12 +147,10 @@ pub fn problem_of(owed: Duration) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::os::clock;
-
-    fn card() -> Card {
-        Card {
+impl Card {
+    /// One that works and that one process uses, for tests.
+    pub(in crate::os) fn sample() -> Self {
+        Self {
             id: GpuId("GPU-1".to_owned()),
             index: 0,
             name: "a card".to_owned(),
@@ -164,19 +162,25 @@ mod tests {
             state: CardState::Works,
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::clock;
 
     #[test]
     fn after_an_error_cards_keep_their_names_and_lose_their_figures() {
-        let first = Reading::none_yet("nvml", clock::now()).next("nvml", Ok(vec![card()]), clock::now());
+        let first = Reading::none_yet("nvml", clock::now()).next("nvml", Ok(vec![Card::sample()]), clock::now());
         assert_eq!((first.sequence, &first.problem, first.cards.len()), (1, &None, 1));
         let error = GpuError::Failed { backend: "nvml", problem: "it fell over".to_owned() };
         let second = first.next("nvml", Err(error), clock::now());
         assert_eq!((second.sequence, second.problem.as_deref()), (2, Some("nvml: it fell over")));
         let lost = &second.cards[0];
-        assert_eq!((&lost.id, lost.total, lost.used), (&card().id, 8 << 30, None));
+        assert_eq!((&lost.id, lost.total, lost.used), (&Card::sample().id, 8 << 30, None));
         assert!(matches!(lost.state, CardState::Lost(_)) && lost.processes.is_empty());
-        let third = second.next("nvml", Ok(vec![card()]), clock::now());
-        assert_eq!((third.problem, third.cards), (None, vec![card()]));
+        let third = second.next("nvml", Ok(vec![Card::sample()]), clock::now());
+        assert_eq!((third.problem, third.cards), (None, vec![Card::sample()]));
     }
 
     #[test]

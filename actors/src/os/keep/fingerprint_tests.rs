@@ -2,50 +2,26 @@ use std::time::Duration;
 
 use super::*;
 use crate::{
-    engines::EngineRef,
     ids::{Pid, RunId},
     os::{proc::ProcessIdentity, registry::KeptRun},
-    probe::Probe,
-    spec::{
-        AliveSpec, GpuLayers, GuardianChoice, HistorySpec, ReadySpec, RestartPolicy, RestartSpec, ServiceLogSpec,
-        ShutdownSpec, StartMode, StopSignal, StopSpec,
-    },
+    spec::{GuardianChoice, HistorySpec, ServiceLogSpec, ShutdownSpec, StartMode, StopSignal, StopSpec, sample},
     template::{Part, Template},
     time::Timestamp,
-    units::{ByteSize, DurationRange},
+    units::ByteSize,
 };
 
 const STATE_DIR: &str = "/s";
 
 fn service() -> ServiceSpec {
-    let second = Duration::from_secs(1);
-    let range = DurationRange { min: second, max: second };
+    let base = sample::service("chat");
     ServiceSpec {
-        name: "chat".parse().expect("a name"),
-        engine: EngineRef::generic(),
         command: vec![Template::text("serve"), Template(vec![Part::Port])],
-        model_file: None,
-        gpu_layers: GpuLayers::Auto,
-        serves: Vec::new(),
         env: [("A".to_owned(), Template::text("1"))].into(),
-        inherit_env: InheritEnv::All,
         working_dir: "/w".into(),
         port: Some(PortSpec::Assigned),
-        owner_check: true,
         start: StartMode::Eager,
-        depends_on: Vec::new(),
-        ready: ReadySpec { probe: Probe::None, timeout: second, interval: range },
-        alive: AliveSpec { probe: Probe::None, interval: second, timeout: second, failures: 3 },
-        restart: RestartSpec { policy: RestartPolicy::Always, max: 3, backoff: range, reset_after: second },
-        stop: StopSpec {
-            signal: StopSignal::SigTerm,
-            grace: second,
-            http: None,
-            exec: Vec::new(),
-            on_runtime_exit: OnRuntimeExit::Keep,
-        },
-        failure: Vec::new(),
-        memory: Default::default(),
+        stop: StopSpec { on_runtime_exit: OnRuntimeExit::Keep, ..base.stop },
+        ..base
     }
 }
 

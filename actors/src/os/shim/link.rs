@@ -4,14 +4,11 @@
 //! [`Link::start`]; everything else either goes out at once or is said again at the next look.
 
 mod adopt;
+mod state;
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
-        unix::process::ExitStatusExt,
-    },
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -25,8 +22,9 @@ use tokio::{
     time::{sleep, timeout_at},
 };
 
+use state::{Shim, State};
+
 use super::{
-    book::Book,
     nursery::Nursery,
     socket,
     wire::{FromShim, ShimOrders, ToShim},
@@ -35,6 +33,8 @@ use crate::{
     ids::Pid,
     os::{clock, pidfd, proc},
 };
+
+pub(in crate::os) use state::pid_of;
 
 /// From the order to the shim's first word. It takes about a millisecond, or as long as another guardian takes to be
 /// there.
@@ -83,41 +83,6 @@ pub struct Process {
     pub pidfd: OwnedFd,
     /// Its status; dropped when the shim dies before it could tell.
     pub ended: oneshot::Receiver<ExitStatus>,
-}
-
-/// What comes of an order to start something.
-type Answer = Result<(OwnedFd, Option<Pid>), LinkError>;
-
-/// The shim's own process.
-#[derive(Debug)]
-struct Shim {
-    pidfd: OwnedFd,
-    pid: Option<Pid>,
-    start_time: u64,
-}
-
-impl Shim {
-    fn of(pidfd: OwnedFd) -> Self {
-        let pid = pid_of(pidfd.as_fd());
-        let start_time = pid.and_then(|pid| proc::stat(pid).ok()).map_or(0, |stat| stat.start_time);
-        Self { pidfd, pid, start_time }
-    }
-}
-
-/// What is known of a shim and its processes.
-#[derive(Debug, Default)]
-struct State {
-    book: Book,
-    shim: Option<Shim>,
-    ready: Option<oneshot::Sender<Result<(), LinkError>>>,
-    answers: BTreeMap<u32, oneshot::Sender<Answer>>,
-    ends: BTreeMap<u32, oneshot::Sender<ExitStatus>>,
-    log_trouble: Option<String>,
-    /// The pidfds of what runs, for when the shim dies.
-    running: BTreeMap<u32, OwnedFd>,
-    /// The shim outlives this side of it: the end of the socket is not its death.
-    let_go: bool,
-    gone: bool,
 }
 
 /// One shim. Dropping it closes the socket, at which a shim that does not outlive its runtime ends its tree and itself.
@@ -267,75 +232,6 @@ impl Drop for Link {
     }
 }
 
-impl State {
-    fn withdraw(&mut self, id: u32) {
-        self.book.withdraw(id);
-        self.answers.remove(&id);
-        self.ends.remove(&id);
-    }
-
-    /// Takes note of a message. Gives the number of a process that nobody waits for any more: it is to be killed.
-    fn hear(&mut self, message: FromShim, descriptors: Vec<OwnedFd>) -> Option<u32> {
-        // Said once more of one that was taken over.
-        let is_known = matches!(message, FromShim::Started { id, .. } if self.book.is_running(id));
-        self.book.hear(&message);
-        let descriptor = descriptors.into_iter().next();
-        match message {
-            FromShim::Ready => {
-                self.shim = descriptor.map(Shim::of);
-                let outcome = if self.shim.is_some() { Ok(()) } else { Err(LinkError::Nonsense) };
-                self.tell_ready(outcome);
-            }
-            FromShim::Unable { why } => self.tell_ready(Err(LinkError::Unable(why))),
-            FromShim::Started { id, pid } => {
-                let answer = self.answers.remove(&id);
-                let pid = pid.or_else(|| pid_of(descriptor.as_ref()?.as_fd()));
-                self.running.extend(descriptor.as_ref().and_then(|pidfd| Some((id, pidfd.try_clone().ok()?))));
-                let process = descriptor.map(|pidfd| (pidfd, pid)).ok_or(LinkError::Nonsense);
-                let is_wanted = answer.is_some_and(|answer| answer.send(process).is_ok());
-                return (!is_wanted && !is_known).then_some(id);
-            }
-            FromShim::NotStarted { id, why } => {
-                self.ends.remove(&id);
-                if let Some(answer) = self.answers.remove(&id) {
-                    // An error means that nobody waits any more.
-                    drop(answer.send(Err(LinkError::NotStarted(why))));
-                }
-            }
-            FromShim::Ended { id, status } => {
-                self.running.remove(&id);
-                if let Some(end) = self.ends.remove(&id) {
-                    // As above.
-                    end.send(ExitStatus::from_raw(status)).ok();
-                }
-            }
-            FromShim::Empty => {}
-            FromShim::Log { trouble } => self.log_trouble = trouble,
-        }
-        None
-    }
-
-    fn tell_ready(&mut self, outcome: Result<(), LinkError>) {
-        if let Some(ready) = self.ready.take() {
-            // An error means that nobody waits any more.
-            drop(ready.send(outcome));
-        }
-    }
-
-    /// The shim is dead. Whoever waits for something learns that by the end of its channel, and what runs is ended: if the
-    /// guardian is not the one that had borne the shim, nobody else does it, and nobody would hold it from now on.
-    fn close(&mut self) {
-        for process in std::mem::take(&mut self.running).into_values().filter(|_| !self.let_go) {
-            // Fails when it has ended.
-            drop(pidfd::send(process, Signal::SIGKILL));
-        }
-        self.gone = true;
-        self.ready = None;
-        self.answers.clear();
-        self.ends.clear();
-    }
-}
-
 /// Reads until the other end is closed.
 async fn read(socket: Arc<AsyncFd<OwnedFd>>, state: Arc<Mutex<State>>) {
     while let Ok(mut ready) = socket.readable().await {
@@ -359,119 +255,11 @@ async fn read(socket: Arc<AsyncFd<OwnedFd>>, state: Arc<Mutex<State>>) {
     lock(&state).close();
 }
 
-/// The id here of the process that a pidfd is of; `None` once that has ended and been waited for.
-pub(in crate::os) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<Pid> {
-    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
-    pid_in(&text)
-}
-
-/// The id in the text of a pidfd's `fdinfo`; -1 and 0 are none. Pure.
-fn pid_in(fdinfo: &str) -> Option<Pid> {
-    let line = fdinfo.lines().find_map(|line| line.strip_prefix("Pid:"))?;
-    line.trim().parse().ok().filter(|pid| *pid != 0).map(Pid)
-}
-
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     // Nothing below can panic while the lock is held, so a poisoned one still guards whole data.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs::File;
-
-    use super::*;
-
-    /// A shim's end of a socket that a link has the other end of.
-    fn linked() -> (Link, OwnedFd, oneshot::Receiver<Result<(), LinkError>>) {
-        let (near, far) = socket::pair().expect("a pair");
-        let (ready, is_ready) = oneshot::channel();
-        (Link::new(near, Some(ready)).expect("a link"), far, is_ready)
-    }
-
-    /// A process whose pidfd can be given away: this one.
-    fn own_pidfd() -> OwnedFd {
-        pidfd::open(Pid(std::process::id())).expect("a pidfd")
-    }
-
-    async fn next(shim: &OwnedFd) -> (ToShim, Vec<OwnedFd>) {
-        loop {
-            match socket::receive(shim) {
-                Ok(message) => return message.expect("a message"),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => sleep(Duration::from_millis(1)).await,
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-
-    #[test]
-    fn ids_are_read_from_fdinfo() {
-        assert_eq!(pid_in("pos:\t0\nflags:\t02\nPid:\t4711\nNSpid:\t4711\t1\n"), Some(Pid(4711)));
-        assert_eq!(pid_in("Pid:\t-1\n"), None);
-        assert_eq!(pid_of(own_pidfd().as_fd()), Some(Pid(std::process::id())));
-    }
-
-    #[tokio::test]
-    async fn a_process_is_started_told_of_and_ended() {
-        let (link, shim, is_ready) = linked();
-        socket::send(&shim, &FromShim::Ready, &[own_pidfd().as_fd()]).expect("sent");
-        is_ready.await.expect("told").expect("ready");
-        assert_eq!((link.pid(), link.is_gone()), (Some(Pid(std::process::id())), false));
-
-        let file = File::open("/dev/null").expect("a file");
-        let start = link.start([file.as_fd(); 3]);
-        let answer = async {
-            let (message, descriptors) = next(&shim).await;
-            assert_eq!((message, descriptors.len()), (ToShim::Start { id: 0 }, 3));
-            assert!(!link.is_empty(), "one is on its way");
-            socket::send(&shim, &FromShim::Started { id: 0, pid: None }, &[own_pidfd().as_fd()]).expect("sent");
-        };
-        let (process, ()) = tokio::join!(start, answer);
-        let process = process.expect("started");
-        assert_eq!(process.pid, Some(Pid(std::process::id())));
-        socket::send(&shim, &FromShim::Ended { id: 0, status: 0x300 }, &[]).expect("sent");
-        assert_eq!(process.ended.await.expect("told").code(), Some(3));
-        assert!(!link.is_empty(), "nobody has said so");
-        socket::send(&shim, &FromShim::Empty, &[]).expect("sent");
-        while !link.is_empty() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-
-    #[tokio::test]
-    async fn who_waits_learns_that_the_shim_is_gone() {
-        let (link, shim, is_ready) = linked();
-        let file = File::open("/dev/null").expect("a file");
-        let die = async {
-            next(&shim).await;
-            drop(shim);
-        };
-        let (outcome, ()) = tokio::join!(link.start([file.as_fd(); 3]), die);
-        assert!(matches!(outcome, Err(LinkError::Gone)), "{outcome:?}");
-        assert!(is_ready.await.is_err() && link.is_gone() && !link.is_empty());
-        assert!(matches!(link.start([file.as_fd(); 3]).await, Err(LinkError::Gone)));
-    }
-
-    #[tokio::test]
-    async fn what_nobody_waits_for_is_killed() {
-        let (link, shim, _is_ready) = linked();
-        let file = File::open("/dev/null").expect("a file");
-        tokio::select! {
-            _ = link.start([file.as_fd(); 3]) => panic!("nobody answered"),
-            _ = next(&shim) => {}
-        }
-        socket::send(&shim, &FromShim::Started { id: 0, pid: None }, &[own_pidfd().as_fd()]).expect("sent");
-        assert_eq!(next(&shim).await.0, ToShim::KillOne { id: 0 });
-    }
-
-    #[tokio::test]
-    async fn a_refusal_is_passed_on() {
-        let (link, shim, is_ready) = linked();
-        socket::send(&shim, &FromShim::Unable { why: "no namespaces".to_owned() }, &[]).expect("sent");
-        assert!(matches!(is_ready.await.expect("told"), Err(LinkError::Unable(why)) if why == "no namespaces"));
-        drop(link);
-        while socket::receive::<ToShim>(&shim).is_err() {
-            sleep(Duration::from_millis(1)).await;
-        }
-    }
-}
+#[path = "link_tests.rs"]
+mod tests;

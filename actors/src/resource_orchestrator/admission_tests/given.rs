@@ -1,17 +1,11 @@
 //! Services, needs and `[resources]` for these tests.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use crate::{
-    engines::EngineRef,
     ids::ServiceName,
     memory::{Need, NeedSource, VramNeed},
-    probe::Probe,
-    spec::{
-        AliveSpec, GpuLayers, InheritEnv, OnRuntimeExit, ReadySpec, ResourcesSpec, RestartPolicy, RestartSpec,
-        ServiceSpec, StartMode, StopSignal, StopSpec,
-    },
-    template::Template,
+    spec::{ReadySpec, ResourcesSpec, RestartPolicy, RestartSpec, ServiceSpec, StopSpec, sample},
     units::{ByteSize, DurationRange},
 };
 
@@ -29,32 +23,17 @@ pub fn name(text: &str) -> ServiceName {
 /// A service that takes part in memory as `change` says.
 pub fn spec(text: &str, change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
     let range = DurationRange { min: ms(100), max: ms(800) };
+    let base = sample::service(text);
     let mut spec = ServiceSpec {
-        name: name(text),
-        engine: EngineRef::generic(),
-        command: vec![Template::text("x")],
-        model_file: None,
-        gpu_layers: GpuLayers::Auto,
-        serves: Vec::new(),
-        env: BTreeMap::new(),
-        inherit_env: InheritEnv::All,
-        working_dir: "/".into(),
-        port: None,
-        owner_check: true,
-        start: StartMode::OnDemand,
-        depends_on: Vec::new(),
-        ready: ReadySpec { probe: Probe::None, timeout: ms(3000), interval: range },
-        alive: AliveSpec { probe: Probe::None, interval: ms(1000), timeout: ms(1000), failures: 3 },
-        restart: RestartSpec { policy: RestartPolicy::OnFailure, max: 3, backoff: range, reset_after: ms(600_000) },
-        stop: StopSpec {
-            signal: StopSignal::SigTerm,
-            grace: ms(500),
-            http: None,
-            exec: Vec::new(),
-            on_runtime_exit: OnRuntimeExit::Stop,
+        ready: ReadySpec { timeout: ms(3000), interval: range, ..base.ready },
+        restart: RestartSpec {
+            policy: RestartPolicy::OnFailure,
+            backoff: range,
+            reset_after: ms(600_000),
+            ..base.restart
         },
-        failure: Vec::new(),
-        memory: crate::spec::MemorySpec::default(),
+        stop: StopSpec { grace: ms(500), ..base.stop },
+        ..base
     };
     spec.memory.offload.drain = ms(1000);
     spec.memory.offload.backoff = range;

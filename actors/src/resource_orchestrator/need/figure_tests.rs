@@ -1,52 +1,24 @@
 //! Needs of services of every kind.
 
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     engines::{Engine, EngineRef, Engines},
     memory::GpuId,
-    spec::{
-        AliveSpec, GpuName, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec, RestartPolicy, RestartSpec,
-        StartMode, StopSignal, StopSpec,
-    },
+    spec::{GpuName, MemorySpec, sample},
     template::Template,
-    units::{ByteSize, DurationRange},
+    units::ByteSize,
 };
 
 /// A llama-server as people write it, with `${gpu_layers}`.
 pub fn service() -> ServiceSpec {
-    let second = Duration::from_secs(1);
-    let range = DurationRange { min: second, max: second };
     let layers = Template(vec![Part::GpuLayers]);
     ServiceSpec {
-        name: "chat".parse().expect("a name"),
         engine: Engines::built_in().named("llama-server").expect("built in"),
         command: vec![Template::text("llama-server"), Template::text("-ngl"), layers],
         model_file: Some("/models/chat.gguf".into()),
-        gpu_layers: GpuLayers::Auto,
-        serves: Vec::new(),
-        env: [].into(),
-        inherit_env: InheritEnv::All,
-        working_dir: "/".into(),
-        port: None,
-        owner_check: true,
-        start: StartMode::OnDemand,
-        depends_on: Vec::new(),
-        ready: ReadySpec { probe: Probe::None, timeout: second, interval: range },
-        alive: AliveSpec { probe: Probe::None, interval: second, timeout: second, failures: 3 },
-        restart: RestartSpec { policy: RestartPolicy::Always, max: 3, backoff: range, reset_after: second },
-        stop: StopSpec {
-            signal: StopSignal::SigTerm,
-            grace: second,
-            http: None,
-            exec: Vec::new(),
-            on_runtime_exit: OnRuntimeExit::Stop,
-        },
-        failure: Vec::new(),
-        memory: MemorySpec::default(),
+        ..sample::service("chat")
     }
 }
 
