@@ -18,6 +18,7 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Instant,
 };
 
 /// The flag, above everything.
@@ -50,6 +51,17 @@ struct Shared {
 pub struct Held {
     /// How many holds there are.
     pub holds: u32,
+}
+
+/// Who waits for a gate to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waiting {
+    /// How many.
+    pub count: u32,
+    /// Since when the first of them waits, where somebody does and that is known.
+    pub oldest: Option<Instant>,
+    /// The highest of their priorities; 0 for nobody.
+    pub priority: i32,
 }
 
 /// The right to use a service. Leaves with its drop.
@@ -99,6 +111,12 @@ impl Gate {
     #[must_use]
     pub fn outside(&self) -> u32 {
         self.0.outside.load(Ordering::Acquire)
+    }
+
+    /// Who waits for it to open.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        Waiting { count: self.outside(), oldest: None, priority: 0 }
     }
 
     /// How often somebody has entered, ever: whoever looks twice sees whether it was used in between.

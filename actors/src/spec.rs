@@ -25,7 +25,7 @@ use crate::{
 };
 
 pub use self::{
-    gateway::{GatewaySpec, ListenAddress},
+    gateway::{Balance, DoorSpec, GatewaySpec, ListenAddress, RemoteSpec},
     memory::{BusySpec, Figure, GpuChoice, GpuName, MemorySpec, OffloadHow, OffloadSpec, ReloadPolicy, WakeRule},
     resources::{DeclaredCard, GpuBackend, ResourcesSpec, Share},
 };
@@ -58,6 +58,10 @@ pub struct RuntimeSpec {
     pub resources: ResourcesSpec,
     /// Where model traffic comes in.
     pub gateway: GatewaySpec,
+    /// Whether `GET /metrics` is answered.
+    pub metrics: bool,
+    /// What answers requests elsewhere, in the order of the configuration.
+    pub remotes: Vec<RemoteSpec>,
     /// The services, in the order of the configuration.
     pub services: Vec<ServiceSpec>,
 }
@@ -156,6 +160,8 @@ pub struct ServiceSpec {
     pub failure: Vec<FailureRule>,
     /// What it wants of memory, and what becomes of it when others need it.
     pub memory: MemorySpec,
+    /// How requests get to it.
+    pub door: DoorSpec,
 }
 
 impl RunValues {

@@ -80,7 +80,13 @@ impl Around for Sight<'_> {
 
     fn usage(&self, service: &ServiceName) -> Usage {
         let Some(Known { gate, .. }) = self.known.get(service) else { return Usage::default() };
-        Usage { open: gate.is_open(), in_flight: gate.in_flight(), holds: gate.holds(), entries: gate.entries() }
+        Usage {
+            open: gate.is_open(),
+            in_flight: gate.in_flight(),
+            holds: gate.holds(),
+            entries: gate.entries(),
+            waiting: gate.waiting(),
+        }
     }
 
     fn outlook(&self, service: &ServiceName) -> Outlook {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AliveSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec, RestartPolicy, RestartSpec,
-    ServiceSpec, StartMode, StopSignal, StopSpec,
+    AliveSpec, DoorSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec, RestartPolicy,
+    RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
 };
 use crate::{engines::EngineRef, template::Template, units::DurationRange};
 
@@ -38,5 +38,6 @@ pub fn service(name: &str) -> ServiceSpec {
         },
         failure: Vec::new(),
         memory: MemorySpec::default(),
+        door: DoorSpec::default(),
     }
 }

@@ -93,6 +93,7 @@ pub fn script(text: &str) -> ServiceSpec {
         },
         failure: Vec::new(),
         memory: Default::default(),
+        door: Default::default(),
     }
 }
 

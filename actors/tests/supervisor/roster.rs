@@ -74,6 +74,8 @@ impl House {
             service_logs: ServiceLogSpec { max_size: ByteSize(1 << 20), keep: 2 },
             resources,
             gateway: Default::default(),
+            metrics: false,
+            remotes: Vec::new(),
             services,
         };
         let foundation = Foundation {

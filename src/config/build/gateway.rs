@@ -22,6 +22,7 @@ pub(super) fn build(reader: &mut Reader<'_>, state_dir: &Path) -> GatewaySpec {
         max_connections: reader.number(&["gateway", "max_connections"]),
         header_timeout: reader.duration(&["gateway", "header_timeout"]),
         max_wait: reader.duration(&["gateway", "queue", "max_wait"]),
+        ..GatewaySpec::default()
     };
     let may_be_open = reader.bool(&["gateway", "allow_unauthenticated"]);
     // Wrong keys have been reported, and are keys all the same.

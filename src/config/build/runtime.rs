@@ -64,6 +64,8 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         },
         resources: resources::build(reader),
         gateway: gateway::build(reader, &state_dir),
+        metrics: true,
+        remotes: Vec::new(),
         services: Vec::new(),
         state_dir,
     }

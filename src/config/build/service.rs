@@ -6,9 +6,9 @@ use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, BusySpec, Dependency, DependencyCondition, FailureClass, FailureRule, GpuLayers, InheritEnv,
-        OffloadHow, OnRuntimeExit, PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode,
-        StopSignal, StopSpec,
+        AliveSpec, BusySpec, Dependency, DependencyCondition, DoorSpec, FailureClass, FailureRule, GpuLayers,
+        InheritEnv, OffloadHow, OnRuntimeExit, PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec,
+        StartMode, StopSignal, StopSpec,
     },
     template::{Part, Template},
 };
@@ -49,6 +49,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
         restart: restart(reader, s),
         failure: failure(reader, s),
         memory: memory(reader, s, &engine),
+        door: DoorSpec::default(),
         name,
         engine,
         command,

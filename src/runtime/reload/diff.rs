@@ -11,7 +11,7 @@ use greenroom_actors::{
     ids::ServiceName,
     shutdown_coordinator::graph::{Cycle, order},
     spec::{
-        AliveSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
+        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
         RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
     },
 };
@@ -81,6 +81,7 @@ pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
         history: old.history.clone(),
         resources: old.resources.clone(),
         gateway: old.gateway.clone(),
+        remotes: old.remotes.clone(),
         ..*old
     }
 }
@@ -142,6 +143,7 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         stop,
         failure,
         memory: of_memory,
+        door: DoorSpec { max_concurrency, upstream_model, listen },
     } = old;
     let mut found = Differing::default();
     // The engine says how the output and the exit of the process are read from its first line on.
@@ -149,16 +151,19 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
     found.restart("command", *command != new.command);
     found.restart("model_file", *model_file != new.model_file);
     found.live("serves", *serves != new.serves);
+    found.live("upstream_model", *upstream_model != new.door.upstream_model);
     found.restart("env", *env != new.env);
     found.restart("inherit_env", *inherit_env != new.inherit_env);
     found.restart("working_dir", *working_dir != new.working_dir);
     found.restart("port", *port != new.port);
     // Asked only before a run is ready.
     found.live("owner_check", *owner_check != new.owner_check);
+    found.live("listen", *listen != new.door.listen);
     found.live("start", *start != new.start);
     // Asked only before a run is started.
     found.live("depends_on", *depends_on != new.depends_on);
     memory(&mut found, of_memory, &new.memory, *gpu_layers != new.gpu_layers);
+    found.live("max_concurrency", *max_concurrency != new.door.max_concurrency);
     probes(&mut found, (ready, alive), (&new.ready, &new.alive));
     rules(&mut found, (restart, stop), (&new.restart, &new.stop));
     found.live("failure", *failure != new.failure);
@@ -233,6 +238,8 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         service_logs: ServiceLogSpec { max_size: log_size, keep },
         resources: of_resources,
         gateway: of_gateway,
+        metrics,
+        remotes,
         // One by one, above.
         services: _,
     } = old;
@@ -249,13 +256,27 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         ("history.max_size", *max_size != new.history.max_size),
         ("log.service_logs.max_size", *log_size != new.service_logs.max_size),
         ("log.service_logs.keep", *keep != new.service_logs.keep),
+        ("metrics.enabled", *metrics != new.metrics),
+        ("remote", *remotes != new.remotes),
     ];
     let (memory, doors) = (resources(of_resources, &new.resources), gateway(of_gateway, &new.gateway));
     all.into_iter().chain(doors).chain(memory).filter_map(|(key, differs)| differs.then_some(key)).collect()
 }
 
-fn gateway(old: &GatewaySpec, new: &GatewaySpec) -> [(&'static str, bool); 7] {
-    let GatewaySpec { listen, api_keys, default_model, max_body, max_connections, header_timeout, max_wait } = old;
+fn gateway(old: &GatewaySpec, new: &GatewaySpec) -> [(&'static str, bool); 11] {
+    let GatewaySpec {
+        listen,
+        api_keys,
+        default_model,
+        max_body,
+        max_connections,
+        header_timeout,
+        cors_origins,
+        loading_comments,
+        max_waiting,
+        max_wait,
+        fairness,
+    } = old;
     [
         ("gateway.listen", *listen != new.listen),
         ("gateway.api_keys", *api_keys != new.api_keys),
@@ -263,7 +284,11 @@ fn gateway(old: &GatewaySpec, new: &GatewaySpec) -> [(&'static str, bool); 7] {
         ("gateway.max_body", *max_body != new.max_body),
         ("gateway.max_connections", *max_connections != new.max_connections),
         ("gateway.header_timeout", *header_timeout != new.header_timeout),
+        ("gateway.cors_origins", *cors_origins != new.cors_origins),
+        ("gateway.loading_comments", *loading_comments != new.loading_comments),
+        ("gateway.queue.max_waiting", *max_waiting != new.max_waiting),
         ("gateway.queue.max_wait", *max_wait != new.max_wait),
+        ("gateway.queue.fairness", *fairness != new.fairness),
     ]
 }
 

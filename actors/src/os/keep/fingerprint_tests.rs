@@ -38,6 +38,8 @@ fn runtime(service: ServiceSpec) -> RuntimeSpec {
         service_logs: ServiceLogSpec { max_size: ByteSize(1), keep: 1 },
         resources: Default::default(),
         gateway: Default::default(),
+        metrics: false,
+        remotes: Vec::new(),
         services: vec![service],
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     event::EventKind,
+    gate::Waiting,
     ids::{Pid, RunId, ServiceName},
     lease::{Fate, LeaseVerdict, Wish},
     memory::{Amounts, Need, Placement},
@@ -117,6 +118,8 @@ pub struct Usage {
     pub holds: u32,
     /// How often somebody has entered, ever.
     pub entries: u64,
+    /// Who waits for its gate to open.
+    pub waiting: Waiting,
 }
 
 /// What a service is doing, as its supervisor tells it.
