@@ -62,6 +62,7 @@ serves = ["chat-small"]
         max_connections: 7,
         header_timeout: Duration::from_secs(3),
         max_wait: Duration::from_secs(60),
+        ..GatewaySpec::default()
     };
     let loaded = folder.loaded();
     assert_eq!(loaded.spec.gateway, expected);

@@ -14,6 +14,8 @@ use crate::{
 };
 
 const STEPS: usize = 10_000;
+/// The seed that is always tried.
+const FIXED: u64 = 1;
 
 /// A machine and its services, by chance.
 fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
@@ -148,17 +150,22 @@ fn live(seed: u64, steps: usize) -> World {
 #[test]
 fn ten_thousand_random_steps_keep_every_promise() {
     let given = std::env::var("GREENROOM_SEED").ok().and_then(|seed| seed.parse().ok());
-    let seeds = given.map_or_else(|| vec![1, fastrand::u64(..)], |seed| vec![seed]);
+    let seeds = given.map_or_else(|| vec![FIXED, fastrand::u64(..)], |seed| vec![seed]);
     for seed in seeds {
-        let told = std::panic::catch_unwind(|| {
-            let world = live(seed, STEPS);
-            let grants = world.trace.iter().filter(|line| line.contains("Granted")).count();
-            let offloads = world.trace.iter().filter(|line| line.contains("makes room")).count();
-            assert!(grants > 100, "{grants} grants and {offloads} offloads: nothing was tried");
+        let told = std::panic::catch_unwind(|| live(seed, STEPS)).map(|world| {
+            let count = |word: &str| world.trace.iter().filter(|line| line.contains(word)).count();
+            (count("Granted"), count("makes room"))
         });
-        if let Err(panic) = told {
-            eprintln!("GREENROOM_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match told {
+            // A machine made by chance may be one on which hardly anything fits; the seed that is always tried is not.
+            Ok((grants, offloads)) if seed == FIXED => {
+                assert!(grants > 1000 && offloads > 100, "{grants} grants and {offloads} offloads: nothing was tried");
+            }
+            Ok(_) => {}
+            Err(panic) => {
+                eprintln!("GREENROOM_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
 }
