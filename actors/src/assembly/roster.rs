@@ -133,11 +133,7 @@ impl Roster {
 
     /// Starts the supervisor of a service and gives it its place in the order of the stop. `adopt` is its run of an earlier
     /// runtime.
-    async fn bring_up(
-        &self,
-        spec: Arc<ServiceSpec>,
-        adopt: Option<Inherited>,
-    ) -> Result<Supervised, RosterError> {
+    async fn bring_up(&self, spec: Arc<ServiceSpec>, adopt: Option<Inherited>) -> Result<Supervised, RosterError> {
         let name = spec.name.clone();
         let dependencies = self.awaited(&spec)?;
         let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;

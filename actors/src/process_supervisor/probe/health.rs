@@ -17,7 +17,10 @@ use crate::{
     engines::LoadStep,
     ids::Pid,
     os::{clock, containment::Hold},
-    process_supervisor::{lifecycle::RunNews, run::{Environment, Reporter}},
+    process_supervisor::{
+        lifecycle::RunNews,
+        run::{Environment, Reporter},
+    },
     spec::{FailureClass, Probe, ServiceSpec},
     template::RunValues,
     units::format_duration,

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{context::{Environment, render}, exec::exec_in_hold};
+use super::{
+    context::{Environment, render},
+    exec::exec_in_hold,
+};
 use crate::{os::containment::Hold, process_supervisor::probe::http, spec::ServiceSpec, template::RunValues};
 
 /// Whether there is a request to make.
