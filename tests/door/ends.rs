@@ -1,6 +1,6 @@
 //! The end of a runtime with requests in flight.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
@@ -90,11 +90,11 @@ fn accepting(greenroom: &Greenroom) -> usize {
 fn the_doors_threads_come_with_the_first_guest_and_nobody_has_to_knock_for_it_to_close() {
     let greenroom = with_chat("", "");
     assert_eq!(accepting(&greenroom), 1);
-    assert_eq!(door(&greenroom).get("/v1/models").expect("an answer").status, 200);
+    assert_eq!(door(&greenroom).get("/health").expect("an answer").status, 200);
     assert_eq!(accepting(&greenroom), 2);
-    greenroom.shutdown();
+    greenroom.shutdown_clean();
 
     let unused = with_chat("", "");
     assert_eq!(accepting(&unused), 1);
-    unused.shutdown();
+    unused.shutdown_clean();
 }
