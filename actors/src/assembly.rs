@@ -180,11 +180,13 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     };
     heritage::remember_starts(&kept, &roster.history);
     let told = heritage::told(&kept);
+    let mut services = Vec::new();
     for name in start_order {
         let Some(service) = spec.services.iter().find(|s| s.name.as_str() == name) else { continue };
         let inherited = Inherited::of(service, &mut kept, &roster.ports, &roster.state_dir);
-        roster.add_with(Arc::new(service.clone()), inherited).await?;
+        services.push((Arc::new(service.clone()), inherited));
     }
+    roster.add_all(services).await?;
     told.into_iter().for_each(|run| heritage::forget(run, &roster.registry, &roster.state_dir));
     heritage::remember(kept, &roster.history, &roster.registry, &roster.state_dir);
     roster.arrange(&spec.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>());

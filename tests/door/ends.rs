@@ -1,6 +1,6 @@
 //! The end of a runtime with requests in flight.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use nix::sys::signal::Signal;
 
@@ -73,4 +73,24 @@ fn an_idle_door_closes_at_once_whoever_is_connected() {
     let (code, took) = greenroom.wait(BOUND);
     assert!(code == 0 && took < Duration::from_secs(4), "{code} after {took:?}:\n{}", greenroom.output());
     greenroom.assert_clean();
+}
+
+/// Threads of the runtime that take in connections: one for the control socket, one for the door once it serves.
+fn accepting(greenroom: &Greenroom) -> usize {
+    let threads = fs::read_dir(format!("/proc/{}/task", greenroom.pid())).expect("the runtime lives").flatten();
+    let names = threads.filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("actix-server")).count()
+}
+
+#[test]
+fn the_doors_threads_come_with_the_first_guest_and_nobody_has_to_knock_for_it_to_close() {
+    let greenroom = with_chat("", "");
+    assert_eq!(accepting(&greenroom), 1);
+    assert_eq!(door(&greenroom).get("/health").expect("an answer").status, 200);
+    assert_eq!(accepting(&greenroom), 2);
+    greenroom.shutdown_clean();
+
+    let unused = with_chat("", "");
+    assert_eq!(accepting(&unused), 1);
+    unused.shutdown_clean();
 }

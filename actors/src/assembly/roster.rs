@@ -19,7 +19,7 @@ use crate::{
     },
     resource_orchestrator::{
         ResourceOrchestrator, lessor,
-        messages::{Enlist, Strike},
+        messages::{Enlist, Enlisted, Strike},
     },
     shutdown_coordinator::{
         ShutdownCoordinator,
@@ -108,15 +108,32 @@ impl Roster {
     /// # Errors
     /// See [`RosterError`]; nothing has changed then.
     pub async fn add(&self, spec: Arc<ServiceSpec>) -> Result<Supervised, RosterError> {
-        self.add_with(spec, None).await
+        let supervised = self.bring_up(spec, None).await?;
+        self.enlist([supervised.clone()]).await?;
+        self.services.put(&supervised);
+        Ok(supervised)
     }
 
-    /// As [`Roster::add`]; `adopt` is its run of an earlier runtime.
-    pub(super) async fn add_with(
+    /// Adds several at once, each after what it depends on; with each the run of an earlier runtime that it takes over.
+    ///
+    /// # Errors
+    /// See [`RosterError`]; those before the one that failed are there then.
+    pub(super) async fn add_all(
         &self,
-        spec: Arc<ServiceSpec>,
-        adopt: Option<Inherited>,
-    ) -> Result<Supervised, RosterError> {
+        services: impl IntoIterator<Item = (Arc<ServiceSpec>, Option<Inherited>)>,
+    ) -> Result<(), RosterError> {
+        let mut added = Vec::new();
+        for (spec, adopt) in services {
+            let supervised = self.bring_up(spec, adopt).await?;
+            self.services.put(&supervised);
+            added.push(supervised);
+        }
+        self.enlist(added).await
+    }
+
+    /// Starts the supervisor of a service and gives it its place in the order of the stop. `adopt` is its run of an earlier
+    /// runtime.
+    async fn bring_up(&self, spec: Arc<ServiceSpec>, adopt: Option<Inherited>) -> Result<Supervised, RosterError> {
         let name = spec.name.clone();
         let dependencies = self.awaited(&spec)?;
         let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
@@ -144,10 +161,7 @@ impl Roster {
         let stop: Recipient<StopUnit> = supervisor.clone().recipient();
         let (depends_on, bound) = (needs(&spec), self.bound(&spec));
         self.ask(Register { name: unit_name(&name), depends_on, bound, stop }).await??;
-        let supervised = Supervised { spec, supervisor: supervisor.downgrade(), status, gate };
-        self.enlist(&supervised).await?;
-        self.services.put(&supervised);
-        Ok(supervised)
+        Ok(Supervised { spec, supervisor: supervisor.downgrade(), status, gate })
     }
 
     /// Changes a service. With `restart`, a live run is drained, stopped as it was configured, and begun anew; otherwise it
@@ -164,7 +178,7 @@ impl Roster {
         let supervisor = before.supervisor.upgrade().ok_or(RosterError::Ended)?;
         supervisor.send(Reconfigure { spec: Arc::clone(&spec), dependencies, restart }).await?;
         let after = Supervised { spec, ..before };
-        self.enlist(&after).await?;
+        self.enlist([after.clone()]).await?;
         self.services.put(&after);
         Ok(())
     }
@@ -205,11 +219,11 @@ impl Roster {
         self.services.arrange(names);
     }
 
-    /// Makes a service known to whoever gives out memory.
-    async fn enlist(&self, service: &Supervised) -> Result<(), RosterError> {
-        let Supervised { spec, supervisor, status, gate } = service.clone();
+    /// Makes services known to whoever gives out memory.
+    async fn enlist(&self, services: impl IntoIterator<Item = Supervised>) -> Result<(), RosterError> {
         let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
-        Ok(orchestrator.send(Enlist { spec, supervisor, status, gate }).await?)
+        let enlisted = |Supervised { spec, supervisor, status, gate }| Enlisted { spec, supervisor, status, gate };
+        Ok(orchestrator.send(Enlist { services: services.into_iter().map(enlisted).collect() }).await?)
     }
 
     fn find(&self, name: &ServiceName) -> Result<Supervised, RosterError> {

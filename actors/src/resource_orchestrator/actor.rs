@@ -113,12 +113,26 @@ impl ResourceOrchestrator {
 
     /// One step of the admission, and what comes of it.
     pub(super) fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let moves = self.admission.is_moved_by(&event);
         let is_news = !matches!(event, Event::Read(_) | Event::Measured(_) | Event::Due);
+        let has_effects = self.take(event, ctx);
+        if moves {
+            self.follow_up(is_news || has_effects, ctx);
+        }
+    }
+
+    /// The step alone; to be followed up. Whether anything came of it.
+    pub(super) fn take(&mut self, event: Event, ctx: &mut Context<Self>) -> bool {
         let effects = self.admission.step(event, &Sight { host: &*self.host, known: &self.known });
-        let is_news = is_news || !effects.is_empty();
+        let any = !effects.is_empty();
         for effect in effects {
             self.carry_out(effect, ctx);
         }
+        any
+    }
+
+    /// What depends on the state of the admission: the next moment, the pace of the measuring, the board.
+    pub(super) fn follow_up(&mut self, is_news: bool, ctx: &mut Context<Self>) {
         self.arm(ctx);
         self.keep_pace();
         self.show(is_news);

@@ -8,7 +8,7 @@ use super::{
     actor::ResourceOrchestrator,
     admission::{Event, Question},
     ledger::Figures,
-    messages::{Enlist, GetPlan, Strike},
+    messages::{Enlist, Enlisted, GetPlan, Strike},
     sight::{Known, Sight},
 };
 use crate::{
@@ -26,11 +26,13 @@ const NOTHING: Duration = Duration::from_secs(5);
 impl Handler<Enlist> for ResourceOrchestrator {
     type Result = ();
 
-    fn handle(&mut self, enlist: Enlist, ctx: &mut Self::Context) {
-        let Enlist { spec, supervisor, status, gate } = enlist;
-        self.known.insert(spec.name.clone(), Known { supervisor, status, gate });
-        let need = self.needs.need(&spec);
-        self.step(Event::Enlisted { spec, need }, ctx);
+    fn handle(&mut self, Enlist { services }: Enlist, ctx: &mut Self::Context) {
+        for Enlisted { spec, supervisor, status, gate } in services {
+            self.known.insert(spec.name.clone(), Known { supervisor, status, gate });
+            let need = self.needs.need(&spec);
+            self.take(Event::Enlisted { spec, need }, ctx);
+        }
+        self.follow_up(true, ctx);
     }
 }
 

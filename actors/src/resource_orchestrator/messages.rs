@@ -10,10 +10,18 @@ use crate::{
     gate::Gate, ids::ServiceName, process_supervisor::ProcessSupervisor, spec::ServiceSpec, state::ServiceStatus,
 };
 
-/// A service that may want memory is there, or is configured otherwise.
+/// Services that may want memory are there, or are configured otherwise. All that come at once are told at once: what is
+/// shown is put together anew each time.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Enlist {
+    /// Which.
+    pub services: Vec<Enlisted>,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Enlisted {
     /// What it is.
     pub spec: Arc<ServiceSpec>,
     /// Its supervisor.

@@ -1,7 +1,9 @@
 //! Opens what `gateway.listen` names, and says who is in the way.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
+    future::pending,
+    io,
     net::{SocketAddr, TcpListener},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -13,11 +15,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use greenroom_actors::{
     os::ports::{PortHolder, PortOwner, owner},
     spec::ListenAddress,
 };
 use nix::sys::socket::{Shutdown, shutdown};
+use tokio::io::{Interest, unix::AsyncFd};
 
 use crate::gateway::server::{ControlError, LONGEST_PATH, private_listener};
 
@@ -128,6 +132,27 @@ impl Listeners {
         let tcp = self.tcp.iter().filter_map(|listener| listener.local_addr().ok());
         let unix = self.files.iter().map(|SocketFile(path)| format!("unix:{}", path.display()));
         tcp.map(|address| format!("http://{address}")).chain(unix).collect()
+    }
+
+    /// Done as soon as somebody wants to come in at one of them, and never where there is none; takes nobody in. To be
+    /// called, and waited for, inside a tokio runtime.
+    #[allow(
+        deprecated,
+        reason = "its successor is unsafe only for types that may change their descriptor, which an OwnedFd cannot"
+    )]
+    pub(super) fn knock(&self) -> io::Result<impl Future<Output = ()> + use<>> {
+        let tcp = self.tcp.iter().map(|listener| listener.as_fd().try_clone_to_owned());
+        let unix = self.unix.iter().map(|listener| listener.as_fd().try_clone_to_owned());
+        let watched = tcp.chain(unix).map(|socket| AsyncFd::with_interest(socket?, Interest::READABLE));
+        let watched = watched.collect::<io::Result<Vec<_>>>()?;
+        Ok(async move {
+            let mut knocks: FuturesUnordered<_> = watched.iter().map(AsyncFd::readable).collect();
+            match knocks.next().await {
+                // An error as well is for the server to see.
+                Some(_) => {}
+                None => pending().await,
+            }
+        })
     }
 
     /// Them, and what closes them once a server owns them.

@@ -1,4 +1,7 @@
-//! The workers of the door, and how they end.
+//! The workers of the door, and how they begin and end.
+//!
+//! They begin with the first guest: three threads, of which two wake twice a second for the date in their answers
+//! (`DateService` in actix-http), are not for a runtime at whose door nobody ever knocks.
 
 use std::{
     io,
@@ -31,16 +34,23 @@ pub(super) const THREADS_END: Duration = Duration::from_secs(2);
 pub struct OpenDoor {
     shutter: Shutter,
     closing: watch::Sender<bool>,
+    /// Done with the first guest.
+    begun: JoinHandle<Serving>,
+}
+
+#[derive(Debug)]
+struct Serving {
     handle: ServerHandle,
     served: JoinHandle<io::Result<()>>,
 }
 
-/// Serves on these listeners. Must be called inside an actix system.
+/// Serves on these listeners, from the first guest on. Must be called inside an actix system.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
     let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let knock = listeners.knock().map_err(refuse)?;
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
@@ -65,9 +75,12 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     for listener in unix {
         server = server.listen_uds(listener).map_err(refuse)?;
     }
-    let server = server.run();
-    let handle = server.handle();
-    Ok(OpenDoor { shutter, closing, handle, served: actix_rt::spawn(server) })
+    let begun = actix_rt::spawn(async move {
+        knock.await;
+        let server = server.run();
+        Serving { handle: server.handle(), served: actix_rt::spawn(server) }
+    });
+    Ok(OpenDoor { shutter, closing, begun })
 }
 
 fn told(addresses: &[ListenAddress]) -> String {
@@ -83,9 +96,14 @@ impl OpenDoor {
     /// until `until`, or until `hurry` turns to `true`; what is left then is cut off. Takes four seconds more at the very
     /// most, and next to nothing where nobody is in. Returns how many were cut off.
     pub async fn close(self, until: Instant, mut hurry: watch::Receiver<bool>) -> usize {
-        let Self { shutter, closing, handle, served } = self;
-        // So that the accepting thread does not stumble over what is closed next.
-        drop(tokio::time::timeout(THREADS_END, handle.pause()).await);
+        let Self { shutter, closing, begun } = self;
+        // Shut sockets look like a guest. Where nobody has come, nobody is to come any more.
+        begun.abort();
+        let serving = begun.await.ok();
+        if let Some(Serving { handle, .. }) = &serving {
+            // So that the accepting thread does not stumble over what is closed next.
+            drop(tokio::time::timeout(THREADS_END, handle.pause()).await);
+        }
         shutter.close();
         closing.send_replace(true);
         if closing.receiver_count() > 0 {
@@ -98,9 +116,18 @@ impl OpenDoor {
             }
         }
         let cut = closing.receiver_count();
+        if let Some(serving) = serving {
+            serving.end().await;
+        }
+        cut
+    }
+}
+
+impl Serving {
+    async fn end(self) {
         let ended = async {
-            handle.stop(false).await;
-            served.await
+            self.handle.stop(false).await;
+            self.served.await
         };
         match tokio::time::timeout(THREADS_END, ended).await {
             Ok(Ok(Ok(()))) => {}
@@ -108,6 +135,5 @@ impl OpenDoor {
             Ok(Err(error)) => tracing::warn!("the gateway ended by itself: {error}"),
             Err(_) => tracing::warn!("the gateway's threads did not end in {THREADS_END:?}"),
         }
-        cut
     }
 }

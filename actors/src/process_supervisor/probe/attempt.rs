@@ -43,7 +43,7 @@ pub(super) async fn attempt(health: &Health, probe: &Probe, within: Duration) ->
         (Probe::Exec(command), _) => {
             let command = command.iter().map(|part| part.render(&health.values)).collect();
             let working_dir = health.spec.working_dir.clone();
-            let outcome = exec_in_hold(command, health.env.to_vec(), working_dir, health.hold.clone(), within).await;
+            let outcome = exec_in_hold(command, (health.env)(), working_dir, health.hold.clone(), within).await;
             match outcome {
                 Ok(status) if status.success() => Found::Up,
                 Ok(status) => Found::Down(format!("the probe's command ended with {status}")),

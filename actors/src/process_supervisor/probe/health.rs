@@ -1,6 +1,6 @@
 //! Readiness, then liveness, of one run.
 
-use std::{ffi::OsString, fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
@@ -17,7 +17,10 @@ use crate::{
     engines::LoadStep,
     ids::Pid,
     os::{clock, containment::Hold},
-    process_supervisor::{lifecycle::RunNews, run::Reporter},
+    process_supervisor::{
+        lifecycle::RunNews,
+        run::{Environment, Reporter},
+    },
     spec::{FailureClass, Probe, ServiceSpec},
     template::RunValues,
     units::format_duration,
@@ -36,7 +39,7 @@ pub struct Health {
     /// Its port, and what its probe's command is filled with.
     pub values: RunValues,
     /// The environment of its probe's command.
-    pub env: Arc<[(OsString, OsString)]>,
+    pub env: Environment,
     /// True once the line that says "ready" has been seen.
     pub log_ready: watch::Receiver<bool>,
     /// Where its output tells how its load gets on; listened to until it is ready.

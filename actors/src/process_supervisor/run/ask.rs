@@ -1,8 +1,11 @@
 //! The service's own request to stop: `stop.http`, then `stop.exec`.
 
-use std::{ffi::OsString, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use super::{context::render, exec::exec_in_hold};
+use super::{
+    context::{Environment, render},
+    exec::exec_in_hold,
+};
 use crate::{os::containment::Hold, process_supervisor::probe::http, spec::ServiceSpec, template::RunValues};
 
 /// Whether there is a request to make.
@@ -14,7 +17,7 @@ pub(super) fn has_request(spec: &ServiceSpec) -> bool {
 pub(super) async fn ask(
     spec: Arc<ServiceSpec>,
     values: RunValues,
-    env: Arc<[(OsString, OsString)]>,
+    env: Environment,
     hold: Arc<dyn Hold>,
     within: Duration,
 ) -> bool {
@@ -31,7 +34,7 @@ pub(super) async fn ask(
     }
     if !spec.stop.exec.is_empty() {
         let command = render(&spec.stop.exec, &values);
-        let status = exec_in_hold(command, env.to_vec(), spec.working_dir.clone(), hold, within).await;
+        let status = exec_in_hold(command, env(), spec.working_dir.clone(), hold, within).await;
         taken = taken && status.is_ok_and(|status| status.success());
     }
     taken

@@ -22,6 +22,10 @@ use crate::{
 /// Tells news of a run. Never waits.
 pub type Reporter = Rc<dyn Fn(RunNews)>;
 
+/// Puts the environment of a run's processes together, each time that one of them is started: kept for every run it would
+/// be among the largest things about it, and most runs start one process only.
+pub type Environment = Rc<dyn Fn() -> Vec<(OsString, OsString)>>;
+
 /// What a run is to do. Sleeping and waking take turns; apart from them an order is only ever replaced by what is later in
 /// this list, or by an earlier end of the grace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,8 +185,14 @@ impl RunContext {
         render(&self.spec.command, &self.values(port))
     }
 
+    /// The environment of a run's processes, whenever one is started.
+    pub(super) fn environment(self: &Arc<Self>, run: RunId, hold: &Arc<dyn Hold>, values: &RunValues) -> Environment {
+        let (ctx, hold, values) = (Arc::clone(self), Arc::clone(hold), values.clone());
+        Rc::new(move || ctx.env(run, hold.as_ref(), &values))
+    }
+
     /// The whole environment of the service's processes. What a sweep looks for comes last and cannot be overwritten.
-    pub(super) fn env(&self, run: RunId, hold: &dyn Hold, values: &RunValues) -> Vec<(OsString, OsString)> {
+    fn env(&self, run: RunId, hold: &dyn Hold, values: &RunValues) -> Vec<(OsString, OsString)> {
         let inherited = std::env::vars_os().filter(|(name, _)| match &self.spec.inherit_env {
             InheritEnv::All => true,
             InheritEnv::Nothing => false,

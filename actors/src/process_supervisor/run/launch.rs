@@ -1,8 +1,8 @@
 //! The start of a run: port, folder, containment, process.
 
-use std::{ffi::OsString, fs, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, io, path::PathBuf, sync::Arc, time::Duration};
 
-use super::context::{AdoptedRun, RunContext, TakeOverError, TakenOver, render};
+use super::context::{AdoptedRun, Environment, RunContext, TakeOverError, TakenOver, render};
 use crate::{
     cause::chain,
     ids::RunId,
@@ -25,14 +25,13 @@ use crate::{
 const EMPTY_WITHIN: Duration = Duration::from_secs(2);
 
 /// A run that has begun.
-#[derive(Debug)]
 pub(super) struct Launched {
     pub hold: Arc<dyn Hold>,
     pub spawned: Spawned,
     /// Given back when the run has ended.
     pub lease: Option<PortLease>,
     pub values: RunValues,
-    pub env: Arc<[(OsString, OsString)]>,
+    pub env: Environment,
 }
 
 /// Why a run could not begin. Nothing of it is left then.
@@ -85,7 +84,7 @@ pub(super) fn never_started(class: Option<FailureClass>, cause: Option<String>) 
 }
 
 /// Begins a run.
-pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, LaunchError> {
+pub(super) async fn launch(ctx: &Arc<RunContext>, run: RunId) -> Result<Launched, LaunchError> {
     let lease = ctx.spec.port.map(|port| ctx.ports.take(port)).transpose()?;
     let values = ctx.values(lease.as_ref().map(PortLease::port));
     if ctx.wants_data_dir() {
@@ -95,10 +94,10 @@ pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, Lau
         OnRuntimeExit::Stop => Arc::from(ctx.containment.open(&ctx.spec.name, run)?),
         OnRuntimeExit::Keep => ctx.containment.open_kept(&ctx.spec.name, run)?,
     };
-    let env: Arc<[_]> = ctx.env(run, hold.as_ref(), &values).into();
+    let env = ctx.environment(run, &hold, &values);
     let request = SpawnRequest {
         command: render(&ctx.spec.command, &values),
-        env: env.to_vec(),
+        env: env(),
         working_dir: ctx.spec.working_dir.clone(),
     };
     let spawned = match hold.spawn(&request).await {
@@ -114,11 +113,11 @@ pub(super) async fn launch(ctx: &RunContext, run: RunId) -> Result<Launched, Lau
 }
 
 /// Takes over a run of an earlier runtime: nothing is started, emptied or written down anew.
-pub(super) fn take_over(ctx: &RunContext, adopted: AdoptedRun) -> Result<Launched, LaunchError> {
+pub(super) fn take_over(ctx: &Arc<RunContext>, adopted: AdoptedRun) -> Result<Launched, LaunchError> {
     let AdoptedRun { run, port, take, .. } = adopted;
     let TakenOver { hold, spawned, lease } = take(ctx)?;
     let values = ctx.values(port);
-    let env = ctx.env(run, hold.as_ref(), &values).into();
+    let env = ctx.environment(run, &hold, &values);
     Ok(Launched { hold, spawned, lease, values, env })
 }
 

@@ -21,6 +21,8 @@ mod slumber;
 mod waits;
 
 pub use adopt::{Inherited, end_of};
-pub use context::{AdoptedRun, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver};
+pub use context::{
+    AdoptedRun, Environment, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver,
+};
 pub use exec::{ExecError, exec_in_hold};
 pub use owner::own;

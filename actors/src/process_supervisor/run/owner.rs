@@ -1,7 +1,6 @@
 //! The future that owns a run.
 
 use std::{
-    ffi::OsString,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -15,7 +14,7 @@ use tokio_process_stream::Item;
 
 use super::{
     ask::{ask, has_request},
-    context::{Order, Orders, Origin, Reporter, RunContext},
+    context::{Environment, Order, Orders, Origin, Reporter, RunContext},
     ending::{Act, Ending, STUCK_AFTER, Sight},
     health::HealthWatch,
     launch::{LaunchError, Launched, launch, never_started, take_over},
@@ -95,7 +94,7 @@ struct Owner {
     watch: Option<EndWatch>,
     lease: Option<PortLease>,
     values: RunValues,
-    env: Arc<[(OsString, OsString)]>,
+    env: Environment,
     running: Running,
     output: Output,
     /// Both pipes have ended, and the main process has.

@@ -115,6 +115,17 @@ impl Admission {
         mem::take(&mut self.out)
     }
 
+    /// Whether more can come of this than an answer. Most services need nothing, and their questions move nothing as long
+    /// as they have none that waits and are not to come back.
+    #[must_use]
+    pub fn is_moved_by(&self, event: &Event) -> bool {
+        let Event::Asked(question) = event else { return true };
+        let service = &question.service;
+        !question.need.is_nothing()
+            || self.returning.contains_key(service)
+            || self.asks.iter().any(|ask| ask.question.service == *service)
+    }
+
     /// Runs whose memory is not back, or who have not ended.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.ledger.leases.values()

@@ -1,11 +1,14 @@
 //! One rule each.
 
+use std::sync::Arc;
+
 use crate::{
     event::EventKind,
     ids::ServiceName,
     lease::Wish,
-    memory::{Refusal, RefusalKind, Stays},
+    memory::{Need, Refusal, RefusalKind, Stays},
     resource_orchestrator::{
+        admission::{Event, Question},
         admission_tests::{
             given::{GIB, MIB, ms, name, need, spec},
             world::{Doing, World},
@@ -356,4 +359,34 @@ fn what_is_kept_asleep_counts_on_every_card_that_nobody_measures() {
     let lease = world.machine.leases().find(|lease| lease.service == wide).expect("a lease");
     let kept: Vec<u64> = lease.holds.vram.values().copied().collect();
     assert_eq!((lease.stage, kept), (Stage::Asleep, vec![GIB, GIB]), "which of the two keeps it, nobody says");
+}
+
+#[test]
+fn what_needs_nothing_moves_nothing_unless_it_waits_for_memory() {
+    let (mut world, chat, image) = two();
+    bring_in(&mut world, &chat);
+    let asks = |world: &mut World, service: &ServiceName| {
+        let run = world.fresh_run();
+        let spec = Arc::new(spec(service.as_str(), |_| ()));
+        let (service, need, wish) = (service.clone(), Need::nothing(), Wish::Eager);
+        Event::Asked(Question { service, run, spec, need, wish, pids: Vec::new() })
+    };
+    let tool = world.add(spec("tool", |_| ()), Need::nothing());
+    let seen = |world: &World| {
+        let machine = &world.machine;
+        (machine.snapshot(world.now), machine.due(world.now), machine.is_pressed(), machine.is_hopeful())
+    };
+    let before = seen(&world);
+    let question = asks(&mut world, &tool);
+    assert!(!world.machine.is_moved_by(&question));
+    world.step(question);
+    assert_eq!(seen(&world), before);
+
+    // By now configured as something that needs nothing, it gives up its place in the line.
+    world.want(&image, Wish::Wanted);
+    assert!(world.machine.is_pressed());
+    let question = asks(&mut world, &image);
+    assert!(world.machine.is_moved_by(&question));
+    world.step(question);
+    assert!(seen(&world).0.waiting.is_empty());
 }
