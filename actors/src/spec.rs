@@ -239,7 +239,7 @@ pub struct ReadySpec {
     pub probe: Probe,
     /// From the spawn until the first success.
     pub timeout: Duration,
-    /// Pause between tries: starts at `min`, doubles to `max`.
+    /// Pause between tries: an eighth of the time waited so far, but at least `min` and at most `max`.
     pub interval: DurationRange,
 }
 

@@ -150,6 +150,11 @@ impl ResourceOrchestrator {
             Effect::Tell(event) => {
                 self.bus.emit(*event);
             }
+            Effect::ReadCards => {
+                if let Some(cards) = &self.cards {
+                    cards.read_now();
+                }
+            }
             Effect::Learn { spec, placement, peak, end } => self.needs.measured(&spec, &placement, &peak, end),
         }
     }

@@ -26,6 +26,8 @@ pub trait Sampler: fmt::Debug + Send {
     fn problem(&self) -> Option<String>;
     /// Sets the time between two readings, and takes one now.
     fn pace(&self, pace: Duration);
+    /// Takes a reading as soon as it can, one that begins from here on.
+    fn read_now(&self);
     /// Whose use is of interest.
     fn watch_pids(&self, pids: Vec<Pid>);
 }
@@ -41,6 +43,10 @@ impl Sampler for Arc<GpuSampler> {
 
     fn pace(&self, pace: Duration) {
         GpuSampler::pace(self, pace);
+    }
+
+    fn read_now(&self) {
+        GpuSampler::read_now(self);
     }
 
     fn watch_pids(&self, pids: Vec<Pid>) {

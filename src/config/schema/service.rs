@@ -194,7 +194,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.ready.interval",
         Kind::PauseRange,
-        "Pause between tries; doubles from the first to the second.",
+        "Pause between tries: an eighth of the time waited so far, the first at least and the second at most.",
     )
     .or("\"2ms..20ms\""),
     Key::new(

@@ -182,6 +182,12 @@ impl GpuSampler {
         self.desk.order(|orders| (orders.pace, orders.now) = (pace, true));
     }
 
+    /// Takes a reading as soon as the driver is free, and never one that was begun before: what is under way is followed by
+    /// another.
+    pub fn read_now(&self) {
+        self.desk.order(|orders| orders.now = true);
+    }
+
     /// Whose use is of interest, where the backend has to be told (amdgpu).
     pub fn watch_pids(&self, pids: Vec<Pid>) {
         self.desk.order(|orders| orders.watched = pids.into());

@@ -100,6 +100,25 @@ fn readings_come_at_the_pace_that_is_wished_and_at_once_when_it_changes() {
 }
 
 #[test]
+fn a_reading_that_is_wished_now_begins_after_the_wish() {
+    let driver = Arc::new(Driver::default());
+    let sampler = driver.start(LONG).expect("it opens");
+    sampler.pace(Duration::from_secs(3600));
+    wait("the reading of the change", || driver.reads.load(Ordering::Relaxed) == 2 && used(&sampler) == Some(0));
+    driver.used.store(5, Ordering::Relaxed);
+    sampler.read_now();
+    wait("a reading between two that are due", || used(&sampler) == Some(5));
+    // The next one is under way: what it will say may be old already.
+    driver.hangs.store(true, Ordering::Relaxed);
+    sampler.read_now();
+    wait("the driver is asked", || sampler.desk.orders().asked_at.is_some());
+    sampler.read_now();
+    driver.hangs.store(false, Ordering::Relaxed);
+    wait("that one and another", || driver.reads.load(Ordering::Relaxed) == 5);
+    sampler.end(LONG).expect("the thread ends");
+}
+
+#[test]
 fn what_cannot_be_opened_is_an_error_and_leaves_no_thread() {
     let driver = Arc::new(Driver::default());
     driver.fails.store(true, Ordering::Relaxed);

@@ -1,18 +1,22 @@
-//! Who listens on a port: the sockets from `/proc/net/tcp*`, their owners from `/proc/PID/fd`.
+//! Who listens on a port: the sockets as the kernel tells them, their owners from `/proc/PID/fd`.
+//!
+//! The kernel is asked over netlink, which looks at listeners alone. `/proc/net/tcp*`, which also tells them, goes through
+//! the table of all connections, which takes milliseconds, and stands in where netlink is not to be had.
 
 use std::{fs, io};
 
-use super::{PortHolder, PortOwner};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink::SOCK_DIAG, recv, send, socket_with,
+};
+
+use super::{
+    PortHolder, PortOwner,
+    inet_diag::{Family, Listener, question, take},
+};
 use crate::{ids::Pid, os::proc};
 
-/// One listening socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Listener {
-    /// Its number, as in the link `socket:[NUMBER]`.
-    inode: u64,
-    /// Whether a client of 127.0.0.1 or ::1 may reach it.
-    local: bool,
-}
+/// The kernel sends no larger datagram of an answer (`netlink_dump` in `net/netlink/af_netlink.c`).
+const DATAGRAM: usize = 32 << 10;
 
 /// Who listens on `port` (any address, IPv4 or IPv6). A stranger goes before a member where both may be reached by a
 /// client on this machine: what it asks could then be answered by either.
@@ -41,6 +45,30 @@ pub fn owner(port: u16, members: &[Pid]) -> io::Result<PortOwner> {
 }
 
 fn on(port: u16) -> io::Result<Vec<Listener>> {
+    // A kernel without it, or a sandbox that forbids it.
+    asked(port).or_else(|_| in_tables(port))
+}
+
+/// As the kernel answers.
+fn asked(port: u16) -> io::Result<Vec<Listener>> {
+    let mut found = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, Some(SOCK_DIAG))?;
+        send(&socket, &question(family, port), SendFlags::empty())?;
+        let mut datagram = vec![0; DATAGRAM];
+        let mut is_done = false;
+        while !is_done {
+            // The answer is there as soon as the question has been put: nothing is waited for.
+            let (length, _) = recv(&socket, &mut datagram[..], RecvFlags::DONTWAIT)?;
+            let answer = datagram.get(..length).filter(|answer| !answer.is_empty());
+            is_done = take(answer.ok_or(io::ErrorKind::UnexpectedEof)?, &mut found).map_err(io::Error::other)?;
+        }
+    }
+    Ok(found)
+}
+
+/// As `/proc` shows them.
+fn in_tables(port: u16) -> io::Result<Vec<Listener>> {
     let mut found = parse(&fs::read_to_string("/proc/net/tcp")?, port);
     match fs::read_to_string("/proc/net/tcp6") {
         Ok(text) => found.extend(parse(&text, port)),
@@ -121,6 +149,23 @@ mod tests {
         }
         drop(listener);
         assert_eq!(owner(port, &[own]).expect("an owner"), PortOwner::Nobody);
+    }
+
+    #[test]
+    fn the_kernel_says_what_the_tables_say() {
+        let inodes = |found: io::Result<Vec<Listener>>| {
+            let mut found: Vec<_> = found.expect("an answer").iter().map(|one| (one.inode, one.local)).collect();
+            found.sort_unstable();
+            found
+        };
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "127.0.0.2:0", "[::1]:0", "[::]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else { continue };
+            let address = listener.local_addr().expect("an address");
+            let _client = std::net::TcpStream::connect(address).expect("a connection, which is no listener");
+            let (asked, shown) = (inodes(asked(address.port())), inodes(in_tables(address.port())));
+            assert_eq!(asked, shown, "{address}");
+            assert_eq!(asked.len(), 1, "{address}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! TCP ports: which are free, and who listens on one.
 
+mod inet_diag;
 mod listeners;
 
 use std::{

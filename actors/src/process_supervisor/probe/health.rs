@@ -1,6 +1,6 @@
 //! Readiness, then liveness, of one run.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, sync::Arc};
 
 use tokio::{
     sync::watch,
@@ -11,6 +11,7 @@ use super::{
     attempt::{Found, attempt},
     loading::tell_loading,
     patience::Patience,
+    pauses::pause,
     pulse::{Pulse, Pulses},
 };
 use crate::{
@@ -122,7 +123,7 @@ async fn until_up(health: &Health, seen: &mut String) -> Option<Result<(), NotRe
         // An error means that the output is gone, and the run with it.
         return if line.wait_for(|seen| *seen).await.is_ok() { Some(Ok(())) } else { None };
     }
-    let mut pause = spec.ready.interval.min;
+    let began = clock::now();
     let mut strangers = 0;
     loop {
         match attempt(health, &spec.ready.probe, spec.alive.timeout).await {
@@ -139,8 +140,7 @@ async fn until_up(health: &Health, seen: &mut String) -> Option<Result<(), NotRe
                 *seen = reason;
             }
         }
-        sleep(pause).await;
-        pause = (pause * 2).clamp(Duration::from_millis(1), spec.ready.interval.max);
+        sleep(pause(clock::now().saturating_duration_since(began), spec.ready.interval)).await;
     }
 }
 

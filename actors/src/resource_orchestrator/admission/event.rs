@@ -94,6 +94,8 @@ pub enum Effect {
     Reload(ServiceName),
     /// Tell everybody.
     Tell(Box<EventKind>),
+    /// Measure the cards now: memory is to be back that somebody may wait for.
+    ReadCards,
     /// Remember what a run has taken.
     Learn {
         /// What it runs as.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    Around,
+    Around, Effect,
     machine::{Admission, learn},
 };
 use crate::{
@@ -140,6 +140,7 @@ impl Admission {
         lease.told = None;
         lease.ram = 0;
         self.effect(learned);
+        self.effect(Effect::ReadCards);
     }
 
     /// Takes down for those who wait when the last of those before them was gone.

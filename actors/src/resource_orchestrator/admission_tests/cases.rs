@@ -83,6 +83,24 @@ fn somebody_leaves_comes_back_and_the_seconds_add_up() {
 }
 
 #[test]
+fn memory_that_comes_back_with_an_end_is_measured_at_once() {
+    let (mut world, chat, image) = two();
+    for service in [&chat, &image] {
+        world.of(service).lag = ms(0);
+    }
+    for (service, earlier) in [(&chat, &image), (&image, &chat), (&chat, &image)] {
+        bring_in(&mut world, service);
+        assert_eq!(*world.doing(earlier), Doing::Nothing);
+    }
+    let reclaims = world.told.iter().filter_map(|event| match event {
+        EventKind::SwapDone { seconds, .. } => Some(seconds.reclaim),
+        _ => None,
+    });
+    let reclaims: Vec<f64> = reclaims.collect();
+    assert!(reclaims.len() == 2 && reclaims.iter().all(|seconds| *seconds < 0.002), "{reclaims:?}");
+}
+
+#[test]
 fn memory_that_comes_back_late_is_waited_for() {
     let (mut world, chat, image) = two();
     bring_in(&mut world, &chat);

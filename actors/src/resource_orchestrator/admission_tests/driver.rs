@@ -13,8 +13,15 @@ use crate::{
 };
 
 impl World {
-    /// The driver's view, and that of the processes.
+    /// The driver's view, and that of the processes, now and from now on.
     pub fn look(&mut self) {
+        self.glance();
+        let pace = if self.machine.is_pressed() { ms(30) } else { ms(200) };
+        self.later(pace, Due::Look);
+    }
+
+    /// The same once.
+    pub fn glance(&mut self) {
         let now = self.now;
         self.sequence += 1;
         for card in &mut self.cards {
@@ -29,8 +36,6 @@ impl World {
         self.lost_read = self.cards.iter().filter(|card| card.lost).map(|card| card.id.clone()).collect();
         let reading = Reading { sequence: self.sequence, at: now, backend: "made up", cards, problem: None };
         self.step(Event::Read(Arc::new(reading)));
-        let pace = if self.machine.is_pressed() { ms(30) } else { ms(200) };
-        self.later(pace, Due::Look);
     }
 
     pub fn card(&self, index: u32, card: &TrueCard) -> Card {

@@ -157,7 +157,7 @@ impl World {
 
     pub fn carry_out(&mut self, effect: Effect) {
         match &effect {
-            Effect::Learn { .. } => {}
+            Effect::Learn { .. } | Effect::ReadCards => {}
             Effect::Tell(event) => self.trace.push(format!("{:?} <- {}", self.now - self.began, event.name())),
             other => self.trace.push(format!("{:?} <- {other:?}", self.now - self.began)),
         }
@@ -179,6 +179,7 @@ impl World {
             }
             Effect::Reload(service) => self.later(ms(1), Due::ReloadArrives { service }),
             Effect::Tell(event) => self.told.push(*event),
+            Effect::ReadCards => self.later(ms(1), Due::Glance),
             Effect::Learn { .. } => {}
         }
     }
@@ -237,6 +238,7 @@ impl World {
 
     pub fn happen(&mut self, due: Due) {
         match due {
+            Due::Glance => self.glance(),
             Due::Look => self.look(),
             Due::ReloadArrives { service } => {
                 if !self.of(&service).down {

@@ -110,6 +110,9 @@ pub enum Due {
     ReloadArrives {
         service: ServiceName,
     },
+    /// At the cards and the processes, once.
+    Glance,
+    /// The same, and again after a while.
     Look,
 }
 
