@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use greenroom_actors::{
+    gate::Permit,
     ids::{Pid, RunId, ServiceName},
     memory::{Holder, Refusal, Shortage},
     spec::FailureClass,
@@ -20,7 +21,7 @@ use super::{
     Progress,
     demand::{Demand, Others, Undo},
 };
-use crate::runtime::{CommandError, ServiceCommand};
+use crate::runtime::{AdmitError, CommandError, ServiceCommand};
 
 /// Where a service that has come up is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,29 @@ impl LoadError {
             CommandError::UnknownService { name, .. } => Self::Gone(name),
             CommandError::NotReached(_) => Self::not_up(status),
             _ => Self::Stopping,
+        }
+    }
+
+    /// Why somebody was not let in. `now` is how the service is.
+    fn shut_out(error: AdmitError, now: &ServiceStatus) -> Self {
+        let told = error.to_string();
+        match error {
+            AdmitError::Gone(name) => Self::Gone(name),
+            AdmitError::Stopping => Self::Stopping,
+            AdmitError::Failed(status) => Self::not_up(&status),
+            AdmitError::NoMemory { refusal, .. } => {
+                let reason = Some(refusal.to_string());
+                Self::not_up(&ServiceStatus { refusal: Some(refusal), reason, ..now.clone() })
+            }
+            // Its own last run has nothing to do with it: what is wrong is wrong with the other one.
+            AdmitError::Dependency { on, .. } => {
+                let (last_exit, refusal) = (on.last_exit, on.refusal);
+                Self::not_up(&ServiceStatus { last_exit, refusal, reason: Some(told), ..now.clone() })
+            }
+            AdmitError::Down(name) if name != now.name => {
+                Self::not_up(&ServiceStatus { last_exit: None, refusal: None, reason: Some(told), ..now.clone() })
+            }
+            AdmitError::Down(_) | AdmitError::Stuck { .. } | AdmitError::TooLate { .. } => Self::not_up(now),
         }
     }
 
@@ -207,6 +231,18 @@ async fn load(mut ticket: Ticket) -> Result<Endpoint, LoadError> {
     }
 }
 
+/// As with a load, but to be in when it is up.
+pub(super) async fn enter(service: &super::Service) -> Result<Permit, LoadError> {
+    let mut ticket = Ticket::begin(service.clone());
+    // Dropped before the ticket: who gives up does not count as one who still waits.
+    let admitted = service.runtime.admit(service.name(), None).await;
+    ticket.is_over = true;
+    match admitted {
+        Ok(admitted) => Ok(admitted.permit),
+        Err(error) => Err(LoadError::shut_out(error, &service.status())),
+    }
+}
+
 /// One load that is counted until it is over or given up.
 struct Ticket {
     service: super::Service,
@@ -273,7 +309,7 @@ mod tests {
         let mut status = ServiceStatus::initial(name.clone(), Disposition::OnDemand, Timestamp::from_micros(0));
         assert!(LoadError::not_up(&status).needed().is_empty() && LoadError::Stopping.holders().is_empty());
         let shortage = Shortage { pool: Pool::Ram, needed: 7, free: 1, capacity: 8 };
-        let holder = Holder { service: None, pool: Pool::Ram, amount: 6, why: Stays::Stranger };
+        let holder = Holder::new(None, Pool::Ram, 6, Stays::Stranger);
         let (kind, missing, holders) = (RefusalKind::InTheWay, vec![shortage], vec![holder]);
         let refusal = Refusal { service: name, kind, missing, holders };
         status.refusal = Some(Arc::new(refusal.clone()));

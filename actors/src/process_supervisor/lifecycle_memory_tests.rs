@@ -34,7 +34,7 @@ fn offload() -> Event {
     Event::Offload { reason: "makes room".to_owned() }
 }
 
-const LOAD: Event = Event::Load(Wish::Wanted);
+const LOAD: Event = Event::Load { wish: Wish::Wanted, lifts: true };
 
 /// A service whose questions are answered by the test.
 fn asking(spec: LifeSpec) -> World {
@@ -124,7 +124,7 @@ fn who_wants_it_more_asks_again_and_who_wants_it_no_more_takes_it_back() {
     w.tell(Event::Start(Wish::Eager));
     let (first, _) = w.asks.expect("a question");
     w.answer(LeaseVerdict::Pending("waits".to_owned()));
-    w.tell(Event::Load(Wish::Reload));
+    w.tell(Event::Load { wish: Wish::Reload, lifts: false });
     assert_eq!(w.asks, Some((first, Wish::Eager)));
     w.tell(LOAD);
     let (second, wish) = w.asks.expect("a question");
@@ -321,12 +321,15 @@ fn one_that_is_wanted_while_it_falls_asleep_wakes_again() {
 fn a_reload_lifts_nothing_that_is_down_or_given_up() {
     let mut w = asking(on_demand());
     w.tell(stop());
-    assert_eq!(w.tell(Event::Load(Wish::Reload)), []);
+    assert_eq!(w.tell(Event::Load { wish: Wish::Reload, lifts: false }), []);
     let mut w = World::with_memory(spec());
     w.tell(Event::Start(Wish::Wanted));
     w.news(exit(125));
     w.reclaimed();
-    assert_eq!((w.state(), w.tell(Event::Load(Wish::Reload))), (ServiceState::Failed, Vec::new()));
+    assert_eq!(
+        (w.state(), w.tell(Event::Load { wish: Wish::Reload, lifts: false })),
+        (ServiceState::Failed, Vec::new())
+    );
 }
 
 #[test]
@@ -350,7 +353,7 @@ fn happen(w: &mut World, dice: u8) {
     match (dice % 24, live) {
         (0, _) => drop(w.tell(Event::Start([Wish::Eager, Wish::Wanted][usize::from(dice > 127)]))),
         (1 | 2, _) => drop(w.tell(LOAD)),
-        (3, _) => drop(w.tell(Event::Load(Wish::Reload))),
+        (3, _) => drop(w.tell(Event::Load { wish: Wish::Reload, lifts: false })),
         (4 | 5, _) => drop(w.tell(offload())),
         (6, _) => drop(w.tell(stop())),
         (7, _) => drop(w.tell(Event::Restart { reason: "again".to_owned() })),

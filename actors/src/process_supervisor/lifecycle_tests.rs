@@ -69,6 +69,8 @@ pub(super) struct World {
     pub(super) released: Option<RunId>,
     /// Who waits for it to be ready.
     pub(super) waiting: u32,
+    /// How many services that are up depend on it.
+    pub(super) needed: u32,
     /// What is granted at once to whoever asks; without it nobody answers.
     pub(super) grants: Option<Placement>,
     /// Every run that was asked for.
@@ -106,6 +108,7 @@ impl World {
             draining: None,
             released: None,
             waiting: 0,
+            needed: 0,
             grants: Some(Placement::default()),
             leases: HashMap::new(),
             asks: None,
@@ -144,8 +147,8 @@ impl World {
         {
             self.live = None;
         }
-        let (in_flight, waiting) = (self.users, self.waiting);
-        let at = Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight, waiting };
+        let (in_flight, waiting, needed) = (self.users, self.waiting, self.needed);
+        let at = Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight, waiting, needed };
         let mut effects = self.life.step(event, &at);
         for effect in &effects {
             match effect {
@@ -529,7 +532,7 @@ fn a_close_drains_at_nobodys_expense() {
 fn loading_and_offloading_change_nothing_about_what_is_wanted() {
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
-    w.tell(Event::Load(Wish::Wanted));
+    w.tell(Event::Load { wish: Wish::Wanted, lifts: true });
     w.up();
     w.tell(Event::Offload { reason: "no room".to_owned() });
     w.news(exit(143));
@@ -537,8 +540,36 @@ fn loading_and_offloading_change_nothing_about_what_is_wanted() {
     assert_eq!((view.state, view.disposition), (ServiceState::Offloaded, Disposition::OnDemand));
     w.tell(stop());
     assert_eq!(w.state(), ServiceState::Stopped);
-    w.tell(Event::Load(Wish::Wanted));
+    w.tell(Event::Load { wish: Wish::Wanted, lifts: true });
     assert_eq!(w.life.view().disposition, Disposition::OnDemand, "a load lifts `down`");
+}
+
+#[test]
+fn a_load_that_lifts_nothing_leaves_what_is_stopped_as_it_is_also_while_it_ends() {
+    let request = Event::Load { wish: Wish::Wanted, lifts: false };
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
+    w.tell(request.clone());
+    w.up();
+    w.tell(stop());
+    assert_eq!((w.state(), w.tell(request.clone())), (ServiceState::Stopping, Vec::new()));
+    w.news(exit(143));
+    assert_eq!((w.state(), w.tell(request)), (ServiceState::Stopped, Vec::new()));
+    assert_eq!((w.life.view().disposition, w.begun), (Disposition::Down, 1));
+}
+
+#[test]
+fn one_that_runs_on_demand_comes_back_after_a_failure_only_where_somebody_needs_it() {
+    for (needed, state) in [(0, ServiceState::Offloaded), (1, ServiceState::Spawning)] {
+        let mut w = World::new();
+        w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
+        w.tell(Event::Load { wish: Wish::Wanted, lifts: false });
+        w.up();
+        w.needed = needed;
+        w.news(exit(1));
+        assert_eq!((w.state(), w.life.view().disposition), (state, Disposition::OnDemand), "{needed}");
+        assert_eq!(w.life.needs_others(), needed > 0);
+    }
 }
 
 #[test]
@@ -675,7 +706,7 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
         (11, Some(_)) => drop(w.news(RunNews::Stuck { reason: String::new() })),
         (12, Some(_)) => drop(w.news(exit(i32::from(dice > 100)))),
         (13, _) => drop(w.tell(Event::Run(RunId::fresh(), exit(1)))),
-        (14, _) => drop(w.tell(Event::Load(Wish::Wanted))),
+        (14, _) => drop(w.tell(Event::Load { wish: Wish::Wanted, lifts: true })),
         (15, _) => drop(w.tell(Event::Offload { reason: "no room".to_owned() })),
         (16, _) => drop(w.tell(changed(dice > 150, dice > 200))),
         (17, None) => drop(w.tell(Event::Adopt { run: RunId::fresh(), pid: Pid(8), port: None })),
@@ -732,7 +763,7 @@ proptest! {
         w.leave();
         // Whatever is asked of a closed one, and a second, harder close, changes nothing.
         if end > 0 {
-            for event in [Event::Start(Wish::Wanted), Event::Load(Wish::Wanted), restart(), changed(true, false)] {
+            for event in [Event::Start(Wish::Wanted), Event::Load { wish: Wish::Wanted, lifts: true }, restart(), changed(true, false)] {
                 prop_assert_eq!(w.tell(event), []);
             }
             w.tell(Event::Close { until, force: true });

@@ -44,7 +44,12 @@ async fn house() -> (House, EventStream) {
 }
 
 fn load(house: &House, name: &str) {
-    house.find(name).supervisor.upgrade().expect("a supervisor").do_send(LoadService { wish: Wish::Wanted });
+    house
+        .find(name)
+        .supervisor
+        .upgrade()
+        .expect("a supervisor")
+        .do_send(LoadService { wish: Wish::Wanted, lifts: true });
 }
 
 async fn state(house: &House, name: &str, state: ServiceState) -> ServiceStatus {
