@@ -297,7 +297,7 @@ impl super::Service {
 mod tests {
     use greenroom_actors::{
         memory::{Pool, RefusalKind, Stays},
-        state::Disposition,
+        state::{Disposition, ExitReport},
         time::Timestamp,
     };
 
@@ -315,5 +315,26 @@ mod tests {
         status.refusal = Some(Arc::new(refusal.clone()));
         let error = LoadError::not_up(&status);
         assert_eq!((error.needed(), error.holders()), (&refusal.missing[..], &refusal.holders[..]));
+        // Who is not let in is told the same, of the service itself and of what it depends on.
+        let app: ServiceName = "app".parse().expect("a name");
+        let now = ServiceStatus::initial(app.clone(), Disposition::OnDemand, Timestamp::from_micros(0));
+        let stderr = vec!["last words".to_owned()];
+        let class = Some(FailureClass::Exit);
+        let at = Timestamp::from_micros(0);
+        status.last_exit = Some(ExitReport { code: Some(3), signal: None, class, stderr: stderr.clone(), at });
+        for error in [
+            AdmitError::NoMemory { service: app.clone(), refusal: Arc::new(refusal.clone()) },
+            AdmitError::Dependency { service: app.clone(), on: Box::new(status.clone()) },
+        ] {
+            let is_dependency = matches!(error, AdmitError::Dependency { .. });
+            let error = LoadError::shut_out(error, &now);
+            assert_eq!((error.needed(), error.holders()), (&refusal.missing[..], &refusal.holders[..]));
+            let words = if is_dependency { &stderr[..] } else { &[] };
+            assert_eq!((error.class(), error.stderr_tail()), (class.filter(|_| is_dependency), words), "{error}");
+        }
+        let error = LoadError::shut_out(AdmitError::Failed(Box::new(status)), &now);
+        assert_eq!((error.class(), error.stderr_tail()), (class, &stderr[..]));
+        let error = LoadError::shut_out(AdmitError::Down("chat".parse().expect("a name")), &now);
+        assert!(error.to_string().starts_with("`app` is stopped: `chat` is stopped"), "{error}");
     }
 }
