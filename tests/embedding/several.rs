@@ -135,8 +135,9 @@ fn a_permit_is_waited_for_through_failures_that_may_pass_and_no_longer() {
     assert_eq!(service.status().state, ServiceState::Stopped);
     end(&handle);
 
-    let broken = ServiceConfig::new("chat").command(["/bin/sh", "-c", "echo no such thing >&2; exit 3"]);
-    let handle = running(&state, broken.start(Start::OnDemand).set("restart.max", 1));
+    let broken = ServiceConfig::new("chat").command(["/bin/sh", "-c", "echo no such thing >&2; exit 3 # ${port}"]);
+    let broken = broken.start(Start::OnDemand).ready_path("/health").set("restart.max", 1);
+    let handle = running(&state, broken);
     let error = block_on(handle.service("chat").expect("there").enter()).expect_err("it is given up");
     assert_eq!(error.class(), Some(FailureClass::Exit), "{error}");
     assert_eq!(error.stderr_tail(), ["no such thing"], "{error}");
