@@ -163,5 +163,5 @@ async fn nothing_is_kept_of_a_service_that_is_struck_while_it_waits() {
     house.actors.orchestrator.do_send(told);
     assert!(matches!(heard(&mut granted).await, Some(LeaseVerdict::Reclaimed(None))));
     assert_eq!(heard(&mut granted).await, None);
-    house.end().await;
+    house.stop().await;
 }
