@@ -41,6 +41,8 @@ struct Shared {
     entries: AtomicU64,
     /// How many wait outside for it to open.
     outside: AtomicU32,
+    /// How many other services need this one.
+    needed: AtomicU32,
     /// Who waits for the last one to leave.
     waiting: Mutex<Vec<Waker>>,
 }
@@ -78,6 +80,11 @@ pub struct Hold(Arc<Shared>);
 #[derive(Debug)]
 #[must_use = "whoever waits is counted as long as this is kept"]
 pub struct Outside(Arc<Shared>);
+
+/// Another service that needs this one, until it is dropped.
+#[derive(Debug)]
+#[must_use = "it is counted as long as this is kept"]
+pub struct Needed(Arc<Shared>);
 
 /// Ready once the gate is closed and nobody is in.
 #[derive(Debug)]
@@ -117,6 +124,18 @@ impl Gate {
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         Waiting { count: self.outside(), oldest: None, priority: 0 }
+    }
+
+    /// Counts as a service that depends on this one and is up, or on its way, until it is dropped.
+    pub fn need(&self) -> Needed {
+        self.0.needed.fetch_add(1, Ordering::AcqRel);
+        Needed(Arc::clone(&self.0))
+    }
+
+    /// How many services need this one.
+    #[must_use]
+    pub fn needed(&self) -> u32 {
+        self.0.needed.load(Ordering::Acquire)
     }
 
     /// How often somebody has entered, ever: whoever looks twice sees whether it was used in between.
@@ -224,6 +243,12 @@ impl Drop for Outside {
     }
 }
 
+impl Drop for Needed {
+    fn drop(&mut self) {
+        self.0.needed.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 impl Future for Drained {
     type Output = ();
 
@@ -275,6 +300,10 @@ mod tests {
         drop(gate.enter());
         drop((one, two));
         assert_eq!((gate.outside(), gate.entries(), gate.in_flight()), (0, 1, 0));
+        let needed = gate.need();
+        assert_eq!((gate.needed(), gate.outside()), (1, 0));
+        drop(needed);
+        assert_eq!(gate.needed(), 0);
     }
 
     #[test]

@@ -210,6 +210,8 @@ pub struct ServiceStatus {
     pub refusal: Option<Arc<Refusal>>,
     /// Where it is, and what it may hold there.
     pub placement: Option<Arc<Placement>>,
+    /// Whether it was taken out of the configuration: it ends, takes no start any more, and then is not there any more.
+    pub retired: bool,
 }
 
 impl ServiceStatus {
@@ -233,6 +235,7 @@ impl ServiceStatus {
             next_start: None,
             refusal: None,
             placement: None,
+            retired: false,
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use futures_util::{FutureExt, future::BoxFuture};
 use greenroom_actors::{
+    gate::Permit,
     ids::{Pid, RunId, ServiceName},
     memory::{Holder, Refusal, Shortage},
     spec::FailureClass,
@@ -20,7 +21,7 @@ use super::{
     Progress,
     demand::{Demand, Others, Undo},
 };
-use crate::runtime::{CommandError, ServiceCommand};
+use crate::runtime::{AdmitError, CommandError, ServiceCommand};
 
 /// Where a service that has come up is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +91,29 @@ impl LoadError {
             CommandError::UnknownService { name, .. } => Self::Gone(name),
             CommandError::NotReached(_) => Self::not_up(status),
             _ => Self::Stopping,
+        }
+    }
+
+    /// Why somebody was not let in. `now` is how the service is.
+    fn shut_out(error: AdmitError, now: &ServiceStatus) -> Self {
+        let told = error.to_string();
+        match error {
+            AdmitError::Gone(name) => Self::Gone(name),
+            AdmitError::Stopping => Self::Stopping,
+            AdmitError::Failed(status) => Self::not_up(&status),
+            AdmitError::NoMemory { refusal, .. } => {
+                let reason = Some(refusal.to_string());
+                Self::not_up(&ServiceStatus { refusal: Some(refusal), reason, ..now.clone() })
+            }
+            // Its own last run has nothing to do with it: what is wrong is wrong with the other one.
+            AdmitError::Dependency { on, .. } => {
+                let (last_exit, refusal) = (on.last_exit, on.refusal);
+                Self::not_up(&ServiceStatus { last_exit, refusal, reason: Some(told), ..now.clone() })
+            }
+            AdmitError::Down(name) if name != now.name => {
+                Self::not_up(&ServiceStatus { last_exit: None, refusal: None, reason: Some(told), ..now.clone() })
+            }
+            AdmitError::Down(_) | AdmitError::Stuck { .. } | AdmitError::TooLate { .. } => Self::not_up(now),
         }
     }
 
@@ -207,6 +231,18 @@ async fn load(mut ticket: Ticket) -> Result<Endpoint, LoadError> {
     }
 }
 
+/// As with a load, but to be in when it is up.
+pub(super) async fn enter(service: &super::Service) -> Result<Permit, LoadError> {
+    let mut ticket = Ticket::begin(service.clone());
+    // Dropped before the ticket: who gives up does not count as one who still waits.
+    let admitted = service.runtime.admit(service.name(), None).await;
+    ticket.is_over = true;
+    match admitted {
+        Ok(admitted) => Ok(admitted.permit),
+        Err(error) => Err(LoadError::shut_out(error, &service.status())),
+    }
+}
+
 /// One load that is counted until it is over or given up.
 struct Ticket {
     service: super::Service,
@@ -261,7 +297,7 @@ impl super::Service {
 mod tests {
     use greenroom_actors::{
         memory::{Pool, RefusalKind, Stays},
-        state::Disposition,
+        state::{Disposition, ExitReport},
         time::Timestamp,
     };
 
@@ -273,11 +309,32 @@ mod tests {
         let mut status = ServiceStatus::initial(name.clone(), Disposition::OnDemand, Timestamp::from_micros(0));
         assert!(LoadError::not_up(&status).needed().is_empty() && LoadError::Stopping.holders().is_empty());
         let shortage = Shortage { pool: Pool::Ram, needed: 7, free: 1, capacity: 8 };
-        let holder = Holder { service: None, pool: Pool::Ram, amount: 6, why: Stays::Stranger };
+        let holder = Holder::new(None, Pool::Ram, 6, Stays::Stranger);
         let (kind, missing, holders) = (RefusalKind::InTheWay, vec![shortage], vec![holder]);
         let refusal = Refusal { service: name, kind, missing, holders };
         status.refusal = Some(Arc::new(refusal.clone()));
         let error = LoadError::not_up(&status);
         assert_eq!((error.needed(), error.holders()), (&refusal.missing[..], &refusal.holders[..]));
+        // Who is not let in is told the same, of the service itself and of what it depends on.
+        let app: ServiceName = "app".parse().expect("a name");
+        let now = ServiceStatus::initial(app.clone(), Disposition::OnDemand, Timestamp::from_micros(0));
+        let stderr = vec!["last words".to_owned()];
+        let class = Some(FailureClass::Exit);
+        let at = Timestamp::from_micros(0);
+        status.last_exit = Some(ExitReport { code: Some(3), signal: None, class, stderr: stderr.clone(), at });
+        for error in [
+            AdmitError::NoMemory { service: app.clone(), refusal: Arc::new(refusal.clone()) },
+            AdmitError::Dependency { service: app.clone(), on: Box::new(status.clone()) },
+        ] {
+            let is_dependency = matches!(error, AdmitError::Dependency { .. });
+            let error = LoadError::shut_out(error, &now);
+            assert_eq!((error.needed(), error.holders()), (&refusal.missing[..], &refusal.holders[..]));
+            let words = if is_dependency { &stderr[..] } else { &[] };
+            assert_eq!((error.class(), error.stderr_tail()), (class.filter(|_| is_dependency), words), "{error}");
+        }
+        let error = LoadError::shut_out(AdmitError::Failed(Box::new(status)), &now);
+        assert_eq!((error.class(), error.stderr_tail()), (class, &stderr[..]));
+        let error = LoadError::shut_out(AdmitError::Down("chat".parse().expect("a name")), &now);
+        assert!(error.to_string().starts_with("`app` is stopped: `chat` is stopped"), "{error}");
     }
 }

@@ -12,11 +12,14 @@ use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
 use greenroom_actors::{
     assembly::Supervised,
     gate::{Hold, Permit},
-    state::{ServiceState, ServiceStatus},
+    state::ServiceStatus,
 };
 use tokio::sync::watch;
 
-use super::{LoadError, Loading, loading::Demands};
+use super::{
+    LoadError, Loading,
+    loading::{self, Demands},
+};
 use crate::runtime::{
     CommandError, RuntimeHandle, ServiceCommand, ShutdownReport,
     service_log::{LogReader, POLL, folder},
@@ -72,26 +75,15 @@ impl Service {
     }
 
     /// The right to one request: loads the service if need be, and keeps it from being taken away until the permit is
-    /// dropped. A stop waits for it, at most `runtime.shutdown.drain`.
+    /// dropped. A stop waits for it, at most `runtime.shutdown.drain`. Waits through restarts, for as long as they are of
+    /// use. As any request it leaves alone what is kept down: a stopped service, and one that is started by hand, is an
+    /// error here, and [`load`](Self::load) brings it up. Dropped before its end it is withdrawn, as a load is.
     ///
     /// # Errors
-    /// When the service does not come up, with class and last lines.
+    /// When the service does not come up, with class and last lines; when it is kept down; when it is there no more; when
+    /// the runtime is stopping.
     pub async fn enter(&self) -> Result<Permit, LoadError> {
-        loop {
-            if let Some(permit) = self.current().gate.enter() {
-                return Ok(permit);
-            }
-            let mut loading = self.load();
-            // Dropped before the load: who gives up does not count as one who still waits.
-            let outside = self.current().gate.wait_outside();
-            (&mut loading).await?;
-            drop(outside);
-            let status = self.status();
-            if status.state == ServiceState::Completed {
-                // It came up and has ended well, which is no use to a request.
-                return Err(LoadError::not_up(&status));
-            }
-        }
+        loading::enter(self).await
     }
 
     /// A veto against offloading, until it is dropped. Without one a loaded service may be pushed out between two permits.

@@ -95,6 +95,13 @@ impl Mark {
     }
 }
 
+/// Whether a person keeps it down, and it is down.
+#[must_use]
+pub fn is_kept_down(status: &ServiceStatus) -> bool {
+    use ServiceState::{Offloaded, Sleeping, Stopped};
+    status.disposition == Disposition::Down && matches!(status.state, Stopped | Offloaded | Sleeping)
+}
+
 /// Says what one who is still outside does. `asked` is how the service was when this one asked for it last; `dead` is
 /// what it depends on and cannot have.
 #[must_use]
@@ -103,6 +110,9 @@ pub fn next(now: &ServiceStatus, asked: Option<&Mark>, dead: Option<ServiceStatu
     let service = || now.name.clone();
     if now.state == S::Stuck {
         return Step::GiveUp(AdmitError::Stuck { service: service(), reason: now.reason.clone() });
+    }
+    if now.retired {
+        return Step::GiveUp(AdmitError::Gone(now.name.to_string()));
     }
     if now.disposition == Disposition::Down {
         return Step::GiveUp(AdmitError::Down(service()));
@@ -116,6 +126,8 @@ pub fn next(now: &ServiceStatus, asked: Option<&Mark>, dead: Option<ServiceStatu
             if class.is_some_and(|class| class.is_permanent()) { failed() } else { Step::Wait }
         }
         S::Stopped | S::Offloaded | S::Sleeping | S::Reserved => match (asked, &now.refusal, dead) {
+            // A request would not bring it up: it need not be tried.
+            (_, _, Some(on)) if is_kept_down(&on) => Step::GiveUp(AdmitError::Down(on.name)),
             (None, _, _) => Step::Ask,
             (Some(_), Some(refusal), _) if now.state != S::Reserved => {
                 Step::GiveUp(AdmitError::NoMemory { service: service(), refusal: Arc::clone(refusal) })
@@ -231,6 +243,22 @@ mod tests {
             let down = ServiceStatus { disposition: Disposition::Down, ..status(state) };
             assert_eq!(next(&down, None, None), Step::GiveUp(AdmitError::Down(down.name.clone())), "{state:?}");
         }
+    }
+
+    #[test]
+    fn one_that_was_taken_out_is_gone_and_not_stopped() {
+        use ServiceState as S;
+        for state in [S::Stopped, S::Draining, S::Stopping, S::Reserved] {
+            let retired = ServiceStatus { disposition: Disposition::Down, retired: true, ..status(state) };
+            assert_eq!(next(&retired, None, None), Step::GiveUp(AdmitError::Gone("chat".to_owned())), "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_dependency_that_is_kept_down_ends_the_wait_before_anything_is_loaded() {
+        let name: ServiceName = "db".parse().expect("a name");
+        let db = ServiceStatus { name: name.clone(), disposition: Disposition::Down, ..status(ServiceState::Stopped) };
+        assert_eq!(next(&status(ServiceState::Offloaded), None, Some(db)), Step::GiveUp(AdmitError::Down(name)));
     }
 
     #[test]

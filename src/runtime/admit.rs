@@ -10,15 +10,14 @@ use greenroom_actors::{
     assembly::Supervised,
     gate::Permit,
     ids::{RunId, ServiceName},
-    lease::Wish,
-    process_supervisor::messages::LoadService,
     state::{ServiceState, ServiceStatus},
 };
 use tokio::sync::watch;
 
 use super::{
-    RuntimeHandle, ServiceCommand,
-    admission::{AdmitError, Mark, Step, next},
+    RuntimeHandle,
+    admission::{AdmitError, Mark, Step, is_kept_down, next},
+    handle::BY_REQUEST,
     outcome,
 };
 
@@ -54,18 +53,19 @@ impl RunEndpoint {
 
 impl RuntimeHandle {
     /// The right to use a service: at once if it is ready, otherwise after it has been loaded, which is asked for once,
-    /// and again if it has gone meanwhile. Waits through restarts, `max_wait` at the most. Dropping the future ends the
-    /// waiting. Works on any executor.
+    /// and again if it has gone meanwhile. Waits through restarts, `max_wait` at the most, or, without one, until it is
+    /// known that waiting is of no use. Dropping the future ends the waiting. Works on any executor.
     ///
     /// # Errors
     /// As soon as it is known that waiting is of no use; see [`AdmitError`].
-    pub async fn admit(&self, service: &str, max_wait: Duration) -> Result<Admitted, AdmitError> {
+    pub async fn admit(&self, service: &str, max_wait: Option<Duration>) -> Result<Admitted, AdmitError> {
         let target = self.find(service).map_err(|_| AdmitError::Gone(service.to_owned()))?;
         if let Some(admitted) = enter(&target) {
             return Ok(admitted);
         }
         // Also tells its supervisor that a restart is of use to somebody.
         let _outside = target.gate.wait_outside();
+        let Some(max_wait) = max_wait else { return self.wait_to_enter(&target).await };
         let patience = self.timer().after(max_wait);
         tokio::select! {
             biased;
@@ -95,7 +95,10 @@ impl RuntimeHandle {
     }
 
     async fn wait_to_enter(&self, target: &Supervised) -> Result<Admitted, AdmitError> {
-        let gone = |_: watch::error::RecvError| AdmitError::Gone(target.spec.name.to_string());
+        let gone = |_: watch::error::RecvError| match self.is_stopping() {
+            true => AdmitError::Stopping,
+            false => AdmitError::Gone(target.spec.name.to_string()),
+        };
         let mut status = target.status.clone();
         let mut dependencies = self.statuses_of_dependencies(target);
         let mut asked = None;
@@ -108,10 +111,10 @@ impl RuntimeHandle {
             if self.is_stopping() {
                 return Err(AdmitError::Stopping);
             }
-            let dead = dependencies.iter_mut().find_map(|dependency| {
-                let dependency = dependency.borrow_and_update();
-                outcome::is_dead_end(&dependency).then(|| dependency.clone())
-            });
+            // All are seen, also those behind a dead one: a change of theirs is no news then.
+            let found: Vec<ServiceStatus> =
+                dependencies.iter_mut().map(|one| one.borrow_and_update().clone()).collect();
+            let dead = found.into_iter().find(|one| outcome::is_dead_end(one) || is_kept_down(one));
             match next(&now, asked.as_ref(), dead) {
                 Step::Ask => {
                     asked = Some(Mark::of(&now));
@@ -131,9 +134,9 @@ impl RuntimeHandle {
 
     /// Asks for a load, and is done once that has been heard, so that the status read next is one from after it.
     async fn ask_for(&self, target: &Supervised) -> Result<(), AdmitError> {
-        self.start_dependencies(target, ServiceCommand::Load);
+        self.tell_dependencies(target, BY_REQUEST);
         let supervisor = target.supervisor.upgrade().ok_or(AdmitError::Stopping)?;
-        supervisor.send(LoadService { wish: Wish::Wanted }).await.map_err(|_| AdmitError::Stopping)
+        supervisor.send(BY_REQUEST).await.map_err(|_| AdmitError::Stopping)
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use actix::WeakAddr;
+use actix::{Handler, Message, WeakAddr};
 use greenroom_actors::{
     assembly::{Roster, Supervised, with_dependencies},
     event::{EventBus, EventId, EventStream},
@@ -19,8 +19,9 @@ use greenroom_actors::{
     ids::{Pid, ServiceName},
     lease::Wish,
     os::{clock, containment::Containment},
-    process_supervisor::messages::{
-        LoadService, OffloadService, ResetService, RestartService, StartService, StopService,
+    process_supervisor::{
+        ProcessSupervisor,
+        messages::{LoadService, OffloadService, ResetService, RestartService, StartService, StopService},
     },
     resource_orchestrator::{
         ResourceOrchestrator,
@@ -51,6 +52,11 @@ use super::{
 
 /// State changes that `why` shows.
 const RECENT: usize = 8;
+
+/// A load on the word of a person or an application.
+const BY_WORD: LoadService = LoadService { wish: Wish::Wanted, lifts: true };
+/// A load for a request, which leaves what is kept down as it is.
+pub(super) const BY_REQUEST: LoadService = LoadService { wish: Wish::Wanted, lifts: false };
 
 /// A running runtime, for what belongs to it (its server, its guardian's watch, signals): cheap to clone, usable from any
 /// thread and executor. It does not keep the runtime running; an application's [`Handle`](crate::embed::Handle) does.
@@ -161,10 +167,10 @@ impl RuntimeHandle {
         if self.is_stopping() {
             return Err(CommandError::Stopping);
         }
-        self.start_dependencies(&target, command);
+        self.bring_dependencies(&target, command);
         let supervisor = target.supervisor.upgrade().ok_or(CommandError::Stopping)?;
         match command {
-            ServiceCommand::Load => supervisor.do_send(LoadService { wish: Wish::Wanted }),
+            ServiceCommand::Load => supervisor.do_send(BY_WORD),
             ServiceCommand::Offload => supervisor.do_send(OffloadService { reason: by_request() }),
             ServiceCommand::Start => supervisor.do_send(StartService { wish: Wish::Wanted }),
             ServiceCommand::Stop => supervisor.do_send(StopService { reason: by_request() }),
@@ -186,7 +192,7 @@ impl RuntimeHandle {
             return Err(CommandError::Stopping);
         }
         let before = target.status.borrow().run_id;
-        self.start_dependencies(&target, command);
+        self.bring_dependencies(&target, command);
         let supervisor = target.supervisor.upgrade().ok_or(CommandError::Stopping)?;
         // Awaited, so that the status read below is one from after the command. An actor that is gone is a runtime that
         // is stopping.
@@ -195,7 +201,7 @@ impl RuntimeHandle {
             ServiceCommand::Stop => supervisor.send(StopService { reason: by_request() }).await,
             ServiceCommand::Restart => supervisor.send(RestartService { reason: by_request() }).await,
             ServiceCommand::Reset => supervisor.send(ResetService).await,
-            ServiceCommand::Load => supervisor.send(LoadService { wish: Wish::Wanted }).await,
+            ServiceCommand::Load => supervisor.send(BY_WORD).await,
             ServiceCommand::Offload => match supervisor.send(OffloadService { reason: by_request() }).await {
                 Ok(Err(source)) => return Err(CommandError::Held(target.spec.name.clone(), source)),
                 Ok(Ok(())) => Ok(()),
@@ -346,17 +352,30 @@ impl RuntimeHandle {
         services.iter().filter(others).map(|s| s.status.clone()).collect()
     }
 
-    /// A start or restart also starts what the service depends on, where that is down.
-    pub(super) fn start_dependencies(&self, target: &Supervised, command: ServiceCommand) {
-        if !matches!(command, ServiceCommand::Start | ServiceCommand::Restart | ServiceCommand::Load) {
-            return;
+    /// A start or restart also starts what the service depends on, where that is down, and a load loads it: what is wanted
+    /// of it stays as it is, as with the service itself.
+    fn bring_dependencies(&self, target: &Supervised, command: ServiceCommand) {
+        match command {
+            ServiceCommand::Start | ServiceCommand::Restart => {
+                self.tell_dependencies(target, StartService { wish: Wish::Wanted });
+            }
+            ServiceCommand::Load => self.tell_dependencies(target, BY_WORD),
+            ServiceCommand::Offload | ServiceCommand::Stop | ServiceCommand::Reset => {}
         }
+    }
+
+    /// Tells this to everything that a service depends on and that is not up or on its way.
+    pub(super) fn tell_dependencies<M>(&self, target: &Supervised, message: M)
+    where
+        M: Message<Result = ()> + Copy + Send + 'static,
+        ProcessSupervisor: Handler<M>,
+    {
         let services = self.services();
         let names = with_dependencies(&services, [target.spec.name.clone()]);
         for service in services.iter().filter(|s| names.contains(&s.spec.name)) {
             let is_down = service.spec.name != target.spec.name && outcome::may_be_started(&service.status.borrow());
             if let Some(supervisor) = service.supervisor.upgrade().filter(|_| is_down) {
-                supervisor.do_send(StartService { wish: Wish::Wanted });
+                supervisor.do_send(message);
             }
         }
     }

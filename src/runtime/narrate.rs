@@ -266,12 +266,7 @@ mod tests {
             service: name("chat"),
             kind: RefusalKind::InTheWay,
             missing: Vec::new(),
-            holders: vec![Holder {
-                service: Some(name("image")),
-                pool: Pool::Ram,
-                amount: 1 << 30,
-                why: Stays::Pinned,
-            }],
+            holders: vec![Holder::new(Some(name("image")), Pool::Ram, 1 << 30, Stays::Pinned)],
         };
         let reason = refusal.to_string();
         let swap = Event {

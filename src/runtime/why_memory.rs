@@ -120,6 +120,12 @@ fn about(holder: &Holder, wanted: &ServiceName) -> String {
                 "`{wanted}` depends on `{service}` and has no room beside it: give one of them less to hold, or another card"
             )
         }
+        Stays::NeededBy => match &holder.needed_by {
+            Some(dependant) => format!(
+                "`{dependant}` is up and depends on `{service}`: take that out of memory first: greenroom offload {dependant}"
+            ),
+            None => format!("services that are up depend on `{service}`: take those out of memory first"),
+        },
         Stays::Stranger => format!("`{service}` is not Greenroom's to end"),
     }
 }

@@ -58,7 +58,7 @@ fn refusal(kind: RefusalKind, holders: Vec<Holder>) -> Refusal {
 }
 
 fn holder(service: Option<&str>, why: Stays) -> Holder {
-    Holder { service: service.map(name), pool: vram(), amount: 6 << 30, why }
+    Holder::new(service.map(name), vram(), 6 << 30, why)
 }
 
 fn card(state: &str) -> CardView {

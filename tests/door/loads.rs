@@ -78,6 +78,18 @@ fn what_it_depends_on_is_loaded_first() {
     });
     assert_eq!(chat(&greenroom, "chat").status, 200);
     assert_eq!(greenroom.state("db"), "ready");
+    let wanted = |service: &str| greenroom.service(service)["disposition"].clone();
+    assert_eq!((wanted("db"), wanted("chat")), ("on_demand".into(), "on_demand".into()));
+    // It is missed as long as somebody needs it.
+    let before = greenroom.service_pid("db");
+    signal(before, Signal::SIGKILL);
+    wait_for("it is back", BOUND, || greenroom.state("db") == "ready" && greenroom.service_pid("db") != before);
+    greenroom.cli(&["offload", "chat", "db"]).expect(0);
+    greenroom.cli(&["load", "chat"]).expect(0);
+    assert_eq!((greenroom.state("db").as_str(), wanted("db")), ("ready", "on_demand".into()));
+    greenroom.cli(&["offload", "chat", "db"]).expect(0);
+    greenroom.cli(&["start", "chat"]).expect(0);
+    assert_eq!((wanted("db"), wanted("chat")), ("up".into(), "up".into()));
 }
 
 #[test]

@@ -86,6 +86,37 @@ fn what_a_person_has_stopped_stays_so() {
 }
 
 #[test]
+fn what_it_depends_on_stays_stopped_too_until_a_person_loads_it() {
+    let greenroom = Greenroom::running(|g| {
+        gateway(g, "") + &on_demand(g, "db", "", "") + &on_demand(g, "chat", "", "depends_on = { db = \"ready\" }")
+    });
+    greenroom.cli(&["stop", "db"]).expect(0);
+    let error = refused(&chat(&greenroom, "chat"), 503, "service_stopped");
+    assert!(error["message"].as_str().expect("a sentence").contains("`db` is stopped"), "{error}");
+    assert_eq!((greenroom.state("db").as_str(), greenroom.state("chat").as_str()), ("stopped", "stopped"));
+    greenroom.cli(&["load", "chat"]).expect(0);
+    assert_eq!(chat(&greenroom, "chat").status, 200);
+}
+
+#[test]
+fn who_waits_for_what_a_reload_takes_out_is_told_that_it_is_not_there() {
+    let greenroom = Greenroom::new();
+    let rest = gateway(&greenroom, "") + &on_demand(&greenroom, "other", "", "");
+    greenroom.configure(&(rest.clone() + &on_demand(&greenroom, "chat", "--load-ms 60000", "")));
+    greenroom.start();
+    let waiting = std::thread::scope(|scope| {
+        let door = door(&greenroom);
+        let waiting = scope.spawn(move || chat_at(&door, "chat"));
+        wait_for("it is being loaded", BOUND, || greenroom.state("chat") == "starting");
+        greenroom.configure(&rest);
+        greenroom.cli(&["reload"]).expect(0);
+        waiting.join().expect("it is answered")
+    });
+    refused(&waiting, 404, "model_not_found");
+    refused(&chat(&greenroom, "chat"), 404, "model_not_found");
+}
+
+#[test]
 fn a_wait_is_bounded_by_max_wait() {
     let greenroom =
         Greenroom::running(|g| gateway(g, "queue.max_wait = \"300ms\"") + &on_demand(g, "chat", "--load-ms 60000", ""));

@@ -117,6 +117,48 @@ fn a_hold_is_a_veto_and_a_permit_is_waited_for() {
 }
 
 #[test]
+fn a_permit_is_waited_for_through_failures_that_may_pass_and_no_longer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("s");
+    // It fails twice, so that the second restart comes after a pause.
+    let fail = |n: u32| format!("test -e {0}/{n} || {{ touch {0}/{n}; exit 3; }}", folder.path().display());
+    let script = format!("{}; {}; exec {BIN} stand-in --port ${{port}}", fail(1), fail(2));
+    let lame = ServiceConfig::new("chat").command(["/bin/sh", "-c", &script]);
+    let handle = running(&state, lame.start(Start::OnDemand).ready_path("/health"));
+    let service = handle.service("chat").expect("there");
+    let permit = block_on(service.enter()).expect("it comes up in the end");
+    assert_eq!((service.status().state, service.status().restarts_total), (ServiceState::Ready, 2));
+    drop(permit);
+    block_on(service.stop()).expect("stopped");
+    let error = block_on(service.enter()).expect_err("a request lifts no stop");
+    assert!(matches!(error, LoadError::NotUp { state: ServiceState::Stopped, .. }), "{error}");
+    assert_eq!(service.status().state, ServiceState::Stopped);
+    end(&handle);
+
+    let broken = ServiceConfig::new("chat").command(["/bin/sh", "-c", "echo no such thing >&2; exit 3 # ${port}"]);
+    let broken = broken.start(Start::OnDemand).ready_path("/health").set("restart.max", 1);
+    let handle = running(&state, broken);
+    let error = block_on(handle.service("chat").expect("there").enter()).expect_err("it is given up");
+    assert_eq!(error.class(), Some(FailureClass::Exit), "{error}");
+    assert_eq!(error.stderr_tail(), ["no such thing"], "{error}");
+    end(&handle);
+}
+
+#[test]
+fn who_gives_up_the_wait_for_a_permit_withdraws_the_load() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat("--load-ms 600000"));
+    let service = handle.service("chat").expect("there");
+    let is = |state| wait_for(&format!("{state:?}"), BOUND, || service.status().state == state);
+    let mut entering = service.enter().boxed();
+    let begun = || entering.as_mut().now_or_never().is_none() && service.status().state == ServiceState::Starting;
+    wait_for("it loads", BOUND, begun);
+    drop(entering);
+    is(ServiceState::Offloaded);
+    end(&handle);
+}
+
+#[test]
 fn a_snapshot_has_every_state_at_once_and_memory_while_somebody_looks() {
     let folder = tempfile::tempdir().expect("a folder");
     let handle = running(folder.path(), chat("--memory 64MiB"));

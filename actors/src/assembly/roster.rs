@@ -235,7 +235,8 @@ impl Roster {
             let missing =
                 || RosterError::Dependency { service: spec.name.clone(), missing: dependency.service.clone() };
             let service = self.services.find(dependency.service.as_str()).ok_or_else(missing)?;
-            Ok((dependency.service.clone(), dependency.condition, service.status))
+            let Supervised { status, gate, .. } = service;
+            Ok(Awaited { service: dependency.service.clone(), condition: dependency.condition, status, gate })
         });
         awaited.collect()
     }

@@ -25,6 +25,8 @@ pub enum Stays {
     NotForThis,
     /// Who asks depends on it.
     Needed,
+    /// Another service depends on it, and is up or on its way.
+    NeededBy,
     /// It does not belong to Greenroom.
     Stranger,
 }
@@ -41,6 +43,7 @@ impl Stays {
             Self::NotBack => "ended, and its memory is not back",
             Self::NotForThis => "not pushed out for this",
             Self::Needed => "which it depends on",
+            Self::NeededBy => "needed by others",
             Self::Stranger => "not Greenroom's",
         }
     }
@@ -57,6 +60,17 @@ pub struct Holder {
     pub amount: u64,
     /// Why it stays.
     pub why: Stays,
+    /// With [`Stays::NeededBy`]: one who needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_by: Option<ServiceName>,
+}
+
+impl Holder {
+    /// One of whom nobody is known who needs it.
+    #[must_use]
+    pub fn new(service: Option<ServiceName>, pool: Pool, amount: u64, why: Stays) -> Self {
+        Self { service, pool, amount, why, needed_by: None }
+    }
 }
 
 /// A pool that has too little.
@@ -125,8 +139,10 @@ impl fmt::Display for Refusal {
                 Some(service) => write!(f, "{service} holds {}", amount(&holder.pool, holder.amount))?,
                 None => write!(f, "other programs hold {}", amount(&holder.pool, holder.amount))?,
             }
-            if holder.why != Stays::Stranger {
-                write!(f, " ({})", holder.why.told())?;
+            match (holder.why, &holder.needed_by) {
+                (Stays::Stranger, _) => {}
+                (Stays::NeededBy, Some(dependant)) => write!(f, " (needed by {dependant})")?,
+                (why, _) => write!(f, " ({})", why.told())?,
             }
         }
         Ok(())
@@ -150,18 +166,22 @@ mod tests {
         let pool = Pool::Vram(GpuId("GPU-1".to_owned()));
         let name = |text: &str| text.parse::<ServiceName>().expect("a name");
         let shortage = Shortage { pool: pool.clone(), needed: 7 << 30, free: 1 << 30, capacity: 8 << 30 };
-        let chat = Holder { service: Some(name("chat")), pool: pool.clone(), amount: 6 << 30, why: Stays::Pinned };
-        let game = Holder { service: None, pool, amount: 1 << 29, why: Stays::Stranger };
+        let chat = Holder::new(Some(name("chat")), pool.clone(), 6 << 30, Stays::Pinned);
+        let db = Holder {
+            needed_by: Some(name("app")),
+            ..Holder::new(Some(name("db")), pool.clone(), 1 << 28, Stays::NeededBy)
+        };
+        let game = Holder::new(None, pool, 1 << 29, Stays::Stranger);
         let refusal = Refusal {
             service: name("image"),
             kind: RefusalKind::InTheWay,
             missing: vec![shortage],
-            holders: vec![chat, game],
+            holders: vec![chat, db, game],
         };
         assert_eq!(
             refusal.to_string(),
             "there is no memory for it: it needs 7GiB of VRAM of GPU-1, of which 1GiB is free; chat holds 6GiB (pinned), \
-             other programs hold 512MiB"
+             db holds 256MiB (needed by app), other programs hold 512MiB"
         );
     }
 }

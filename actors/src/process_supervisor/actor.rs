@@ -139,8 +139,10 @@ impl ProcessSupervisor {
             chance: fastrand::f64(),
             in_flight: self.gate.in_flight(),
             waiting: self.gate.outside(),
+            needed: self.gate.needed(),
         };
         let effects = self.life.step(event, &at);
+        self.dependencies.need(self.life.needs_others());
         let view = self.life.view();
         // Before it is told: whoever hears of `ready` gets in, and whoever hears of anything else knows that nobody does.
         if view.state == ServiceState::Ready {

@@ -58,8 +58,8 @@ impl Handler<StartService> for ProcessSupervisor {
 impl Handler<LoadService> for ProcessSupervisor {
     type Result = ();
 
-    fn handle(&mut self, LoadService { wish }: LoadService, ctx: &mut Self::Context) {
-        self.step(Event::Load(wish), ctx);
+    fn handle(&mut self, LoadService { wish, lifts }: LoadService, ctx: &mut Self::Context) {
+        self.step(Event::Load { wish, lifts }, ctx);
     }
 }
 

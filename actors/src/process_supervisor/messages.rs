@@ -7,15 +7,25 @@ use actix::Message;
 use tokio::sync::watch;
 
 use crate::{
-    gate::Held,
+    gate::{Gate, Held},
     ids::ServiceName,
     lease::Wish,
     spec::{DependencyCondition, ServiceSpec},
     state::ServiceStatus,
 };
 
-/// What must be so of whom before a service is started, and how that one fares.
-pub type Awaited = (ServiceName, DependencyCondition, watch::Receiver<ServiceStatus>);
+/// Somebody who must be there before a service is started.
+#[derive(Debug, Clone)]
+pub struct Awaited {
+    /// Who.
+    pub service: ServiceName,
+    /// What must be so of it.
+    pub condition: DependencyCondition,
+    /// How it fares.
+    pub status: watch::Receiver<ServiceStatus>,
+    /// Where it is told that it is needed.
+    pub gate: Gate,
+}
 
 /// Start it, now or as soon as its dependencies allow. Sets the disposition to up. Clears `failed` and the count of failures.
 #[derive(Debug, Clone, Copy, Message)]
@@ -25,13 +35,16 @@ pub struct StartService {
     pub wish: Wish,
 }
 
-/// Into memory: start it and leave what is wanted of it as it is. One that was `down` is wanted again as its start mode
-/// says, or, where that is by hand, up.
+/// Into memory: start it and leave what is wanted of it as it is. One that is `down` stays so, unless whoever asks `lifts`
+/// that: it is wanted again then as its start mode says, or, where that is by hand, up.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct LoadService {
     /// On whose wish.
     pub wish: Wish,
+    /// Whether it is to come up also where it is kept down. The word of a person or of an application does that; a request
+    /// does not, though it was sent before the stop and is heard after it.
+    pub lifts: bool,
 }
 
 /// Stop it and keep it down.

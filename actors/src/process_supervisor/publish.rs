@@ -76,6 +76,7 @@ impl Publisher {
             },
             refusal: view.refusal.clone(),
             placement: view.placement.clone(),
+            retired: view.retired,
         }
     }
 

@@ -144,7 +144,7 @@ impl ResourceOrchestrator {
             Effect::Offload { service, run, reason } => self.offload(service, run, reason, ctx),
             Effect::Reload(service) => {
                 if let Some(supervisor) = self.known.get(&service).and_then(|known| known.supervisor.upgrade()) {
-                    supervisor.do_send(LoadService { wish: Wish::Reload });
+                    supervisor.do_send(LoadService { wish: Wish::Reload, lifts: false });
                 }
             }
             Effect::Tell(event) => {

@@ -42,6 +42,8 @@ impl Handler<Strike> for ResourceOrchestrator {
     fn handle(&mut self, Strike { service }: Strike, ctx: &mut Self::Context) {
         self.known.remove(&service);
         self.step(Event::Struck(service), ctx);
+        // Whoever asked for it is not answered any more; what its last run left behind is still heard of.
+        self.answers.retain(|run, _| self.admission.knows(*run));
     }
 }
 

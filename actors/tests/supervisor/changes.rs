@@ -98,7 +98,7 @@ async fn what_is_held_is_not_offloaded_and_what_is_offloaded_stays_wanted_as_it_
     let mut spec = script("sleep 1000");
     spec.start = StartMode::OnDemand;
     let mut rig = Rig::new(spec);
-    rig.supervisor.do_send(LoadService { wish: Wish::Wanted });
+    rig.supervisor.do_send(LoadService { wish: Wish::Wanted, lifts: true });
     let loaded = rig.state(ServiceState::Ready).await;
     assert_eq!(loaded.disposition, Disposition::OnDemand);
     let hold = rig.gate.hold();

@@ -19,7 +19,7 @@ use tokio::{
 
 use crate::rig::{Rig, Scripted, line_of, runs, script};
 
-const LOAD: LoadService = LoadService { wish: Wish::Wanted };
+const LOAD: LoadService = LoadService { wish: Wish::Wanted, lifts: true };
 
 fn stop() -> StopService {
     StopService { reason: "enough".to_owned() }

@@ -1,16 +1,19 @@
 //! Services that exclude each other on a card, with the whole of the actors behind them.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use actix::{Actor, Context, Handler};
 use greenroom_actors::{
     event::{EventBus, EventKind, EventStream},
-    lease::Wish,
+    ids::RunId,
+    lease::{AskLease, Fate, LeaseAnswer, LeaseNews, LeaseVerdict, Wish},
     process_supervisor::messages::{LoadService, StopService},
-    resource_orchestrator::messages::GetPlan,
+    resource_orchestrator::messages::{GetPlan, Strike},
     spec::{DeclaredCard, Figure, GpuBackend, ReloadPolicy, ResourcesSpec, ServiceSpec, StartMode},
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
 };
+use tokio::sync::mpsc;
 
 use crate::{
     rig::{PATIENCE, script},
@@ -44,7 +47,12 @@ async fn house() -> (House, EventStream) {
 }
 
 fn load(house: &House, name: &str) {
-    house.find(name).supervisor.upgrade().expect("a supervisor").do_send(LoadService { wish: Wish::Wanted });
+    house
+        .find(name)
+        .supervisor
+        .upgrade()
+        .expect("a supervisor")
+        .do_send(LoadService { wish: Wish::Wanted, lifts: true });
 }
 
 async fn state(house: &House, name: &str, state: ServiceState) -> ServiceStatus {
@@ -102,5 +110,58 @@ async fn who_is_busy_stays_and_the_newcomer_is_told_who_holds_the_memory() {
     drop(inside);
     load(&house, "image");
     state(&house, "image", ServiceState::Ready).await;
+    house.stop().await;
+}
+
+/// Asks for memory, and lives only as long as an answer may come.
+struct Asker(mpsc::UnboundedSender<Option<LeaseVerdict>>);
+
+impl Actor for Asker {
+    type Context = Context<Self>;
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        // The test may be over.
+        drop(self.0.send(None));
+    }
+}
+
+impl Handler<LeaseAnswer> for Asker {
+    type Result = ();
+
+    fn handle(&mut self, answer: LeaseAnswer, _: &mut Self::Context) {
+        drop(self.0.send(Some(answer.verdict)));
+    }
+}
+
+/// Asks in the name of a service; gives the answers, and `None` when no more can come.
+fn ask_as(house: &House, name: &str, run: RunId) -> mpsc::UnboundedReceiver<Option<LeaseVerdict>> {
+    let (tell, heard) = mpsc::unbounded_channel();
+    let spec = Arc::clone(&house.find(name).spec);
+    let (service, answer) = (spec.name.clone(), Asker(tell).start().recipient());
+    house.actors.orchestrator.do_send(AskLease { service, run, spec, wish: Wish::Wanted, answer });
+    heard
+}
+
+async fn heard(answers: &mut mpsc::UnboundedReceiver<Option<LeaseVerdict>>) -> Option<LeaseVerdict> {
+    tokio::time::timeout(PATIENCE, answers.recv()).await.expect("an answer").expect("somebody who hears it")
+}
+
+#[actix::test]
+async fn nothing_is_kept_of_a_service_that_is_struck_while_it_waits() {
+    let (house, _) = house().await;
+    let (chat, image) = (RunId::fresh(), RunId::fresh());
+    let mut granted = ask_as(&house, "chat", chat);
+    assert!(matches!(heard(&mut granted).await, Some(LeaseVerdict::Granted(_))));
+    let mut waits = ask_as(&house, "image", image);
+    assert!(matches!(heard(&mut waits).await, Some(LeaseVerdict::Pending(_))), "chat is loading");
+    let strike = |name: &str| house.actors.orchestrator.do_send(Strike { service: name.parse().expect("a name") });
+    strike("chat");
+    strike("image");
+    assert_eq!(heard(&mut waits).await, None, "whoever waits is let go of");
+    // What a run holds outlasts its service.
+    let told = LeaseNews { service: "chat".parse().expect("a name"), run: chat, fate: Fate::Ended { failed: false } };
+    house.actors.orchestrator.do_send(told);
+    assert!(matches!(heard(&mut granted).await, Some(LeaseVerdict::Reclaimed(None))));
+    assert_eq!(heard(&mut granted).await, None);
     house.stop().await;
 }

@@ -154,7 +154,7 @@ impl Doorway {
         let (method, bare) = (request.method().as_str(), path.split('?').next().unwrap_or(path));
         let spec = self.runtime.find(service).map_err(ApiError::from)?.spec;
         if spec.memory.wake_on.iter().any(|rule| rule.matches(method, bare)) {
-            let admitted = self.runtime.admit(service, self.spec.max_wait).await?;
+            let admitted = self.runtime.admit(service, Some(self.spec.max_wait)).await?;
             return Ok((admitted.endpoint, Some(admitted.permit)));
         }
         match self.runtime.look_in(service) {

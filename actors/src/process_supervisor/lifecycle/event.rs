@@ -25,6 +25,8 @@ pub struct Moment {
     pub in_flight: u32,
     /// How many wait for the service to be ready.
     pub waiting: u32,
+    /// How many services depend on it that are up, or on their way.
+    pub needed: u32,
 }
 
 /// What happened.
@@ -33,7 +35,12 @@ pub enum Event {
     /// It shall run.
     Start(Wish),
     /// It shall run, and what is wanted of it stays as it is.
-    Load(Wish),
+    Load {
+        /// On whose wish.
+        wish: Wish,
+        /// Whether also where it is kept down, which it is no more then.
+        lifts: bool,
+    },
     /// It shall leave the memory, and what is wanted of it stays as it is.
     Offload {
         /// Why.
@@ -105,7 +112,7 @@ impl Event {
             | Self::Retire { .. }
             | Self::Close { .. } => true,
             Self::Start(_)
-            | Self::Load(_)
+            | Self::Load { .. }
             | Self::Reset
             | Self::Reconfigure { restart: false, .. }
             | Self::Adopt { .. }

@@ -131,6 +131,17 @@ impl Lifecycle {
             },
             refusal: self.refusal.clone(),
             placement: run.and_then(|r| r.placement.clone()).filter(|placement| **placement != Placement::default()),
+            retired: self.closing == Closing::Retired,
+        }
+    }
+
+    /// Whether it needs what it depends on: it is up, or on its way there.
+    #[must_use]
+    pub fn needs_others(&self) -> bool {
+        match &self.phase {
+            Phase::Waiting { .. } | Phase::Asking(_) | Phase::Backoff { .. } => true,
+            Phase::Live(run) => !matches!(run.stage, Stage::Asleep { wish: None, .. } | Stage::Stuck),
+            Phase::Resting(_) | Phase::Reclaiming { .. } => false,
         }
     }
 
@@ -146,7 +157,7 @@ impl Lifecycle {
             // A closed service is told nothing any more but how what still runs comes to its end.
             _ if self.closing != Closing::No => {}
             Event::Start(wish) => self.start(wish, at, &mut todo),
-            Event::Load(wish) => self.load(wish, at, &mut todo),
+            Event::Load { wish, lifts } => self.load(wish, lifts, at, &mut todo),
             Event::Restart { reason } => self.restart(reason, at, &mut todo),
             Event::Stop { reason } => self.stop(reason, at, &mut todo),
             Event::Offload { reason } => self.offload(reason, at, &mut todo),
@@ -243,9 +254,10 @@ impl Lifecycle {
         }
     }
 
-    /// Whether one that has failed is missed by anybody: one that runs on demand and that nobody waits for is not.
+    /// Whether one that has failed is missed by anybody: one that runs on demand, and that nobody waits for or depends on,
+    /// is not.
     pub(super) fn is_missed(&self, at: &Moment) -> bool {
-        self.disposition != Disposition::OnDemand || self.spec.pinned || at.waiting > 0
+        self.disposition != Disposition::OnDemand || self.spec.pinned || at.waiting > 0 || at.needed > 0
     }
 
     pub(super) fn fresh(&self, id: RunId) -> Run {

@@ -173,6 +173,8 @@ pub struct View {
     pub refusal: Option<Arc<Refusal>>,
     /// Where the live run is, if that is anywhere that is counted.
     pub placement: Option<Arc<Placement>>,
+    /// Whether it was taken out of the configuration.
+    pub retired: bool,
 }
 
 impl Phase {

@@ -19,9 +19,10 @@ impl Lifecycle {
         self.bring_up(wish, None, at, todo);
     }
 
-    /// Into memory. What is wanted of it stays as it is, but that it is not down any more.
-    pub(super) fn load(&mut self, wish: Wish, at: &Moment, todo: &mut Vec<Effect>) {
-        if wish == Wish::Reload && !self.may_be_reloaded() {
+    /// Into memory. What is wanted of it stays as it is, but that it is not down any more if this `lifts` it.
+    pub(super) fn load(&mut self, wish: Wish, lifts: bool, at: &Moment, todo: &mut Vec<Effect>) {
+        let is_kept_down = self.disposition == Disposition::Down && !lifts;
+        if is_kept_down || (wish == Wish::Reload && !self.may_be_reloaded()) {
             return;
         }
         self.lift();
@@ -32,16 +33,15 @@ impl Lifecycle {
         self.bring_up(wish, None, at, todo);
     }
 
-    /// Whether it may come back only because there is room: it was pushed out, or found none, and is still wanted.
+    /// Whether it may come back only because there is room: it was pushed out, or found none.
     fn may_be_reloaded(&self) -> bool {
-        let is_out = match &self.phase {
+        match &self.phase {
             Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } => {
                 matches!(rest, Rest::Stopped | Rest::Offloaded)
             }
             Phase::Live(run) => matches!(run.stage, Stage::Asleep { .. }),
             Phase::Waiting { .. } | Phase::Backoff { .. } | Phase::Asking(_) => false,
-        };
-        is_out && self.disposition != Disposition::Down
+        }
     }
 
     /// What was to be down and runs all the same is wanted as its start mode says, or else up.

@@ -29,7 +29,7 @@ pub fn offload() -> Event {
     Event::Offload { reason: "makes room".to_owned() }
 }
 
-pub const LOAD: Event = Event::Load(Wish::Wanted);
+pub const LOAD: Event = Event::Load { wish: Wish::Wanted, lifts: true };
 
 /// A service whose questions are answered by the test.
 pub fn asking(spec: LifeSpec) -> World {

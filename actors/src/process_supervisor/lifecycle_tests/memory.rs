@@ -73,7 +73,7 @@ fn who_wants_it_more_asks_again_and_who_wants_it_no_more_takes_it_back() {
     w.tell(Event::Start(Wish::Eager));
     let (first, _) = w.asks.expect("a question");
     w.answer(LeaseVerdict::Pending("waits".to_owned()));
-    w.tell(Event::Load(Wish::Reload));
+    w.tell(Event::Load { wish: Wish::Reload, lifts: false });
     assert_eq!(w.asks, Some((first, Wish::Eager)));
     w.tell(LOAD);
     let (second, wish) = w.asks.expect("a question");
@@ -149,12 +149,15 @@ fn what_runs_on_demand_comes_back_after_a_failure_only_for_somebody() {
 fn a_reload_lifts_nothing_that_is_down_or_given_up() {
     let mut w = asking(on_demand());
     w.tell(stop());
-    assert_eq!(w.tell(Event::Load(Wish::Reload)), []);
+    assert_eq!(w.tell(Event::Load { wish: Wish::Reload, lifts: false }), []);
     let mut w = World::with_memory(spec());
     w.tell(Event::Start(Wish::Wanted));
     w.news(exit(125));
     w.reclaimed();
-    assert_eq!((w.state(), w.tell(Event::Load(Wish::Reload))), (ServiceState::Failed, Vec::new()));
+    assert_eq!(
+        (w.state(), w.tell(Event::Load { wish: Wish::Reload, lifts: false })),
+        (ServiceState::Failed, Vec::new())
+    );
 }
 
 #[test]

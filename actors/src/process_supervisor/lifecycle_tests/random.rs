@@ -35,7 +35,7 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
         (11, Some(_)) => drop(w.news(RunNews::Stuck { reason: String::new() })),
         (12, Some(_)) => drop(w.news(exit(i32::from(dice > 100)))),
         (13, _) => drop(w.tell(Event::Run(RunId::fresh(), exit(1)))),
-        (14, _) => drop(w.tell(Event::Load(Wish::Wanted))),
+        (14, _) => drop(w.tell(Event::Load { wish: Wish::Wanted, lifts: true })),
         (15, _) => drop(w.tell(Event::Offload { reason: "no room".to_owned() })),
         (16, _) => drop(w.tell(changed(dice > 150, dice > 200))),
         (17, None) => drop(w.tell(Event::Adopt { run: RunId::fresh(), pid: Pid(8), port: None })),
@@ -92,7 +92,7 @@ proptest! {
         w.leave();
         // Whatever is asked of a closed one, and a second, harder close, changes nothing.
         if end > 0 {
-            for event in [Event::Start(Wish::Wanted), Event::Load(Wish::Wanted), restart(), changed(true, false)] {
+            for event in [Event::Start(Wish::Wanted), Event::Load { wish: Wish::Wanted, lifts: true }, restart(), changed(true, false)] {
                 prop_assert_eq!(w.tell(event), []);
             }
             w.tell(Event::Close { until, force: true });

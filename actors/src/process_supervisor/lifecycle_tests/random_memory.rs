@@ -18,7 +18,7 @@ fn happen(w: &mut World, dice: u8) {
     match (dice % 24, live) {
         (0, _) => drop(w.tell(Event::Start([Wish::Eager, Wish::Wanted][usize::from(dice > 127)]))),
         (1 | 2, _) => drop(w.tell(LOAD)),
-        (3, _) => drop(w.tell(Event::Load(Wish::Reload))),
+        (3, _) => drop(w.tell(Event::Load { wish: Wish::Reload, lifts: false })),
         (4 | 5, _) => drop(w.tell(offload())),
         (6, _) => drop(w.tell(stop())),
         (7, _) => drop(w.tell(Event::Restart { reason: "again".to_owned() })),

@@ -181,7 +181,7 @@ fn news_of_an_earlier_run_changes_nothing() {
 fn loading_and_offloading_change_nothing_about_what_is_wanted() {
     let mut w = World::new();
     w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
-    w.tell(Event::Load(Wish::Wanted));
+    w.tell(Event::Load { wish: Wish::Wanted, lifts: true });
     w.up();
     w.tell(Event::Offload { reason: "no room".to_owned() });
     w.news(exit(143));
@@ -189,6 +189,34 @@ fn loading_and_offloading_change_nothing_about_what_is_wanted() {
     assert_eq!((view.state, view.disposition), (ServiceState::Offloaded, Disposition::OnDemand));
     w.tell(stop());
     assert_eq!(w.state(), ServiceState::Stopped);
-    w.tell(Event::Load(Wish::Wanted));
+    w.tell(Event::Load { wish: Wish::Wanted, lifts: true });
     assert_eq!(w.life.view().disposition, Disposition::OnDemand, "a load lifts `down`");
+}
+
+#[test]
+fn a_load_that_lifts_nothing_leaves_what_is_stopped_as_it_is_also_while_it_ends() {
+    let request = Event::Load { wish: Wish::Wanted, lifts: false };
+    let mut w = World::new();
+    w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
+    w.tell(request.clone());
+    w.up();
+    w.tell(stop());
+    assert_eq!((w.state(), w.tell(request.clone())), (ServiceState::Stopping, Vec::new()));
+    w.news(exit(143));
+    assert_eq!((w.state(), w.tell(request)), (ServiceState::Stopped, Vec::new()));
+    assert_eq!((w.life.view().disposition, w.begun), (Disposition::Down, 1));
+}
+
+#[test]
+fn one_that_runs_on_demand_comes_back_after_a_failure_only_where_somebody_needs_it() {
+    for (needed, state) in [(0, ServiceState::Offloaded), (1, ServiceState::Spawning)] {
+        let mut w = World::new();
+        w.life = Lifecycle::new(LifeSpec { wanted: Disposition::OnDemand, ..spec() }, Disposition::OnDemand);
+        w.tell(Event::Load { wish: Wish::Wanted, lifts: false });
+        w.up();
+        w.needed = needed;
+        w.news(exit(1));
+        assert_eq!((w.state(), w.life.view().disposition), (state, Disposition::OnDemand), "{needed}");
+        assert_eq!(w.life.needs_others(), needed > 0);
+    }
 }

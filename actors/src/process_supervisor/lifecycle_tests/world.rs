@@ -67,6 +67,8 @@ pub struct World {
     pub released: Option<RunId>,
     /// Who waits for it to be ready.
     pub waiting: u32,
+    /// How many services that are up depend on it.
+    pub needed: u32,
     /// What is granted at once to whoever asks; without it nobody answers.
     pub grants: Option<Placement>,
     /// Every run that was asked for.
@@ -104,6 +106,7 @@ impl World {
             draining: None,
             released: None,
             waiting: 0,
+            needed: 0,
             grants: Some(Placement::default()),
             leases: HashMap::new(),
             asks: None,
@@ -150,8 +153,8 @@ impl World {
         {
             self.live = None;
         }
-        let (in_flight, waiting) = (self.users, self.waiting);
-        let at = Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight, waiting };
+        let (in_flight, waiting, needed) = (self.users, self.waiting, self.needed);
+        let at = Moment { now: self.now, next_run: RunId::fresh(), chance: 0.5, in_flight, waiting, needed };
         let mut effects = self.life.step(event, &at);
         for effect in &effects {
             match effect {

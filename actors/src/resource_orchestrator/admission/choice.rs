@@ -1,6 +1,6 @@
 //! The one decision: now, later, behind somebody, or never.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{
     Around,
@@ -70,7 +70,7 @@ impl Admission {
             (_, Ok(then)) => Choice::Later(then),
             (_, Err(refusal)) => self
                 .behind(query, &demand, &later, around)
-                .unwrap_or_else(|| Choice::Never(Box::new(self.named(refusal, query.spec)))),
+                .unwrap_or_else(|| Choice::Never(Box::new(self.named(refusal, query, around)))),
         }
     }
 
@@ -107,7 +107,7 @@ impl Admission {
         around: &dyn Around,
     ) -> Vec<Resident> {
         let loading = (!unlocked).then_some(Stays::Loading);
-        let needed = self.needed_by(query.spec);
+        let (needed, users) = (self.needed_by(query.spec), self.users(query.claims, around));
         let staying = self.ledger.leases.values().filter(|lease| !lease.is_leaving() && query.run != Some(lease.run));
         let residents = staying.map(|lease| {
             let usage = around.usage(&lease.service);
@@ -121,6 +121,8 @@ impl Admission {
                 _ if usage.holds > 0 => Some(Stays::Held),
                 // Without it, who asks could not begin: it would be brought back, and push out in turn.
                 _ if needed.contains(&lease.service) => Some(Stays::Needed),
+                // It would be taken from under somebody who goes on as if it were there.
+                _ if users.contains_key(&lease.service) => Some(Stays::NeededBy),
                 Stage::Reserved | Stage::Loading => loading,
                 // It is about to wake up.
                 Stage::Asleep if self.asks.iter().any(|ask| ask.question.run == lease.run) => loading,
@@ -145,27 +147,22 @@ impl Admission {
             idle: std::time::Duration::ZERO,
             priority: self.members.get(&claim.service).map_or(0, |member| member.spec.memory.priority),
             busy: true,
-            stays: if needed.contains(&claim.service) { Some(Stays::Needed) } else { loading },
+            stays: match () {
+                () if needed.contains(&claim.service) => Some(Stays::Needed),
+                () if users.contains_key(&claim.service) => Some(Stays::NeededBy),
+                () => loading,
+            },
         });
         residents.chain(waiting).collect()
     }
 
-    /// All that a service depends on, also by way of others.
-    fn needed_by(&self, spec: &ServiceSpec) -> BTreeSet<ServiceName> {
-        let mut needed = BTreeSet::new();
-        let mut open: Vec<&ServiceSpec> = vec![spec];
-        while let Some(spec) = open.pop() {
-            for dependency in &spec.depends_on {
-                if needed.insert(dependency.service.clone()) {
-                    open.extend(self.members.get(&dependency.service).map(|member| &*member.spec));
-                }
-            }
+    /// Says what the planner does not know: why there is no card, and by whom those are needed who stay for that.
+    fn named(&self, mut refusal: Refusal, query: Query<'_>, around: &dyn Around) -> Refusal {
+        let spec = query.spec;
+        let users = self.users(query.claims, around);
+        for holder in refusal.holders.iter_mut().filter(|holder| holder.why == Stays::NeededBy) {
+            holder.needed_by = holder.service.as_ref().and_then(|service| users.get(service).cloned());
         }
-        needed
-    }
-
-    /// Says why there is no card, where that is known better than by the planner.
-    fn named(&self, mut refusal: Refusal, spec: &ServiceSpec) -> Refusal {
         if let RefusalKind::NoCard { problem } = &mut refusal.kind
             && let Some(known) = no_card(&self.ledger, spec)
         {

@@ -131,6 +131,8 @@ pub struct Outlook {
     pub down: bool,
     /// Why its last run failed.
     pub cause: Option<String>,
+    /// Whether it is up, or on its way in or out: what it depends on it needs now.
+    pub live: bool,
 }
 
 /// What can be seen at the moment of a step.

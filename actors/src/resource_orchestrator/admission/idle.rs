@@ -36,8 +36,10 @@ impl Admission {
         }
         self.looked = Some(now);
         self.note_use(around);
+        let users = self.users(&[], around);
         let mut idle = Vec::new();
-        for (name, member) in &mut self.members {
+        // Who is needed is not idle, whoever else asks for it.
+        for (name, member) in self.members.iter_mut().filter(|(name, _)| !users.contains_key(*name)) {
             let timeout = member.spec.memory.idle_timeout;
             let since = member.dismissed.map_or(member.used, |asked| asked.max(member.used));
             let is_due = !timeout.is_zero() && now.saturating_duration_since(since) >= timeout;

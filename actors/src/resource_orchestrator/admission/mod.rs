@@ -21,6 +21,7 @@ mod demand;
 mod event;
 mod idle;
 mod machine;
+mod needed;
 mod news;
 mod reclaim;
 mod returning;

@@ -220,9 +220,7 @@ impl Admission {
             let pools = missing.iter().map(|shortage| shortage.pool.clone());
             let short = pools.map(|pool| (gives.of(&pool), pool)).filter(|(amount, _)| *amount > 0);
             let service = lease.service.clone();
-            short
-                .map(move |(amount, pool)| Holder { service: Some(service.clone()), pool, amount, why })
-                .collect::<Vec<_>>()
+            short.map(move |(amount, pool)| Holder::new(Some(service.clone()), pool, amount, why)).collect::<Vec<_>>()
         });
         let holders = holders.collect();
         Refusal { service: ask.question.service.clone(), kind: RefusalKind::NotInTime, missing, holders }

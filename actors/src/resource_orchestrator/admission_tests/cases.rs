@@ -184,6 +184,47 @@ fn what_it_depends_on_is_not_pushed_out_for_it() {
     assert_eq!(*world.doing(&chat), Doing::Works);
 }
 
+/// `web` needs no memory and depends on `db`, whose place `image` wants.
+fn web_on_db(idle: u64) -> (World, [ServiceName; 3]) {
+    let ready = |on: &str| vec![Dependency { service: name(on), condition: DependencyCondition::Ready }];
+    let mut world = World::new(&[(8 * GIB, true)]);
+    let db = world.add(spec("db", |s| s.memory.idle_timeout = ms(idle)), need(6 * GIB, 0));
+    let web = world.add(spec("web", |s| s.depends_on = ready("db")), need(0, 0));
+    let image = world.add(spec("image", |_| ()), need(4 * GIB, 0));
+    bring_in(&mut world, &db);
+    (world, [db, web, image])
+}
+
+#[test]
+fn nobody_is_pushed_out_on_whom_somebody_depends_who_is_up() {
+    let (mut world, [db, web, image]) = web_on_db(0);
+    bring_in(&mut world, &web);
+    world.want(&image, Wish::Wanted);
+    let refusal = refusal(&world, &image);
+    let holder = &refusal.holders[0];
+    assert_eq!(
+        (refusal.kind.clone(), holder.why, holder.needed_by.as_ref()),
+        (RefusalKind::InTheWay, Stays::NeededBy, Some(&web))
+    );
+    assert!(refusal.to_string().ends_with("db holds 6GiB (needed by web)"), "{refusal}");
+    assert_eq!(*world.doing(&db), Doing::Works);
+    world.of(&web).down = true;
+    world.stop(&web);
+    world.until("web has left", ms(3000), |world| *world.doing(&web) == Doing::Nothing);
+    bring_in(&mut world, &image);
+    assert_eq!(*world.doing(&db), Doing::Nothing);
+}
+
+#[test]
+fn nobody_is_idle_on_whom_somebody_depends_who_is_up() {
+    let (mut world, [db, web, _]) = web_on_db(1000);
+    bring_in(&mut world, &web);
+    world.pass(ms(10_000));
+    assert_eq!(*world.doing(&db), Doing::Works);
+    world.stop(&web);
+    world.until("it is idle", ms(4000), |world| *world.doing(&db) == Doing::Nothing);
+}
+
 #[test]
 fn an_eager_start_pushes_out_nobody_and_is_made_up_for() {
     let (mut world, chat, image) = two();

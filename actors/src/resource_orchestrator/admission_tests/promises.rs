@@ -89,6 +89,14 @@ impl World {
         format!("{}\n\n{}\n{}", here.join("\n"), leases.join("\n"), self.story())
     }
 
+    /// Nobody is asked to leave on whom somebody depends who is up.
+    pub fn check_needed(&self, leaver: &ServiceName) {
+        let needs = |one: &&Service| one.spec.depends_on.iter().any(|dependency| dependency.service == *leaver);
+        let rests = |one: &Service| matches!(one.doing, Doing::Nothing | Doing::Asks { .. } | Doing::Sleeps);
+        let user = self.services.values().filter(needs).find(|one| !rests(one)).map(|one| &one.spec.name);
+        assert_eq!(user, None, "{leaver} is needed and is to leave\n{}", self.story());
+    }
+
     /// Nobody waits for ever: the bound is that of everybody there is, each once.
     pub fn check_waits(&self) {
         let bound = |one: &Service| {

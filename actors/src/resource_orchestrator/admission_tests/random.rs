@@ -7,10 +7,10 @@ use crate::{
     lease::Wish,
     memory::Need,
     resource_orchestrator::admission_tests::{
-        given::{GIB, MIB, ms, need, spec},
+        given::{GIB, MIB, ms, name, need, spec},
         world::{Doing, World},
     },
-    spec::{GpuChoice, GpuName, OffloadHow, ReloadPolicy},
+    spec::{Dependency, DependencyCondition, GpuChoice, GpuName, OffloadHow, ReloadPolicy},
 };
 
 const STEPS: usize = 10_000;
@@ -39,6 +39,10 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
                 1 => ReloadPolicy::OnDemand,
                 _ => ReloadPolicy::Never,
             };
+            if n > 0 && chance.u8(0..6) == 0 {
+                let service = name(&format!("s{}", chance.usize(0..n)));
+                s.depends_on = vec![Dependency { service, condition: DependencyCondition::Ready }];
+            }
             if chance.u8(0..3) == 0 {
                 let index = chance.u32(0..u32::try_from(cards.len()).expect("few"));
                 s.memory.gpu = GpuChoice::These(vec![GpuName::Index(index)]);

@@ -165,6 +165,7 @@ impl World {
             Effect::Answer(run, verdict) => self.answered(run, verdict),
             Effect::Offload { service, run, reason } => {
                 let one = &self.services[&service];
+                self.check_needed(&service);
                 if reason.starts_with("makes room") {
                     assert!(!one.spec.memory.pinned, "{service} is pinned and is to leave\n{}", self.story());
                     assert_eq!(one.usage.holds, 0, "{service} is held and is to leave\n{}", self.story());

@@ -161,8 +161,13 @@ impl Around for Sight<'_> {
     }
 
     fn outlook(&self, service: &ServiceName) -> Outlook {
-        let down = self.services.get(service).is_none_or(|service| service.down);
-        Outlook { down, cause: Some("it fell over".to_owned()) }
+        let one = self.services.get(service);
+        let rests = |one: &Service| matches!(one.doing, Doing::Nothing | Doing::Asks { .. } | Doing::Sleeps);
+        Outlook {
+            down: one.is_none_or(|one| one.down),
+            cause: Some("it fell over".to_owned()),
+            live: one.is_some_and(|one| !rests(one)),
+        }
     }
 }
 

@@ -122,7 +122,7 @@ fn told(table: &Table, (pool, needed): (usize, u64)) -> Shortage {
 
 /// Those who hold a pool and stay, who holds most first; other programs last.
 fn holders(table: &Table, residents: &[Resident], pool: usize) -> Vec<Holder> {
-    let holder = |service, amount, why| Holder { service, pool: table.pools[pool].clone(), amount, why };
+    let holder = |service, amount, why| Holder::new(service, table.pools[pool].clone(), amount, why);
     let stays = |staying: &Staying| {
         let resident = &residents[staying.resident];
         holder(Some(resident.service.clone()), staying.holds[pool], resident.stays.unwrap_or(Stays::NotForThis))
