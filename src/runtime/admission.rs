@@ -229,9 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_in_or_out_is_waited_for() {
+    fn what_is_on_its_way_in_or_out_or_has_no_room_is_waited_for() {
         use ServiceState as S;
-        for state in [S::Spawning, S::Starting, S::Unready, S::Draining, S::Stopping, S::Killing, S::Reclaiming] {
+        for state in
+            [S::Ready, S::Spawning, S::Starting, S::Unready, S::Draining, S::Stopping, S::Killing, S::Reclaiming]
+        {
             for asked in [None, Some(&Mark::of(&status(S::Stopped)))] {
                 assert_eq!(next(&status(state), asked, None), Step::Wait, "{state:?}");
             }

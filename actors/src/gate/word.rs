@@ -31,9 +31,10 @@ pub(super) fn is_drained(word: u64) -> bool {
     !is_open(word) && permits(word) == 0
 }
 
-/// With one more inside, where there is room for one; for the first in line.
+/// With one more inside, where there is room for one (`limit` is [`MOST_PERMITS`] at the most); for the first in
+/// line.
 pub(super) fn let_in(word: u64, limit: u32) -> Option<u64> {
-    (is_open(word) && permits(word) < limit.min(MOST_PERMITS)).then(|| word + 1)
+    (is_open(word) && permits(word) < limit).then(|| word + 1)
 }
 
 /// The same for somebody who has just come: not before those in line.
