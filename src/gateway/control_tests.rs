@@ -10,7 +10,7 @@ use std::{
 
 use greenroom_actors::{
     event::{EventBus, EventId, EventKind, EventStream},
-    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RunRow, SwapRow},
+    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
     memory::{Amounts, NeedSource},
     resource_orchestrator::view::{MemorySnapshot, NeedView, PlanView},
@@ -26,12 +26,14 @@ use tokio::net::UnixStream;
 
 use super::{
     api::Control,
+    metrics::page,
     server::{ControlError, ControlServer, bind},
 };
 use crate::{
     config::{ConfigErrors, Problem},
     runtime::{
         CommandError, ReloadError, ReloadReport, ServiceCommand,
+        metrics::Metrics,
         view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
     },
 };
@@ -170,6 +172,14 @@ impl Control for Fake {
     async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
         self.note(format!("swaps of {:?}, {}", filter.service, filter.limit));
         Ok(Vec::new())
+    }
+    async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError> {
+        self.note(format!("requests of {:?}, {}", filter.service, filter.limit));
+        Ok(Vec::new())
+    }
+    fn metrics(&self) -> Option<String> {
+        let metrics = Metrics::new(7, 3);
+        (self.state == ServiceState::Ready).then(|| page(&self.status(), &self.memory(), &metrics))
     }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));

@@ -8,6 +8,7 @@
 //!
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
+pub mod account;
 mod headers;
 mod keys;
 pub mod listen;
