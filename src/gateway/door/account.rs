@@ -1,6 +1,7 @@
 //! The account of one request: opened when it comes, closed with its drop, whatever ends it.
 //!
 //! So each request counts once: one that is refused, one whose client leaves while it waits, one whose answer breaks off.
+//! `accounting` carries it from the one to the other.
 
 use std::{sync::Arc, time::Instant};
 
@@ -50,14 +51,10 @@ impl Account {
         self.service = Some(service.clone());
     }
 
-    /// It has been let in.
-    pub fn enters(&mut self) {
+    /// It has been let in; or, where it is no `work`, it only looks at a service that is there, and is not written down.
+    pub fn enters(&mut self, work: bool) {
         self.entered = Some(clock::now());
-    }
-
-    /// It only looks at a service: it is no work, and is not written down.
-    pub fn looks_in(&mut self) {
-        self.work = false;
+        self.work = work;
     }
 
     /// The service answers with this status.
@@ -123,7 +120,7 @@ mod tests {
         let chat: ServiceName = "chat".parse().expect("a name");
         let mut answered = Account::open(&metrics);
         answered.goes_to(&chat);
-        answered.enters();
+        answered.enters(true);
         answered.answered(200);
         drop(answered);
         let mut refused = Account::open(&metrics);
