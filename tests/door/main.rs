@@ -7,6 +7,8 @@ mod loads;
 mod memory;
 mod passage;
 mod refusals;
+mod streams;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

@@ -8,9 +8,12 @@
 //!
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
+mod ending;
+mod events;
 mod headers;
 mod keys;
 pub mod listen;
+mod loading;
 mod names;
 mod outgoing;
 mod refusal;
@@ -19,6 +22,7 @@ pub mod routes;
 pub mod server;
 pub mod unit;
 mod upstream;
+mod websocket;
 
 pub use listen::{DoorError, Listeners};
 pub use server::{OpenDoor, open};

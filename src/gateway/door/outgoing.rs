@@ -48,6 +48,15 @@ pub async fn collect(mut payload: Payload, most: u64) -> Result<Bytes, BodyError
 }
 
 impl Outgoing {
+    /// All of it, where it is here as a whole.
+    #[must_use]
+    pub fn whole(&self) -> Option<Bytes> {
+        match self {
+            Self::Whole(body) => Some(body.clone()),
+            Self::Pieces(_) => None,
+        }
+    }
+
     /// The same body once more, where it is here as a whole.
     #[must_use]
     pub fn again(&self) -> Option<Self> {

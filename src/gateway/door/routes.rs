@@ -1,24 +1,28 @@
 //! The paths of the door.
 
-use std::{future::Future, sync::Arc};
+use std::{cell::Cell, future::Future, rc::Rc, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{Method, StatusCode, header::HeaderMap},
+    http::{ConnectionType, StatusCode, header::HeaderMap},
     web::{self, Data, Payload, ServiceConfig},
 };
 use bytes::Bytes;
+use futures_util::FutureExt;
 use greenroom_actors::{assembly::Supervised, gate::Permit, spec::GatewaySpec};
 use tokio::sync::watch;
 
 use super::{
-    headers::{has_body, wants_websocket},
+    events::OfRun,
+    headers::has_body,
     keys,
+    loading::{self, Errand, Fetched},
     names::{self, Candidate},
     outgoing::{BodyError, Outgoing, collect},
-    refusal::{no_upgrade, not_loaded, not_sent, unauthorized},
-    relay::{Stay, relay},
+    refusal::{not_loaded, not_sent, unauthorized},
+    relay::{Asked, Stay, relay},
     upstream::{Upstreams, to_service},
+    websocket::{self, Unanswered},
 };
 use crate::{
     gateway::errors::ApiError,
@@ -59,6 +63,9 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
+    if websocket::is_wanted(request.head())? {
+        return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
+    }
     let body = collect(payload, door.spec.max_body.0).await?;
     let services = door.runtime.services();
     let target = {
@@ -75,15 +82,15 @@ async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstr
 async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
-    if wants_websocket(request.headers()) {
-        return Err(no_upgrade());
-    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
     let services = door.runtime.services();
     let target = names::find(&name, &candidates(&services))?.name;
+    if websocket::is_wanted(request.head())? {
+        return door.connect(&request, payload, target, &path).await;
+    }
     let body = if has_body(request.headers()) {
         Outgoing::forward(payload, door.spec.max_body.0)
     } else {
@@ -114,24 +121,63 @@ impl Doorway {
         Ok(())
     }
 
-    /// Sends a request on as soon as the service can be used, and its answer back. Where the run has ended before anything
-    /// was sent to it, and that was not known yet, the next one is asked.
+    /// Sends a request on as soon as the service can be used, and its answer back. Whoever wants a stream and waits for
+    /// long is told how it stands meanwhile.
     async fn pass(
         &self,
         request: &HttpRequest,
         service: &str,
         path: &str,
         body: Outgoing,
-        upstreams: &Upstreams,
+        upstreams: &Data<Upstreams>,
     ) -> Answer {
+        let asked = Asked::by(request.head(), path);
+        let may_be_told = self.spec.loading_comments && self.runtime.look_in(service).is_none();
+        let Some(whole) = body.whole().filter(|_| may_be_told) else {
+            let fetched = self.fetch(request, service, path, body, upstreams, &Cell::default()).await?;
+            return relay(fetched.answer, asked, fetched.stay, fetched.inquest);
+        };
+        let is_in = Rc::new(Cell::new(false));
+        let mut errand: Errand = {
+            let (door, request, upstreams) = (self.clone(), request.clone(), upstreams.clone());
+            let (service, path, is_in) = (service.to_owned(), path.to_owned(), Rc::clone(&is_in));
+            async move { door.fetch(&request, &service, &path, body, &upstreams, &is_in).await }.boxed_local()
+        };
+        let in_time = tokio::time::timeout(loading::PATIENCE, &mut errand).await;
+        let fetched = match in_time {
+            Ok(fetched) => fetched?,
+            Err(_) if is_in.get() || !loading::wants_stream(&whole) => errand.await?,
+            Err(_) => {
+                let status = self.runtime.watch(service).map_err(ApiError::from)?;
+                return Ok(loading::telling(errand, status, asked));
+            }
+        };
+        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
+    }
+
+    /// The answer of a service, from when it can be used. Where its run has ended before anything was sent to it, and that
+    /// was not known yet, the next one is asked. `is_in` is set as soon as it is not waited for any more.
+    async fn fetch(
+        &self,
+        request: &HttpRequest,
+        service: &str,
+        path: &str,
+        body: Outgoing,
+        upstreams: &Upstreams,
+        is_in: &Cell<bool>,
+    ) -> Result<Fetched, ApiError> {
         let guest = self.closing.subscribe();
         let (mut body, mut is_first) = (body, true);
         loop {
             let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
+            is_in.set(true);
             let again = if is_first { body.again() } else { None };
             let sent = to_service(request.head(), path, &endpoint, body)?;
             let error = match upstreams.of(&endpoint.service, endpoint.run).request(sent).await {
-                Ok(answer) => return relay(answer, *request.method() == Method::HEAD, Stay::new(permit, guest)),
+                Ok(answer) => {
+                    let inquest = OfRun { runtime: self.runtime.clone(), endpoint };
+                    return Ok(Fetched { answer, stay: Stay::new(permit, guest), inquest });
+                }
                 Err(error) => error,
             };
             drop(permit);
@@ -142,6 +188,45 @@ impl Doorway {
                 _ => return Err(not_sent(&error)),
             }
         }
+    }
+
+    /// A WebSocket of a service, or what it says instead.
+    async fn connect(&self, request: &HttpRequest, client: Payload, service: &str, path: &str) -> Answer {
+        let guest = self.closing.subscribe();
+        let mut is_first = true;
+        let (answer, endpoint, permit) = loop {
+            let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
+            let sent = to_service(request.head(), path, &endpoint, Outgoing::Whole(Bytes::new()))?;
+            let port = endpoint.port.unwrap_or_default();
+            let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
+                Ok(answer) => break (answer, endpoint, permit),
+                Err(error) => error,
+            };
+            drop(permit);
+            let is_gone = matches!(error, Unanswered::Connect(_)) && self.runtime.has_ended(&endpoint).await;
+            if !is_gone || !is_first {
+                return Err(not_sent(&error));
+            }
+            is_first = false;
+        };
+        if answer.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+            // The server takes all that comes on this connection for the WebSocket, so it ends with this answer.
+            let asked = Asked { takes_chunks: false, ..Asked::by(request.head(), path) };
+            let inquest = OfRun { runtime: self.runtime.clone(), endpoint };
+            let mut response = relay(answer, asked, Stay::new(permit, guest), inquest)?;
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            return Ok(response);
+        }
+        drop(permit);
+        let (runtime, mut closing) = (self.runtime.clone(), guest);
+        let over = async move {
+            tokio::select! {
+                // An error means that the door has gone.
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = runtime.is_leaving(&endpoint) => {}
+            }
+        };
+        websocket::tunnel(answer, client, over).await
     }
 
     /// Where to go: with a permit, after a load if need be; or, for what is no work, beside the gate.
