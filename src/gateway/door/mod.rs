@@ -16,6 +16,7 @@ pub mod listen;
 mod loading;
 mod names;
 mod outgoing;
+mod own;
 mod refusal;
 mod relay;
 pub mod routes;
