@@ -16,21 +16,23 @@ use greenroom_actors::gate::Permit;
 use hyper::body::{Body, Incoming};
 use tokio::sync::watch;
 
-use super::{headers::to_client, refusal::upstream_closed};
+use super::{headers::to_client, refusal::upstream_closed, upstream::pool::Lent};
 use crate::gateway::errors::ApiError;
 
-/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), and
-/// the receiver by which whoever closes the door counts those who are in.
+/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), the
+/// connection that it comes on, and the receiver by which whoever closes the door counts those who are in.
 #[derive(Debug)]
 pub struct Stay {
+    // First, so that the connection of a cut answer is closed before anybody takes the service for idle.
+    _lent: Lent,
     _permit: Option<Permit>,
     _guest: watch::Receiver<bool>,
 }
 
 impl Stay {
     /// Until this is dropped.
-    pub fn new(permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
-        Self { _permit: permit, _guest: guest }
+    pub fn new(lent: Lent, permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
+        Self { _lent: lent, _permit: permit, _guest: guest }
     }
 }
 

@@ -18,9 +18,9 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
+    desk::Desk,
     listen::{DoorError, Listeners, Shutter},
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
 use crate::runtime::RuntimeHandle;
 
@@ -56,7 +56,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let app = move || {
         // Made by each worker for itself: connections stay on their thread.
-        App::new().app_data(doorway.clone()).app_data(Data::new(Upstreams::default())).configure(routes)
+        App::new().app_data(doorway.clone()).app_data(Data::new(Desk::default())).configure(routes)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     let mut server = HttpServer::new(app)
