@@ -26,6 +26,8 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
+#[cfg(feature = "gateway")]
+pub(crate) use admit::enter;
 pub use admit::{Admitted, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};

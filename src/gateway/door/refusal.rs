@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc};
 use actix_web::http::StatusCode;
 use greenroom_actors::{cause::chain, ids::ServiceName, memory::Refusal, state::ExitReport};
 
-use super::{names::Unrouted, outgoing::BodyError};
+use super::{outgoing::BodyError, table::Unrouted};
 use crate::{gateway::errors::ApiError, runtime::AdmitError};
 
 impl From<AdmitError> for ApiError {

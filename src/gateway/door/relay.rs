@@ -25,25 +25,29 @@ use super::{
     events::{Events, Inquest},
     headers::to_client,
     refusal::upstream_closed,
+    upstream::pool::Lent,
 };
 use crate::gateway::errors::ApiError;
 
-/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), and
-/// the receiver by which whoever closes the door counts those who are in.
+/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), the
+/// connection that it comes on, and the receiver by which whoever closes the door counts those who are in.
 #[derive(Debug)]
 pub struct Stay {
+    // First, so that the connection of a cut answer is closed before anybody takes the service for idle.
+    lent: Option<Lent>,
     permit: Option<Permit>,
     _guest: watch::Receiver<bool>,
 }
 
 impl Stay {
     /// Until this is dropped.
-    pub fn new(permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
-        Self { permit, _guest: guest }
+    pub fn new(lent: Lent, permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
+        Self { lent: Some(lent), permit, _guest: guest }
     }
 
     /// The service works for this one no more; the door still waits.
     pub fn leave_service(&mut self) {
+        self.lent = None;
         self.permit = None;
     }
 }

@@ -1,33 +1,27 @@
 //! The paths of the door.
 
-use std::{cell::Cell, future::Future, rc::Rc, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{ConnectionType, StatusCode, header::HeaderMap},
+    http::{StatusCode, header::HeaderMap},
     web::{self, Data, Payload, ServiceConfig},
 };
-use bytes::Bytes;
-use futures_util::FutureExt;
-use greenroom_actors::{assembly::Supervised, gate::Permit, spec::GatewaySpec};
+use greenroom_actors::spec::GatewaySpec;
 use tokio::sync::watch;
 
 use super::{
-    events::OfRun,
+    desk::Desk,
     headers::has_body,
     keys,
-    loading::{self, Errand, Fetched},
-    names::{self, Candidate},
-    outgoing::{BodyError, Outgoing, collect},
-    refusal::{not_loaded, not_sent, unauthorized},
-    relay::{Asked, Stay, relay},
-    upstream::{Upstreams, to_service},
-    websocket::{self, Unanswered},
+    model::{Scan, in_query},
+    names,
+    outgoing::{BodyError, Outgoing},
+    pass::Goal,
+    refusal::unauthorized,
+    websocket,
 };
-use crate::{
-    gateway::errors::ApiError,
-    runtime::{RunEndpoint, RuntimeHandle},
-};
+use crate::{gateway::errors::ApiError, runtime::RuntimeHandle};
 
 /// What every route has at hand.
 #[derive(Debug, Clone)]
@@ -43,10 +37,38 @@ pub struct Doorway {
 
 type Answer = Result<HttpResponse, ApiError>;
 
-/// Adds every path; a [`Doorway`] and the worker's `Upstreams` must be there as app data.
+/// What is posted to a model: OpenAI's, Anthropic's and llama.cpp's own. The most used one first, for they are tried in
+/// their order.
+const POSTED: [&str; 15] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/v1/embeddings",
+    "/v1/rerank",
+    "/v1/images/generations",
+    "/v1/images/edits",
+    "/v1/audio/speech",
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/infill",
+    "/completion",
+    "/slots/{id:[^/]*}",
+];
+
+/// What a model is asked by other methods as well.
+const ASKED: [&str; 3] = ["/props", "/slots", "/sdapi/v1/{call:.*}"];
+
+/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data.
 pub fn routes(app: &mut ServiceConfig) {
+    for path in POSTED {
+        app.route(path, web::post().to(model));
+    }
+    for path in ASKED {
+        app.route(path, web::route().to(model));
+    }
     app.route("/health", web::get().to(|| async { "OK" }))
-        .route("/v1/chat/completions", web::post().to(chat))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
         .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
         .default_service(web::to(nothing_here));
@@ -59,44 +81,45 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
     Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
 }
 
-/// To the service that the body names. The body is taken in whole, since the name may stand at its end.
-async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+/// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
+/// as it takes to know.
+async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
     door.check_key(request.headers())?;
-    door.check_length(request.headers())?;
     if websocket::is_wanted(request.head())? {
-        return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
+        return Err(ApiError::bad_param(
+            "headers",
+            "there is no WebSocket here; ask the service: /upstream/{service}/",
+        ));
     }
-    let body = collect(payload, door.spec.max_body.0).await?;
-    let services = door.runtime.services();
-    let target = {
-        let header = request.headers().get("x-model").and_then(|name| name.to_str().ok());
-        let said = [names::model(&body), header.map(Into::into)];
-        let said = [said[0].as_deref(), said[1].as_deref()];
-        names::choose(said, &door.spec.default_model, &candidates(&services))?.name
-    };
+    let mut body = door.body(&request, payload)?;
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let spotted = body.look(Scan::new(text("content-type"))).await?;
+    let in_query = request.uri().query().and_then(in_query);
+    let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
+    let routes = desk.routes(&door.runtime, &door.spec.default_model);
+    let service = routes.choose([named, in_query.as_deref(), text("x-model")])?;
+    if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
+        body.rename(spotted, name);
+    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    door.pass(&request, target, path, Outgoing::Whole(body), &upstreams).await
+    door.pass(Goal { request: &request, service, path }, body, &desk).await
 }
 
 /// To the service that the path names, with whatever follows.
-async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
     door.check_key(request.headers())?;
-    door.check_length(request.headers())?;
+    let is_websocket = websocket::is_wanted(request.head())?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
-    let services = door.runtime.services();
-    let target = names::find(&name, &candidates(&services))?.name;
-    if websocket::is_wanted(request.head())? {
-        return door.connect(&request, payload, target, &path).await;
+    let routes = desk.routes(&door.runtime, &door.spec.default_model);
+    let goal = Goal { request: &request, service: routes.find(&name)?, path: &path };
+    if is_websocket {
+        return door.connect(goal, payload, &desk).await;
     }
-    let body = if has_body(request.headers()) {
-        Outgoing::forward(payload, door.spec.max_body.0)
-    } else {
-        Outgoing::Whole(Bytes::new())
-    };
-    door.pass(&request, target, &path, body, &upstreams).await
+    let body = door.body(&request, payload)?;
+    door.pass(goal, body, &desk).await
 }
 
 impl Doorway {
@@ -111,155 +134,20 @@ impl Doorway {
         if opens { Ok(()) } else { Err(unauthorized()) }
     }
 
-    /// Refuses a body before it is sent where its length is told.
-    fn check_length(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let length = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    /// The body of a request, of which nothing has been read.
+    ///
+    /// # Errors
+    /// When it says to be too large.
+    pub(super) fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Outgoing, ApiError> {
+        let headers = request.headers();
+        if !has_body(headers) {
+            return Ok(Outgoing::nothing());
+        }
+        let told = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let most = self.spec.max_body.0;
-        if length.is_some_and(|length| length > most) {
+        if told.is_some_and(|told| told > most) {
             return Err(BodyError::TooLarge(most).into());
         }
-        Ok(())
-    }
-
-    /// Sends a request on as soon as the service can be used, and its answer back. Whoever wants a stream and waits for
-    /// long is told how it stands meanwhile.
-    async fn pass(
-        &self,
-        request: &HttpRequest,
-        service: &str,
-        path: &str,
-        body: Outgoing,
-        upstreams: &Data<Upstreams>,
-    ) -> Answer {
-        let asked = Asked::by(request.head(), path);
-        let may_be_told = self.spec.loading_comments && self.runtime.look_in(service).is_none();
-        let Some(whole) = body.whole().filter(|_| may_be_told) else {
-            let fetched = self.fetch(request, service, path, body, upstreams, &Cell::default()).await?;
-            return relay(fetched.answer, asked, fetched.stay, fetched.inquest);
-        };
-        let is_in = Rc::new(Cell::new(false));
-        let mut errand: Errand = {
-            let (door, request, upstreams) = (self.clone(), request.clone(), upstreams.clone());
-            let (service, path, is_in) = (service.to_owned(), path.to_owned(), Rc::clone(&is_in));
-            async move { door.fetch(&request, &service, &path, body, &upstreams, &is_in).await }.boxed_local()
-        };
-        let in_time = tokio::time::timeout(loading::PATIENCE, &mut errand).await;
-        let fetched = match in_time {
-            Ok(fetched) => fetched?,
-            Err(_) if is_in.get() || !loading::wants_stream(&whole) => errand.await?,
-            Err(_) => {
-                let status = self.runtime.watch(service).map_err(ApiError::from)?;
-                return Ok(loading::telling(errand, status, asked));
-            }
-        };
-        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
-    }
-
-    /// The answer of a service, from when it can be used. Where its run has ended before anything was sent to it, and that
-    /// was not known yet, the next one is asked. `is_in` is set as soon as it is not waited for any more.
-    async fn fetch(
-        &self,
-        request: &HttpRequest,
-        service: &str,
-        path: &str,
-        body: Outgoing,
-        upstreams: &Upstreams,
-        is_in: &Cell<bool>,
-    ) -> Result<Fetched, ApiError> {
-        let guest = self.closing.subscribe();
-        let (mut body, mut is_first) = (body, true);
-        loop {
-            let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
-            is_in.set(true);
-            let again = if is_first { body.again() } else { None };
-            let sent = to_service(request.head(), path, &endpoint, body)?;
-            let error = match upstreams.of(&endpoint.service, endpoint.run).request(sent).await {
-                Ok(answer) => {
-                    let inquest = OfRun { runtime: self.runtime.clone(), endpoint };
-                    return Ok(Fetched { answer, stay: Stay::new(permit, guest), inquest });
-                }
-                Err(error) => error,
-            };
-            drop(permit);
-            match again {
-                Some(again) if error.is_connect() && self.runtime.has_ended(&endpoint).await => {
-                    (body, is_first) = (again, false);
-                }
-                _ => return Err(not_sent(&error)),
-            }
-        }
-    }
-
-    /// A WebSocket of a service, or what it says instead.
-    async fn connect(&self, request: &HttpRequest, client: Payload, service: &str, path: &str) -> Answer {
-        let guest = self.closing.subscribe();
-        let mut is_first = true;
-        let (answer, endpoint, permit) = loop {
-            let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
-            let sent = to_service(request.head(), path, &endpoint, Outgoing::Whole(Bytes::new()))?;
-            let port = endpoint.port.unwrap_or_default();
-            let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
-                Ok(answer) => break (answer, endpoint, permit),
-                Err(error) => error,
-            };
-            drop(permit);
-            let is_gone = matches!(error, Unanswered::Connect(_)) && self.runtime.has_ended(&endpoint).await;
-            if !is_gone || !is_first {
-                return Err(not_sent(&error));
-            }
-            is_first = false;
-        };
-        if answer.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
-            // The server takes all that comes on this connection for the WebSocket, so it ends with this answer.
-            let asked = Asked { takes_chunks: false, ..Asked::by(request.head(), path) };
-            let inquest = OfRun { runtime: self.runtime.clone(), endpoint };
-            let mut response = relay(answer, asked, Stay::new(permit, guest), inquest)?;
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            return Ok(response);
-        }
-        drop(permit);
-        let (runtime, mut closing) = (self.runtime.clone(), guest);
-        let over = async move {
-            tokio::select! {
-                // An error means that the door has gone.
-                _ = closing.wait_for(|closing| *closing) => {}
-                () = runtime.is_leaving(&endpoint) => {}
-            }
-        };
-        websocket::tunnel(answer, client, over).await
-    }
-
-    /// Where to go: with a permit, after a load if need be; or, for what is no work, beside the gate.
-    async fn enter(
-        &self,
-        request: &HttpRequest,
-        service: &str,
-        path: &str,
-    ) -> Result<(RunEndpoint, Option<Permit>), ApiError> {
-        let (method, bare) = (request.method().as_str(), path.split('?').next().unwrap_or(path));
-        let spec = self.runtime.find(service).map_err(ApiError::from)?.spec;
-        if spec.memory.wake_on.iter().any(|rule| rule.matches(method, bare)) {
-            let admitted = self.runtime.admit(service, Some(self.spec.max_wait)).await?;
-            return Ok((admitted.endpoint, Some(admitted.permit)));
-        }
-        match self.runtime.look_in(service) {
-            Some(endpoint) => Ok((endpoint, None)),
-            None => Err(not_loaded(&spec.name, method, bare)),
-        }
-    }
-}
-
-/// The services that requests can go to: those with a port.
-fn candidates(services: &[Supervised]) -> Vec<Candidate<'_>> {
-    let with_port = services.iter().filter(|service| service.spec.port.is_some());
-    with_port.map(|service| Candidate { name: service.spec.name.as_str(), serves: &service.spec.serves }).collect()
-}
-
-/// Waits for `wait`, but no longer than the door is open.
-async fn unless_closing<T>(mut closing: watch::Receiver<bool>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
-    tokio::select! {
-        biased;
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-        done = wait => Ok(done),
+        Ok(Outgoing::of(payload, told, most))
     }
 }

@@ -18,10 +18,10 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
+    desk::Desk,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
 use crate::runtime::RuntimeHandle;
 
@@ -60,7 +60,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         // Made by each worker for itself: connections stay on their thread.
         App::new()
             .app_data(doorway.clone())
-            .app_data(Data::new(Upstreams::default()))
+            .app_data(Data::new(Desk::default()))
             .configure(routes)
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)
