@@ -17,6 +17,7 @@ mod model;
 mod names;
 mod outgoing;
 mod pass;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;
