@@ -84,6 +84,7 @@ const PURE: &[&str] = &[
     "src/config/value.rs",
     "src/config/walk.rs",
     "src/embed/demand.rs",
+    "src/gateway/door/ending.rs",
     "src/gateway/door/keys.rs",
     "src/gateway/door/model",
     "src/gateway/door/names.rs",

@@ -17,6 +17,7 @@ mod owner;
 mod past;
 mod reload;
 mod report;
+mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;

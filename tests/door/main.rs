@@ -8,6 +8,8 @@ mod memory;
 mod passage;
 mod queue;
 mod refusals;
+mod streams;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

@@ -114,12 +114,6 @@ pub fn has_body(headers: &server::HeaderMap) -> bool {
     headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != b"0")
 }
 
-/// Whether a client wants to speak another protocol from here on.
-#[must_use]
-pub fn wants_websocket(headers: &server::HeaderMap) -> bool {
-    headers.get("upgrade").is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// The names in `Connection`, in small letters.
 fn listed<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
     // What is always meant, and by most clients alone.

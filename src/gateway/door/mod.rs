@@ -10,12 +10,16 @@
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
 mod desk;
+mod ending;
+mod events;
 mod headers;
 mod keys;
 pub mod listen;
+mod loading;
 mod model;
 mod names;
 mod outgoing;
+mod own;
 mod pass;
 mod priority;
 mod refusal;
@@ -25,6 +29,7 @@ pub mod server;
 mod table;
 pub mod unit;
 mod upstream;
+mod websocket;
 
 pub use listen::{DoorError, Listeners};
 pub use server::{OpenDoor, open};
