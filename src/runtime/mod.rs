@@ -28,7 +28,7 @@ mod why_memory;
 pub use admission::AdmitError;
 #[cfg(feature = "gateway")]
 pub(crate) use admit::enter;
-pub use admit::{Admitted, RunEndpoint};
+pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
 pub use door::{ControlError, DoorError};

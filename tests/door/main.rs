@@ -8,6 +8,7 @@ mod kills;
 mod loads;
 mod memory;
 mod passage;
+mod queue;
 mod refusals;
 mod streams;
 mod websocket;
@@ -63,6 +64,7 @@ fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     let body = answer.json();
     let kind = match status {
         401 => "authentication_error",
+        429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
     };

@@ -20,7 +20,6 @@ use greenroom_actors::state::{ServiceState, ServiceStatus};
 use hyper::{
     Response,
     body::{Body, Incoming},
-    header::{HeaderMap, HeaderValue},
 };
 use serde::Deserialize;
 use tokio::{
@@ -56,13 +55,6 @@ pub struct Fetched {
 
 /// A request on its way: it waits for its model, is sent, and gets its answer. Dropping it gives it up.
 pub type Errand = LocalBoxFuture<'static, Result<Fetched, ApiError>>;
-
-/// Whether a body with such headers may ask for a stream: one that may be JSON.
-#[must_use]
-pub fn may_want_stream(headers: &HeaderMap) -> bool {
-    let is_json = |kind: &HeaderValue| String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase().contains("json");
-    headers.get("content-type").is_none_or(is_json)
-}
 
 /// Whether a request asks for its answer as a stream: `"stream": true` in a JSON body.
 #[must_use]

@@ -21,6 +21,7 @@ mod names;
 mod outgoing;
 mod own;
 mod pass;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;

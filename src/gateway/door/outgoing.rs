@@ -4,7 +4,6 @@
 //! It stays on the worker's thread from the client's connection to the service's: no channel and no task lies between.
 
 use std::{
-    borrow::Cow,
     collections::VecDeque,
     fmt,
     pin::Pin,
@@ -16,7 +15,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::model::{Progress, Scan, Spotted, splice};
+use super::{
+    loading::wants_stream,
+    model::{Progress, Scan, Spotted, splice},
+};
 
 /// Why a body cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,19 +45,21 @@ pub struct Outgoing {
     told: Option<u64>,
     /// Bytes that are still to be sent, where that is known.
     left: Option<u64>,
+    /// Whether a model was looked for in it as in JSON.
+    is_json: bool,
 }
 
 impl Outgoing {
     /// No body at all.
     #[must_use]
     pub fn nothing() -> Self {
-        Self { ahead: VecDeque::new(), rest: None, taken: 0, most: 0, told: Some(0), left: Some(0) }
+        Self { ahead: VecDeque::new(), rest: None, taken: 0, most: 0, told: Some(0), left: Some(0), is_json: false }
     }
 
     /// What the client sends, which is `told` bytes, where that is known, and `most` at most.
     #[must_use]
     pub fn of(payload: Payload, told: Option<u64>, most: u64) -> Self {
-        Self { ahead: VecDeque::new(), rest: Some(payload), taken: 0, most, told, left: told }
+        Self { ahead: VecDeque::new(), rest: Some(payload), taken: 0, most, told, left: told, is_json: false }
     }
 
     /// Takes in as much as it takes to know which model it names, and keeps that to be sent.
@@ -67,6 +71,7 @@ impl Outgoing {
             let next = payload.next().await;
             let Some(piece) = self.take(next)? else { break };
             let progress = scan.feed(&piece);
+            self.is_json = scan.is_json();
             self.ahead.push_back(piece);
             match progress {
                 Progress::More => {}
@@ -77,28 +82,29 @@ impl Outgoing {
         Ok(scan.finish())
     }
 
-    /// Takes in all of it, shows it, and keeps it to be sent. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// When it turns out to be too large, or the client does not send it to its end.
-    pub async fn take_in(&mut self) -> Result<Cow<'_, [u8]>, BodyError> {
-        while let Some(payload) = &mut self.rest {
-            let next = payload.next().await;
-            let Some(piece) = self.take(next)? else { break };
-            self.ahead.push_back(piece);
-        }
-        Ok(match self.ahead.as_slices() {
-            ([], []) => Cow::Borrowed(&[]),
-            ([only], []) => Cow::Borrowed(only),
-            (some, others) => Cow::Owned(some.iter().chain(others).flat_map(|piece| piece.iter().copied()).collect()),
-        })
-    }
-
     /// Puts another name in the place of one that was found before anything was sent.
     pub fn rename(&mut self, spotted: &Spotted, name: &str) {
         let (ahead, grown) = splice(std::mem::take(&mut self.ahead), spotted, name);
         self.ahead = ahead;
         self.left = self.left.map(|left| left.saturating_add_signed(grown));
+    }
+
+    /// Whether its answer is wanted as a stream: `"stream": true` in a JSON body. All of such a body is taken in for that,
+    /// which is for those alone who have to wait anyway.
+    ///
+    /// # Errors
+    /// When it turns out to be too large, or the client does not send it to its end.
+    pub async fn wants_stream(&mut self) -> Result<bool, BodyError> {
+        if !self.is_json {
+            return Ok(false);
+        }
+        while let Some(payload) = &mut self.rest {
+            let next = payload.next().await;
+            let Some(piece) = self.take(next)? else { break };
+            self.ahead.push_back(piece);
+        }
+        let whole: Vec<u8> = self.ahead.iter().flatten().copied().collect();
+        Ok(wants_stream(&whole))
     }
 
     /// Bytes that are still to be sent, where that is known.
@@ -162,7 +168,7 @@ impl Body for Outgoing {
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ahead, rest, taken, most, told, left } = self;
+        let Self { ahead, rest, taken, most, told, left, is_json } = self;
         f.debug_struct("Outgoing")
             .field("ahead", &ahead.len())
             .field("ends_here", &rest.is_none())
@@ -170,6 +176,7 @@ impl fmt::Debug for Outgoing {
             .field("most", most)
             .field("told", told)
             .field("left", left)
+            .field("is_json", is_json)
             .finish()
     }
 }

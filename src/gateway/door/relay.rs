@@ -33,21 +33,21 @@ use crate::gateway::errors::ApiError;
 /// connection that it comes on, and the receiver by which whoever closes the door counts those who are in.
 #[derive(Debug)]
 pub struct Stay {
-    // First, so that the connection of a cut answer is closed before anybody takes the service for idle.
-    lent: Option<Lent>,
+    // First, so that the connection of a cut answer is closed before anybody takes the service for idle. `None` where it
+    // is not one of the pool's.
+    _lent: Option<Lent>,
     permit: Option<Permit>,
     _guest: watch::Receiver<bool>,
 }
 
 impl Stay {
     /// Until this is dropped.
-    pub fn new(lent: Lent, permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
-        Self { lent: Some(lent), permit, _guest: guest }
+    pub fn new(lent: Option<Lent>, permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
+        Self { _lent: lent, permit, _guest: guest }
     }
 
     /// The service works for this one no more; the door still waits.
     pub fn leave_service(&mut self) {
-        self.lent = None;
         self.permit = None;
     }
 }

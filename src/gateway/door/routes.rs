@@ -17,7 +17,6 @@ use super::{
     model::{Scan, in_query},
     names,
     outgoing::{BodyError, Outgoing},
-    pass::Goal,
     refusal::unauthorized,
     websocket,
 };
@@ -37,38 +36,27 @@ pub struct Doorway {
 
 type Answer = Result<HttpResponse, ApiError>;
 
-/// What is posted to a model: OpenAI's, Anthropic's and llama.cpp's own. The most used one first, for they are tried in
-/// their order.
-const POSTED: [&str; 15] = [
-    "/v1/chat/completions",
-    "/v1/completions",
-    "/v1/responses",
-    "/v1/messages",
-    "/v1/messages/count_tokens",
-    "/v1/embeddings",
-    "/v1/rerank",
-    "/v1/images/generations",
-    "/v1/images/edits",
-    "/v1/audio/speech",
-    "/v1/audio/transcriptions",
-    "/v1/audio/translations",
-    "/infill",
-    "/completion",
-    "/slots/{id:[^/]*}",
-];
-
-/// What a model is asked by other methods as well.
-const ASKED: [&str; 3] = ["/props", "/slots", "/sdapi/v1/{call:.*}"];
-
-/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data.
+/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order.
 pub fn routes(app: &mut ServiceConfig) {
-    for path in POSTED {
-        app.route(path, web::post().to(model));
-    }
-    for path in ASKED {
-        app.route(path, web::route().to(model));
-    }
-    app.route("/health", web::get().to(|| async { "OK" }))
+    app.route("/v1/chat/completions", web::post().to(model))
+        .route("/v1/completions", web::post().to(model))
+        .route("/v1/responses", web::post().to(model))
+        .route("/v1/messages", web::post().to(model))
+        .route("/v1/messages/count_tokens", web::post().to(model))
+        .route("/v1/embeddings", web::post().to(model))
+        .route("/v1/rerank", web::post().to(model))
+        .route("/v1/images/generations", web::post().to(model))
+        .route("/v1/images/edits", web::post().to(model))
+        .route("/v1/audio/speech", web::post().to(model))
+        .route("/v1/audio/transcriptions", web::post().to(model))
+        .route("/v1/audio/translations", web::post().to(model))
+        .route("/infill", web::post().to(model))
+        .route("/completion", web::post().to(model))
+        .route("/props", web::route().to(model))
+        .route("/slots", web::route().to(model))
+        .route("/slots/{id:[^/]*}", web::route().to(model))
+        .route("/sdapi/v1/{call:.*}", web::route().to(model))
+        .route("/health", web::get().to(|| async { "OK" }))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
         .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
         .default_service(web::to(nothing_here));
@@ -86,10 +74,7 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
     door.check_key(request.headers())?;
     if websocket::is_wanted(request.head())? {
-        return Err(ApiError::bad_param(
-            "headers",
-            "there is no WebSocket here; ask the service: /upstream/{service}/",
-        ));
+        return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
     }
     let mut body = door.body(&request, payload)?;
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
@@ -102,24 +87,23 @@ async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk
         body.rename(spotted, name);
     }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    door.pass(Goal { request: &request, service, path }, body, &desk).await
+    door.pass(&request, service, path, body, &desk).await
 }
 
 /// To the service that the path names, with whatever follows.
 async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
     door.check_key(request.headers())?;
-    let is_websocket = websocket::is_wanted(request.head())?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let goal = Goal { request: &request, service: routes.find(&name)?, path: &path };
-    if is_websocket {
-        return door.connect(goal, payload, &desk).await;
+    let service = routes.find(&name)?;
+    if websocket::is_wanted(request.head())? {
+        return door.connect(&request, payload, service, &path).await;
     }
     let body = door.body(&request, payload)?;
-    door.pass(goal, body, &desk).await
+    door.pass(&request, service, &path, body, &desk).await
 }
 
 impl Doorway {

@@ -8,6 +8,7 @@
 
 use std::{
     convert::Infallible,
+    io,
     mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -18,34 +19,26 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder,
     body::{BodySize, MessageBody},
     dev::RequestHead,
-    http::{ConnectionType, Method, StatusCode, Version, header as server},
+    http::{Method, StatusCode, Version, header as server},
     web::Payload,
 };
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::LocalBoxFuture};
 use hyper::{
-    Response,
-    body::Incoming,
+    Request, Response,
+    body::{Body, Incoming},
+    client::conn::http1,
     header::{CONNECTION, HeaderValue, UPGRADE},
     upgrade::Upgraded,
 };
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf},
+    net::TcpStream,
     sync::oneshot,
 };
 
-use super::{
-    desk::Desk,
-    events::OfRun,
-    headers::to_client,
-    loading::Fetched,
-    outgoing::Outgoing,
-    pass::Goal,
-    refusal::upstream_closed,
-    relay::{Asked, relay},
-    routes::Doorway,
-};
+use super::{headers::to_client, refusal::upstream_closed};
 use crate::gateway::errors::ApiError;
 
 /// Bytes that are taken from a service at a time. Nothing is kept for a side that is silent.
@@ -81,37 +74,36 @@ pub fn is_wanted(request: &RequestHead) -> Result<bool, ApiError> {
     Err(ApiError::bad_param("headers", message))
 }
 
-impl Doorway {
-    /// A WebSocket of a service, or what it says instead.
-    ///
-    /// # Errors
-    /// When the service cannot be used, or gives no answer.
-    pub async fn connect(&self, goal: Goal<'_>, client: Payload, desk: &Desk) -> Result<HttpResponse, ApiError> {
-        let mut guest = self.closing.subscribe();
-        let mut request = self.to_service(goal, Outgoing::nothing())?;
-        // They concern one connection, and have not been passed on with the others.
-        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        let entered = self.enter(&guest, goal).await?;
-        let Fetched { answer, stay, inquest } = self.send(entered, request, goal, desk, guest.clone()).await?;
-        if answer.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
-            // The server takes all that comes on this connection for the WebSocket, so it ends with this answer.
-            let asked = Asked { takes_chunks: false, ..Asked::by(goal.request.head(), goal.path) };
-            let mut response = relay(answer, asked, stay, inquest)?;
-            response.head_mut().set_connection_type(ConnectionType::Close);
-            return Ok(response);
-        }
-        drop(stay);
-        let OfRun { runtime, endpoint } = inquest;
-        let over = async move {
-            tokio::select! {
-                // An error means that the door has gone.
-                _ = guest.wait_for(|closing| *closing) => {}
-                () = runtime.is_leaving(&endpoint) => {}
-            }
-        };
-        tunnel(answer, client, over).await
-    }
+/// Why a service does not answer a handshake.
+#[derive(Debug, thiserror::Error)]
+pub enum Unanswered {
+    /// It does not listen.
+    #[error("it cannot be connected to")]
+    Connect(#[source] io::Error),
+    /// It has closed the connection, or does not speak HTTP.
+    #[error("it does not answer the handshake")]
+    Answer(#[source] hyper::Error),
+}
+
+/// Asks for a WebSocket at a port of this machine, on a connection of its own.
+///
+/// # Errors
+/// When there is no answer.
+pub async fn handshake<B>(mut request: Request<B>, port: u16) -> Result<Response<Incoming>, Unanswered>
+where
+    B: Body + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // They concern one connection, and have not been passed on with the others.
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.map_err(Unanswered::Connect)?;
+    stream.set_nodelay(true).map_err(Unanswered::Connect)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(Unanswered::Answer)?;
+    // An error of the connection is one of the answer as well. It ends with the answer, or hands itself over.
+    drop(actix_rt::spawn(async move { drop(connection.with_upgrades().await) }));
+    sender.send_request(request).await.map_err(Unanswered::Answer)
 }
 
 /// The answer to a handshake that the service has agreed to: from there on bytes go both ways, until one side ends, or
@@ -119,7 +111,7 @@ impl Doorway {
 ///
 /// # Errors
 /// When the service ends right after it has agreed.
-async fn tunnel(
+pub async fn tunnel(
     answer: Response<Incoming>,
     client: Payload,
     over: impl Future<Output = ()> + 'static,

@@ -96,6 +96,12 @@ impl Scan {
         }
     }
 
+    /// Whether it reads JSON.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json(_))
+    }
+
     /// What there is once nothing follows.
     #[must_use]
     pub fn finish(self) -> Option<Spotted> {
