@@ -7,6 +7,7 @@ use super::{
     demand::{demand, no_card},
     machine::Admission,
     swap::load_time,
+    turn::{Leave, Turn},
 };
 use crate::{
     ids::{RunId, ServiceName},
@@ -27,6 +28,8 @@ pub(super) struct Query<'a> {
     pub wish: Wish,
     /// The run, where it has a lease already: it sleeps.
     pub run: Option<RunId>,
+    /// When its turn comes.
+    pub turn: Turn,
     /// Those who stay.
     pub spared: &'a BTreeMap<ServiceName, Stays>,
     /// What is kept for those who came before.
@@ -136,7 +139,8 @@ impl Admission {
                 reload: load_time(member.and_then(|member| member.loaded_in), bytes),
                 idle: member.map(|member| around.now().saturating_duration_since(member.used)).unwrap_or_default(),
                 priority: memory.priority,
-                busy: usage.in_flight > 0,
+                // One that may stay for now costs a wait, as one does that has to be drained.
+                busy: usage.in_flight > 0 || self.leaves(lease, &usage, &query.turn, around.now()) != Leave::Now,
                 stays,
             }
         });
