@@ -170,7 +170,7 @@ fn ten_thousand_random_steps_keep_every_promise() {
         match told {
             // A machine made by chance may be one on which hardly anything fits; the seed that is always tried is not.
             Ok((grants, offloads)) if seed == FIXED => {
-                assert!(grants > 1000 && offloads > 100, "{grants} grants and {offloads} offloads: nothing was tried");
+                assert!(grants > 500 && offloads > 100, "{grants} grants and {offloads} offloads: nothing was tried");
             }
             Ok(_) => {}
             Err(panic) => {
