@@ -10,7 +10,7 @@ use super::{
     turn::{GREETING, Leave, Stay, Turn},
 };
 use crate::{
-    ids::ServiceName,
+    ids::{RunId, ServiceName},
     resource_orchestrator::{
         ledger::{Lease, Stage},
         planner::Plan,
@@ -65,6 +65,43 @@ impl Admission {
         });
         let (names, looks): (Vec<ServiceName>, Vec<Instant>) = stay.unzip();
         looks.into_iter().min().map(|look| Users { names, look })
+    }
+
+    /// Who cannot be asked to leave for whom: the runs of those who let others finish, each with those of the residents that
+    /// may stay for now.
+    pub(super) fn stand(&self, around: &dyn Around) -> impl Iterator<Item = (RunId, RunId)> {
+        let pairs = self.asks.iter().filter(|ask| ask.held_up).flat_map(move |ask| {
+            let stay = self.ledger.leases.values().filter(|lease| {
+                self.leaves(lease, &around.usage(&lease.service), &ask.turn, around.now()) != Leave::Now
+            });
+            stay.map(|lease| (ask.question.run, lease.run))
+        });
+        pairs
+    }
+
+    /// Whether all who are in use still are, and nothing is due but another look. Then there is nothing to be planned anew.
+    pub(super) fn is_mere_look(&mut self, around: &dyn Around) -> bool {
+        let now = around.now();
+        let is_due = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+        if !is_due(self.look) || is_due(self.settle_due(now)) {
+            return false;
+        }
+        self.note_use(around);
+        self.line_up(around);
+        if !self.stand(around).eq(self.standing.iter().copied()) {
+            return false;
+        }
+        let looks = self.asks.iter().filter(|ask| ask.held_up).flat_map(|ask| {
+            ask.awaits.iter().filter_map(|name| {
+                let lease = self.ledger.live(name)?;
+                match self.leaves(lease, &around.usage(name), &ask.turn, now) {
+                    Leave::Now => None,
+                    Leave::Look(at) => Some(at),
+                }
+            })
+        });
+        self.look = looks.min();
+        self.look.is_some()
     }
 
     /// Waits while those finish who use what is to leave. Nobody is asked to, not even who could leave now: all of them are

@@ -59,6 +59,8 @@ pub struct Admission {
     pub(super) looked: Option<Instant>,
     /// When to look again whether those are idle for whom others wait.
     pub(super) look: Option<Instant>,
+    /// Who could not be asked to leave for whom at the last look: the run of the one who asks, and that of the resident.
+    pub(super) standing: Vec<(RunId, RunId)>,
     out: Vec<Effect>,
 }
 
@@ -79,6 +81,7 @@ impl Admission {
             closing: false,
             looked: None,
             look: None,
+            standing: Vec::new(),
             out: Vec::new(),
         }
     }
@@ -115,7 +118,12 @@ impl Admission {
                 // Seldom looked at, a short use long ago would be taken for one just now.
                 self.note_use(around);
             }
-            Event::Due => self.dismiss_idle(around),
+            Event::Due => {
+                self.dismiss_idle(around);
+                if self.out.is_empty() && self.is_mere_look(around) {
+                    return Vec::new();
+                }
+            }
             Event::Closing => {
                 self.closing = true;
                 self.returning.clear();

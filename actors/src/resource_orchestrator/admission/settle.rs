@@ -33,6 +33,7 @@ impl Admission {
         let now = around.now();
         self.take_back(now);
         self.look = None;
+        self.standing.clear();
         if self.asks.is_empty() && self.returning.is_empty() {
             return;
         }
@@ -88,6 +89,7 @@ impl Admission {
                 }
             }
         }
+        self.standing = self.stand(around).collect();
         self.bring_back(claims, around);
     }
 

@@ -156,14 +156,14 @@ fn a_higher_priority_goes_first_while_the_other_one_is_not_due() {
 }
 
 /// Models that exclude each other, with requests that come by chance; one of them is flooded. Nobody waits longer than the
-/// fairness, and one drain, end and load of each.
+/// fairness, one drain, end and load of each, and what is under way when it comes.
 #[test]
 fn nobody_waits_longer_than_the_fairness_and_the_drains_and_loads_of_those_before() {
     for seed in 0..24 {
         let mut chance = fastrand::Rng::with_seed(seed);
         let fairness = [0, 500, 2000, 5000][chance.usize(0..4)];
         let (mut world, services) = exclusive(fairness, chance.usize(2..5));
-        let mut bound = ms(fairness);
+        let (mut bound, mut under_way) = (ms(fairness), Duration::ZERO);
         for (n, service) in services.iter().enumerate() {
             let one = world.of(service);
             (one.load, one.lag) = (ms(chance.u64(50..600)), Duration::ZERO);
@@ -171,7 +171,9 @@ fn nobody_waits_longer_than_the_fairness_and_the_drains_and_loads_of_those_befor
             one.works = Some(works);
             one.usage.waiting.priority = chance.i32(-1..2);
             // The drain, the word that it may leave, its end, its load.
-            bound += works + ms(1) + ms(20) + one.load;
+            let leaves = works + ms(1) + ms(20);
+            bound += leaves + one.load;
+            under_way = under_way.max(leaves);
             let every = if n == 0 { 10 } else { chance.u64(20..3000) };
             let mut at = 0;
             while at < 20_000 {
@@ -179,6 +181,8 @@ fn nobody_waits_longer_than_the_fairness_and_the_drains_and_loads_of_those_befor
                 world.later(ms(at), Due::Comes { service: service.clone() });
             }
         }
+        // Who comes while somebody is on the way out waits for that, and the one who leaves may be due before it again.
+        bound += under_way;
         let end = world.now + ms(20_000) + 2 * bound;
         while world.now < end {
             world.pass(ms(100));
