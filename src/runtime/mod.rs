@@ -11,6 +11,7 @@ mod door;
 mod guardian_watch;
 mod handle;
 mod launch;
+pub mod metrics;
 mod narrate;
 mod outcome;
 mod owner;
@@ -25,7 +26,7 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
-pub use admit::{Admitted, RunEndpoint};
+pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
 pub use door::{ControlError, DoorError};

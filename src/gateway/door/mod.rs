@@ -3,16 +3,19 @@
 //!
 //! [`listen`] opens the addresses, [`server`] runs the workers and ends them, `unit` is its place in the ordered stop,
 //! [`routes`] are the paths. `names` says whom a request means, `keys` who may ask, `headers` which headers go on: these
-//! three decide and touch nothing. `outgoing` is a request's body on its way to a service, `upstream` the connections of
+//! three decide and touch nothing. `account` is what is told of a request at its end, `accounting` carries it there. `outgoing` is a request's body on its way to a service, `upstream` the connections of
 //! one worker, `relay` an answer on its way back, `refusal` what is said where there is none.
 //!
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
+mod account;
+mod accounting;
 mod headers;
 mod keys;
 pub mod listen;
 mod names;
 mod outgoing;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;

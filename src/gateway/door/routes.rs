@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{Method, StatusCode, header::HeaderMap},
+    http::{
+        Method, StatusCode,
+        header::{HeaderMap, HeaderValue},
+    },
     web::{self, Data, Payload, ServiceConfig},
 };
 use bytes::Bytes;
@@ -12,17 +15,19 @@ use greenroom_actors::{assembly::Supervised, gate::Permit, spec::GatewaySpec};
 use tokio::sync::watch;
 
 use super::{
+    accounting::{note, open},
     headers::{has_body, wants_websocket},
     keys,
     names::{self, Candidate},
     outgoing::{BodyError, Outgoing, collect},
+    priority,
     refusal::{no_upgrade, not_loaded, not_sent, unauthorized},
     relay::{Stay, relay},
     upstream::{Upstreams, to_service},
 };
 use crate::{
     gateway::errors::ApiError,
-    runtime::{RunEndpoint, RuntimeHandle},
+    runtime::{Arrival, RunEndpoint, RuntimeHandle},
 };
 
 /// What every route has at hand.
@@ -57,6 +62,7 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 
 /// To the service that the body names. The body is taken in whole, since the name may stand at its end.
 async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+    open(&request, &door.runtime);
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
     let body = collect(payload, door.spec.max_body.0).await?;
@@ -65,6 +71,7 @@ async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstr
         let header = request.headers().get("x-model").and_then(|name| name.to_str().ok());
         let said = [names::model(&body), header.map(Into::into)];
         let said = [said[0].as_deref(), said[1].as_deref()];
+        note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
         names::choose(said, &door.spec.default_model, &candidates(&services))?.name
     };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -73,6 +80,7 @@ async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstr
 
 /// To the service that the path names, with whatever follows.
 async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+    open(&request, &door.runtime);
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
     if wants_websocket(request.headers()) {
@@ -82,6 +90,7 @@ async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, u
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
+    note(&request, |account| account.asks_for(&name));
     let services = door.runtime.services();
     let target = names::find(&name, &candidates(&services))?.name;
     let body = if has_body(request.headers()) {
@@ -128,6 +137,7 @@ impl Doorway {
         let (mut body, mut is_first) = (body, true);
         loop {
             let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
+            note(request, |account| account.enters(permit.is_some()));
             let again = if is_first { body.again() } else { None };
             let sent = to_service(request.head(), path, &endpoint, body)?;
             let error = match upstreams.of(&endpoint.service, endpoint.run).request(sent).await {
@@ -153,8 +163,13 @@ impl Doorway {
     ) -> Result<(RunEndpoint, Option<Permit>), ApiError> {
         let (method, bare) = (request.method().as_str(), path.split('?').next().unwrap_or(path));
         let spec = self.runtime.find(service).map_err(ApiError::from)?.spec;
+        note(request, |account| account.goes_to(&spec.name));
         if spec.memory.wake_on.iter().any(|rule| rule.matches(method, bare)) {
-            let admitted = self.runtime.admit(service, Some(self.spec.max_wait)).await?;
+            // Where keys are asked for, whoever has come so far has one.
+            let said = request.headers().get(priority::HEADER).map(HeaderValue::as_bytes);
+            let priority = priority::of(said, !self.spec.api_keys.is_empty())?;
+            let arrival = Arrival { priority, max_wait: Some(self.spec.max_wait) };
+            let admitted = self.runtime.admit(service, arrival).await?;
             return Ok((admitted.endpoint, Some(admitted.permit)));
         }
         match self.runtime.look_in(service) {

@@ -18,6 +18,7 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
+    accounting::Accounting,
     listen::{DoorError, Listeners, Shutter},
     routes::{Doorway, routes},
     upstream::Upstreams,
@@ -56,7 +57,11 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let app = move || {
         // Made by each worker for itself: connections stay on their thread.
-        App::new().app_data(doorway.clone()).app_data(Data::new(Upstreams::default())).configure(routes)
+        App::new()
+            .wrap(Accounting)
+            .app_data(doorway.clone())
+            .app_data(Data::new(Upstreams::default()))
+            .configure(routes)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     let mut server = HttpServer::new(app)
