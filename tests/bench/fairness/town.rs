@@ -255,8 +255,8 @@ impl Town {
         match self.clients[client] {
             Clients::WithoutPause { .. } => Duration::ZERO,
             Clients::ByChance { every, .. } => every.mul_f64(-self.draw().ln()),
-            // The first one comes in the middle, so that two of them do not beat together with the flood's beginning.
-            Clients::Regular { every, .. } if turn == 0 => every / 2,
+            // The flood is to have begun by then.
+            Clients::Regular { every, .. } if turn == 0 => every / 4,
             Clients::Regular { every, .. } => every,
         }
     }

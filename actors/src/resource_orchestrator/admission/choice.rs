@@ -55,7 +55,7 @@ impl Admission {
         let own = query.run.filter(|run| self.ledger.leases.contains_key(run));
         let later = self.ledger.free(Lens { later: true, own, claims: query.claims });
         let second = plan(&demand, &later.room, &self.residents(query, &later, false, around));
-        let leaving = self.ledger.leases.values().any(|lease| lease.is_leaving() && own != Some(lease.run));
+        let leaving = self.ledger.leases.values().any(|lease| lease.is_taken() && own != Some(lease.run));
         let first = match leaving {
             // What is there now may be had as long as those who came before find theirs when the others have gone.
             true => {
@@ -101,7 +101,7 @@ impl Admission {
         before.placement.clone().filter(|_| *before.spec == *query.spec)
     }
 
-    /// Everybody who holds memory and is not on the way out. With `unlocked`, those who load could leave.
+    /// Everybody who holds memory and is not on the way out, nor promised to somebody. With `unlocked`, those who load could leave.
     pub(super) fn residents(
         &self,
         query: Query<'_>,
@@ -111,7 +111,7 @@ impl Admission {
     ) -> Vec<Resident> {
         let loading = (!unlocked).then_some(Stays::Loading);
         let (needed, users) = (self.needed_by(query.spec), self.users(query.claims, around));
-        let staying = self.ledger.leases.values().filter(|lease| !lease.is_leaving() && query.run != Some(lease.run));
+        let staying = self.ledger.leases.values().filter(|lease| !lease.is_taken() && query.run != Some(lease.run));
         let residents = staying.map(|lease| {
             let usage = around.usage(&lease.service);
             let member = self.members.get(&lease.service);

@@ -107,6 +107,9 @@ impl Admission {
     /// Waits while those finish who use what is to leave. Nobody is asked to, not even who could leave now: all of them are
     /// needed, and may serve others until then.
     pub(super) fn let_finish(&mut self, at: usize, plan: &Plan, users: Users, now: Instant) {
+        for lease in self.ledger.leases.values_mut().filter(|lease| plan.offload.contains(&lease.service)) {
+            lease.promised = !lease.has_ended();
+        }
         let reclaim = self.ledger.rules.reclaim_timeout;
         let bound = |member: &Member| {
             let line = member.spec.memory.offload.drain.saturating_add(GREETING);

@@ -34,6 +34,7 @@ impl Admission {
         self.take_back(now);
         self.look = None;
         self.standing.clear();
+        self.ledger.leases.values_mut().for_each(|lease| lease.promised = false);
         if self.asks.is_empty() && self.returning.is_empty() {
             return;
         }

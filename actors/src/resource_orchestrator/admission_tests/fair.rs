@@ -102,6 +102,24 @@ fn nobody_leaves_while_another_one_that_is_to_leave_as_well_is_in_use() {
 }
 
 #[test]
+fn several_wait_for_one_that_is_in_use_and_none_is_refused() {
+    let (mut world, services) = exclusive(2000, 4);
+    world.come(&services[0]);
+    world.until("it is in", ms(1000), |world| *world.doing(&services[0]) == Doing::Works);
+    for service in &services[1..] {
+        world.come(service);
+        world.pass(ms(100));
+        assert!(world.services[service].refusal.is_none(), "{}", world.story());
+    }
+    assert_eq!(world.services[&services[2]].pending.as_deref(), Some("waits until s1 is loaded"));
+    world.use_it(&services[0], false);
+    for service in &services[1..] {
+        world.until("its turn", ms(3000), |world| *world.doing(service) == Doing::Works);
+        world.use_it(service, false);
+    }
+}
+
+#[test]
 fn those_who_stand_in_its_line_and_came_before_are_let_in_first() {
     for fairness in [0, 300] {
         let (mut world, chat, image) = one_in_use(fairness);
@@ -191,7 +209,8 @@ fn nobody_waits_longer_than_the_fairness_and_the_drains_and_loads_of_those_befor
             assert!(kept, "seed {seed}: {longest:?}, bound {bound:?}\n{}", world.story());
         }
         for service in &services {
-            assert!(world.services[service].line.is_empty(), "seed {seed}: {service}\n{}", world.story());
+            let one = &world.services[service];
+            assert!(one.line.is_empty() && one.refusal.is_none(), "seed {seed}: {service}\n{}", world.story());
         }
     }
 }
