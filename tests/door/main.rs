@@ -7,6 +7,7 @@ mod ends;
 mod kills;
 mod loads;
 mod memory;
+mod own_doors;
 mod passage;
 mod queue;
 mod refusals;
