@@ -278,11 +278,15 @@ pub fn http_call(text: &str) -> Option<(&str, &str)> {
     (known && (http_path(target) || url(target))).then_some((method, target))
 }
 
-fn http_path(text: &str) -> bool {
+/// A path such as `"/health"`.
+#[must_use]
+pub fn http_path(text: &str) -> bool {
     text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic())
 }
 
-fn url(text: &str) -> bool {
+/// `"http://..."` or `"https://..."`.
+#[must_use]
+pub fn url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic()))
 }

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use super::{
     life::{Stage, Wake},
     options::Options,
-    output,
+    others, output,
     work::{self, Work},
 };
 
@@ -56,6 +56,16 @@ impl Engine {
             stage,
             wake,
         }
+    }
+
+    /// Tokens in an answer, unless the request says how many.
+    pub fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// How long a token takes.
+    pub fn token_time(&self) -> Duration {
+        self.token_time
     }
 
     fn stage(&self) -> Stage {
@@ -93,6 +103,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .app_data(engine.clone())
             .app_data(work.clone())
             .configure(work::routes)
+            .configure(others::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .route("/unload", web::post().to(unload))
@@ -272,7 +283,7 @@ impl Answer {
 }
 
 /// The `n`-th word the stand-in says.
-fn token(n: u32) -> String {
+pub fn token(n: u32) -> String {
     const WORDS: [&str; 6] = ["the ", "heron ", "waits ", "in ", "the ", "greenroom "];
     WORDS[n as usize % WORDS.len()].to_owned()
 }

@@ -1,6 +1,7 @@
 //! Peers: servers that something else runs. Pure.
 
 use super::{section::Section, whole::Work, yaml::Item};
+use crate::config::kind::url as is_url;
 
 /// One peer as a remote; `None`, and told, if there is nothing to ask.
 pub(super) fn remote(work: &mut Work<'_>, peer: &Item<'_>) -> Option<Section> {
@@ -9,7 +10,7 @@ pub(super) fn remote(work: &mut Work<'_>, peer: &Item<'_>) -> Option<Section> {
         work.notes.tell(peer, "has no `proxy`; left out");
         return None;
     };
-    if !["http://", "https://"].iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme)) {
+    if !is_url(&url) && !url.starts_with("${env.") {
         work.notes.tell(peer, format!("`{url}` is not the address of a server; left out"));
         return None;
     }

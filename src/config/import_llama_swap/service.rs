@@ -6,7 +6,10 @@ use greenroom_actors::{
 };
 
 use super::{command::Words, global::seconds, macros::translate, section::Section, whole::Work, yaml::Item};
-use crate::config::tree::{Value, quote, quote_key};
+use crate::config::{
+    kind::http_path,
+    tree::{Value, quote, quote_key},
+};
 
 /// Where llama-swap asks whether a server is ready, unless told otherwise (`internal/config/model_config.go`).
 const HEALTH: &str = "/health";
@@ -247,10 +250,10 @@ fn ready(work: &mut Work<'_>, model: &Item<'_>, port: Port, engine: &EngineRef, 
         }
         Some((path, item)) => {
             let path = if path.starts_with('/') { path } else { format!("/{path}") };
-            if path.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                work.notes.tell(&item, format!("`{path}` is no path; left out"));
-            } else {
+            if http_path(&path) {
                 section.say("ready.probe", &path);
+            } else {
+                work.notes.tell(&item, format!("`{path}` is no path; left out"));
             }
         }
         None if engine.is_generic() && port != Port::Unknown => section.say("ready.probe", HEALTH),
