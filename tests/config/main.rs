@@ -11,4 +11,6 @@ mod import;
 mod layers;
 mod memory;
 mod problems;
+mod remotes;
+mod service_doors;
 mod values;

@@ -13,6 +13,7 @@ mod keys;
 pub mod listen;
 mod names;
 mod outgoing;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;
