@@ -284,9 +284,7 @@ pub fn http_path(text: &str) -> bool {
     text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic())
 }
 
-/// `"http://..."` or `"https://..."`.
-#[must_use]
-pub fn url(text: &str) -> bool {
+fn url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(|c| c.is_ascii_graphic()))
 }

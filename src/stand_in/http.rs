@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::{
     life::{Stage, Wake},
     options::Options,
-    others, output,
+    others, output, websocket,
     work::{self, Work},
 };
 
@@ -113,6 +113,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .app_data(work.clone())
             .configure(work::routes)
             .configure(others::routes)
+            .configure(websocket::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .route("/unload", web::post().to(unload))

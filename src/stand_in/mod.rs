@@ -18,6 +18,7 @@ mod options;
 mod others;
 mod output;
 mod vram;
+mod websocket;
 mod weights;
 mod work;
 

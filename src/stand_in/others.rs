@@ -71,7 +71,7 @@ async fn messages(engine: Data<Engine>, asked: Json<Messages>) -> HttpResponse {
         let text: String = (0..tokens).map(token).collect();
         return HttpResponse::Ok().json(message(&asked.model, json!([{ "type": "text", "text": text }]), Some(tokens)));
     }
-    let events = stream::iter(events(&asked.model, tokens));
+    let events = stream::iter(events(asked.into_inner().model, tokens));
     let told = stream::StreamExt::then(events, move |(is_token, event)| async move {
         tokio::time::sleep(if is_token { time } else { Duration::ZERO }).await;
         Ok::<_, io::Error>(Bytes::from(event))
@@ -89,27 +89,29 @@ fn message(model: &str, content: Value, tokens: Option<u32>) -> Value {
 }
 
 /// The events of a streamed message, each with whether it is a token.
-fn events(model: &str, tokens: u32) -> Vec<(bool, String)> {
-    let event = |kind: &str, rest: Value| {
-        let mut data = json!({ "type": kind });
-        if let (Some(data), Value::Object(rest)) = (data.as_object_mut(), rest) {
-            data.extend(rest);
-        }
-        (kind == "content_block_delta", format!("event: {kind}\ndata: {data}\n\n"))
-    };
-    let mut all = vec![
-        event("message_start", json!({ "message": message(model, json!([]), None) })),
+fn events(model: String, tokens: u32) -> impl Iterator<Item = (bool, String)> {
+    let begin = [
+        event("message_start", json!({ "message": message(&model, json!([]), None) })),
         event("content_block_start", json!({ "index": 0, "content_block": { "type": "text", "text": "" } })),
     ];
     let delta = |n| json!({ "index": 0, "delta": { "type": "text_delta", "text": token(n) } });
-    all.extend((0..tokens).map(|n| event("content_block_delta", delta(n))));
     let end = json!({ "stop_reason": "max_tokens", "stop_sequence": null });
-    all.extend([
+    let end = [
         event("content_block_stop", json!({ "index": 0 })),
         event("message_delta", json!({ "delta": end, "usage": { "output_tokens": tokens } })),
         event("message_stop", json!({})),
-    ]);
-    all
+    ];
+    let tokens = (0..tokens).map(move |n| (true, event("content_block_delta", delta(n))));
+    begin.map(|event| (false, event)).into_iter().chain(tokens).chain(end.map(|event| (false, event)))
+}
+
+/// One event, whose data begins with its own name.
+fn event(kind: &str, rest: Value) -> String {
+    let mut data = json!({ "type": kind });
+    if let (Some(data), Value::Object(rest)) = (data.as_object_mut(), rest) {
+        data.extend(rest);
+    }
+    format!("event: {kind}\ndata: {data}\n\n")
 }
 
 #[cfg(test)]
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_message_is_streamed_token_by_token_between_its_beginning_and_its_end() {
-        let events = events("m", 3);
+        let events: Vec<_> = events("m".to_owned(), 3).collect();
         assert_eq!(events.iter().filter(|(is_token, _)| *is_token).count(), 3);
         assert!(events[0].1.starts_with("event: message_start\ndata: {\"type\":\"message_start\""), "{events:?}");
         assert!(

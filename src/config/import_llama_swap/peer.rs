@@ -1,7 +1,7 @@
 //! Peers: servers that something else runs. Pure.
 
 use super::{section::Section, whole::Work, yaml::Item};
-use crate::config::kind::url as is_url;
+use crate::config::build::is_server;
 
 /// One peer as a remote; `None`, and told, if there is nothing to ask.
 pub(super) fn remote(work: &mut Work<'_>, peer: &Item<'_>) -> Option<Section> {
@@ -10,8 +10,10 @@ pub(super) fn remote(work: &mut Work<'_>, peer: &Item<'_>) -> Option<Section> {
         work.notes.tell(peer, "has no `proxy`; left out");
         return None;
     };
-    if !is_url(&url) && !url.starts_with("${env.") {
-        work.notes.tell(peer, format!("`{url}` is not the address of a server; left out"));
+    if !is_server(&url) && !url.contains("${env.") {
+        // Not shown: it may hold a password.
+        work.notes
+            .tell(peer, "its `proxy` is not the URL of a server (scheme, host, and perhaps port and path); left out");
         return None;
     }
     let name = work.taken.section(id);
@@ -36,8 +38,12 @@ pub(super) fn remote(work: &mut Work<'_>, peer: &Item<'_>) -> Option<Section> {
         return None;
     }
     section.list("serves", &serves);
-    if let Some(key) = peer.field("apiKey").and_then(|item| work.text(&item)).filter(|key| !key.is_empty()) {
-        section.say("api_key", &key);
+    if let Some((item, key)) = peer.field("apiKey").and_then(|item| Some((item.clone(), work.text(&item)?))) {
+        if key.chars().all(|c| c.is_ascii_graphic()) {
+            section.say("api_key", &key);
+        } else {
+            work.notes.tell(&item, "no header can hold this key; left out");
+        }
     }
     work.notes.tell(peer, format!("clients name its models as they are in `serves`, without `{id}/` before them"));
     for item in peer.entries() {
