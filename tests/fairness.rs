@@ -31,7 +31,8 @@ fn two_clients_without_pause_cause_a_fifth_of_the_swaps_at_most_and_nobody_waits
 fn one_request_in_a_flood_for_another_model_is_served_within_fairness_drain_and_load() {
     for fairness in [ms(0), ms(1000), FAIRNESS] {
         let outcome = town::run(&mixes::flood(), fairness, MINUTE, 1);
-        let waits: Vec<Duration> = outcome.waits.iter().filter(|(model, _)| *model == 1).map(|(_, wait)| *wait).collect();
+        let waits: Vec<Duration> =
+            outcome.waits.iter().filter(|(model, _)| *model == 1).map(|(_, wait)| *wait).collect();
         assert_eq!(waits.len(), 3, "{waits:?}");
         for wait in waits {
             assert!(wait <= fairness + ms(200) + STOP + ms(1000), "{wait:?} with {fairness:?}");

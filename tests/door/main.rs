@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod fairness;
 mod loads;
 mod memory;
 mod passage;

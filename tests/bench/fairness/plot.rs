@@ -43,7 +43,13 @@ pub fn stays(rows: &[(String, Vec<(usize, Duration, Duration)>)], time: Duration
     line(&mut body, (left, bottom), (right, bottom));
     for tenth in 0..=6 {
         let x = at(time * tenth / 6);
-        let anchor = if tenth == 0 { "start" } else if tenth == 6 { "end" } else { "middle" };
+        let anchor = if tenth == 0 {
+            "start"
+        } else if tenth == 6 {
+            "end"
+        } else {
+            "middle"
+        };
         text(&mut body, x, bottom + 17.0, anchor, &format!("{:.0} s", (time * tenth / 6).as_secs_f64()));
     }
     page(bottom + 26.0, &body)
@@ -68,7 +74,8 @@ pub fn curves(axis: &str, curves: &[(&str, Vec<(f64, f64)>)]) -> String {
     text(&mut body, f64::midpoint(left, right), bottom + 38.0, "middle", axis);
     for (n, (name, points)) in curves.iter().enumerate() {
         let colour = COLOURS[n % COLOURS.len()];
-        let path: Vec<String> = points.iter().map(|point| place(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        let path: Vec<String> =
+            points.iter().map(|point| place(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let path = path.join(" ");
         writeln!(body, "<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>")
             .expect("a string");

@@ -179,7 +179,8 @@ impl Town {
         let services = (0..mix.loads.len()).map(|n| {
             format!("[service.m{n}]\ncommand = [\"/bin/true\"]\nstart = \"on_demand\"\nvram = \"6GiB\"\nram = \"0B\"\n")
         });
-        let resources = "[resources]\ngpu_backend = \"declared\"\n[[resources.gpu]]\nname = \"card\"\nmemory = \"8GiB\"\n";
+        let resources =
+            "[resources]\ngpu_backend = \"declared\"\n[[resources.gpu]]\nname = \"card\"\nmemory = \"8GiB\"\n";
         let text: String = std::iter::once(resources.to_owned()).chain(services).collect();
         let spec = Config::from_toml(text).read().expect("a configuration").spec;
         let engine = |(spec, load): (&ServiceSpec, &Duration)| Engine {
