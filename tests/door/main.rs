@@ -5,6 +5,7 @@ mod abuse;
 mod common;
 mod ends;
 mod kills;
+mod fairness;
 mod loads;
 mod memory;
 mod own_doors;
