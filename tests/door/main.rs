@@ -6,6 +6,7 @@ mod ends;
 mod loads;
 mod memory;
 mod passage;
+mod queue;
 mod refusals;
 
 use common::{Answer, EventReader, Greenroom, Http};
@@ -59,6 +60,7 @@ fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     let body = answer.json();
     let kind = match status {
         401 => "authentication_error",
+        429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
     };

@@ -62,9 +62,10 @@ impl Account {
         self.code = Some(status);
     }
 
-    /// It is refused.
+    /// It is refused; where an answer has begun, that says so in its own way, and the status stays.
     pub fn refused(&mut self, error: &ApiError) {
-        (self.code, self.error, self.whole) = (Some(error.status.as_u16()), Some(error.code), true);
+        self.code.get_or_insert(error.status.as_u16());
+        self.error = Some(error.code);
     }
 
     /// So many more bytes of the answer's body are sent on.

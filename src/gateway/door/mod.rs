@@ -15,6 +15,7 @@ mod keys;
 pub mod listen;
 mod names;
 mod outgoing;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;

@@ -30,6 +30,11 @@ pub const CODES: &[Code] = &[
     code(409, "in_use", "those who use the service did not leave within `offload.drain`, so it stays"),
     code(409, "not_reloadable", "a reload: the runtime was not started from a configuration that it could read anew"),
     code(413, "body_too_large", "the body is larger than `gateway.max_body`"),
+    code(
+        429,
+        "queue_full",
+        "`gateway.queue.max_waiting` wait for the service already; `Retry-After` says when to come again",
+    ),
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "reload_failed", "a reload could not be begun"),
@@ -51,5 +56,5 @@ pub const CODES: &[Code] = &[
     ),
     code(503, "stopping", "the runtime is stopping"),
     code(503, "stuck", "a process of it does not end on SIGKILL"),
-    code(503, "wait_timeout", "the service could not be used within `gateway.queue.max_wait`"),
+    code(503, "wait_timeout", "the service could not be used within `gateway.queue.max_wait`; with `Retry-After`"),
 ];

@@ -112,7 +112,13 @@ const EVENTS: &[Parameter] = &[
     query("follow", "boolean", "off: end where waiting would begin; on by default"),
 ];
 const SHUTDOWN: &[Parameter] = &[query("force", "boolean", "skip every grace; off by default")];
-const TRAFFIC: &[Parameter] = &[header("X-Model", "the model, where the body does not say it")];
+const TRAFFIC: &[Parameter] = &[
+    header("X-Model", "the model, where the body does not say it"),
+    header(
+        "X-Priority",
+        "a whole number; a higher one is let in before others that wait, where a key is needed and brought",
+    ),
+];
 
 /// What a command may come to.
 const COMMAND: &[&str] = &[
@@ -130,6 +136,7 @@ const PASSED: &[&str] = &[
     "no_model",
     "model_not_found",
     "body_too_large",
+    "queue_full",
     "start_failed",
     "upstream_closed",
     "insufficient_memory",
