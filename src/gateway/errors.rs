@@ -89,18 +89,18 @@ impl ApiError {
         CommandError::Stopping.into()
     }
 
-    /// 404 `metrics_disabled`.
-    #[must_use]
-    pub fn no_metrics() -> Self {
-        let message = "there are no figures: the configuration says metrics.enabled = false";
-        Self::new(StatusCode::NOT_FOUND, "metrics_disabled", message)
-    }
-
     /// The same, with the word that it is of use to ask again after so long, in whole seconds.
     #[must_use]
     pub fn again_after(self, wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Self { retry_after: Some(seconds), ..self }
+    }
+
+    /// 404 `metrics_disabled`.
+    #[must_use]
+    pub fn no_metrics() -> Self {
+        let message = "there are no figures: the configuration says metrics.enabled = false";
+        Self::new(StatusCode::NOT_FOUND, "metrics_disabled", message)
     }
 
     fn kind(&self) -> &'static str {

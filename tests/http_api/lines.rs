@@ -60,7 +60,11 @@ fn operation<'a>(document: &'a Value, method: &str, path: &str) -> &'a Value {
             && pattern.iter().zip(&path).all(|(place, word)| place.starts_with('{') || place == word)
     };
     let found = paths.iter().filter(|(pattern, item)| fits(pattern) && item.get(method).is_some());
-    found.min_by_key(|(pattern, _)| pattern.matches('{').count()).map(|(_, item)| &item[method]).expect(path)
+    let length = path.split('/').count();
+    found
+        .min_by_key(|(pattern, _)| (pattern.split('/').count() != length, pattern.matches('{').count()))
+        .map(|(_, item)| &item[method])
+        .expect(path)
 }
 
 /// Fails unless the body of this answer is what the document says.
