@@ -18,6 +18,7 @@ mod owner;
 mod past;
 mod reload;
 mod report;
+mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;
@@ -26,6 +27,8 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
+#[cfg(feature = "gateway")]
+pub(crate) use admit::enter;
 pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};

@@ -1,13 +1,17 @@
 //! The door: requests come in over TCP, load what they name, and are passed on.
 
+mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod kills;
 mod loads;
 mod memory;
 mod passage;
 mod queue;
 mod refusals;
+mod streams;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

@@ -19,9 +19,10 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     accounting::Accounting,
-    listen::{DoorError, Listeners, Shutter},
+    desk::Desk,
+    listen::{DoorError, GATEWAY, Listeners, Shutter},
+    own::ByOwnDoor,
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
 use crate::runtime::RuntimeHandle;
 
@@ -50,22 +51,26 @@ struct Serving {
 /// # Errors
 /// When the system refuses.
 pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
-    let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let refuse = |source| DoorError::System { key: GATEWAY.to_owned(), address: told(&spec.listen), source };
     let knock = listeners.knock().map_err(refuse)?;
+    let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let app = move || {
         // Made by each worker for itself: connections stay on their thread.
         App::new()
-            .wrap(Accounting)
             .app_data(doorway.clone())
-            .app_data(Data::new(Upstreams::default()))
+            .app_data(Data::new(Desk::default()))
             .configure(routes)
+            .wrap(Accounting)
+            // The last one is the first to see a request.
+            .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     let mut server = HttpServer::new(app)
         .workers(WORKERS.get())
+        .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
         .tcp_nodelay(true)

@@ -38,9 +38,13 @@ pub const CODES: &[Code] = &[
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "reload_failed", "a reload could not be begun"),
-    code(501, "upgrade_not_supported", "a WebSocket"),
     code(502, "start_failed", "a start ended in `failed` or `backoff`, or cannot be because of what it depends on"),
-    code(502, "upstream_closed", "the service was ready and gave no answer"),
+    code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
+    code(
+        502,
+        "upstream_refused",
+        "in a stream that had begun with comments: the service answered with something else; with its own status where that says an error",
+    ),
     code(503, "busy", "a reload: too many wait for their turn"),
     code(
         503,
