@@ -31,6 +31,7 @@ mod place;
 mod plan;
 mod progress;
 mod reload;
+mod remotes;
 mod run;
 mod seen;
 mod seen_memory;

@@ -15,6 +15,7 @@ mod control_tests;
 pub mod door;
 pub mod errors;
 pub mod query;
+mod remotes;
 pub mod server;
 mod sse;
 

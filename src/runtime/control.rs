@@ -13,6 +13,7 @@ use greenroom_actors::{
         containment::{Containment, KeepingContainment, Place, Selection},
         guardian::Charge,
     },
+    remote::Remotes,
     spec::{OnRuntimeExit, ServiceSpec},
     time::Timestamp,
 };
@@ -124,6 +125,7 @@ impl Control {
             timer: Timer::of_this_thread(),
             board: board::Board::default(),
             gateway,
+            remotes: Remotes::new(&spec.remotes),
             memory: actors.memory.clone(),
             orchestrator: actors.orchestrator.downgrade(),
             reload: reloader.is_some().then(|| bell.clone()),

@@ -7,6 +7,7 @@ mod loads;
 mod memory;
 mod passage;
 mod refusals;
+mod remotes;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

@@ -20,5 +20,10 @@ pub mod server;
 pub mod unit;
 mod upstream;
 
+pub(super) use headers::to_service as headers_to_service;
 pub use listen::{DoorError, Listeners};
+pub use outgoing::BodyError;
+#[cfg(test)]
+pub(super) use outgoing::Outgoing;
+pub(super) use refusal::body_error;
 pub use server::{OpenDoor, open};

@@ -8,7 +8,7 @@ use actix_web::{
     web::{self, Data, Payload, ServiceConfig},
 };
 use bytes::Bytes;
-use greenroom_actors::{assembly::Supervised, gate::Permit, spec::GatewaySpec};
+use greenroom_actors::{assembly::Supervised, gate::Permit, remote::Remotes, spec::GatewaySpec};
 use tokio::sync::watch;
 
 use super::{
@@ -21,7 +21,10 @@ use super::{
     upstream::{Upstreams, to_service},
 };
 use crate::{
-    gateway::errors::ApiError,
+    gateway::{
+        errors::ApiError,
+        remotes::{self, Lent, Messenger, Passed, counted},
+    },
     runtime::{RunEndpoint, RuntimeHandle},
 };
 
@@ -36,6 +39,9 @@ pub struct Doorway {
     /// answer has not ended.
     pub closing: watch::Sender<bool>,
 }
+
+/// The connections of the worker, to services and to remotes.
+type Ways = (Data<Upstreams>, Data<Messenger>);
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -56,7 +62,7 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 }
 
 /// To the service that the body names. The body is taken in whole, since the name may stand at its end.
-async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, ways: Ways) -> Answer {
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
     let body = collect(payload, door.spec.max_body.0).await?;
@@ -65,14 +71,14 @@ async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstr
         let header = request.headers().get("x-model").and_then(|name| name.to_str().ok());
         let said = [names::model(&body), header.map(Into::into)];
         let said = [said[0].as_deref(), said[1].as_deref()];
-        names::choose(said, &door.spec.default_model, &candidates(&services))?.name
+        names::choose(said, &door.spec.default_model, &candidates(&services, door.runtime.remotes()))?.name
     };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    door.pass(&request, target, path, Outgoing::Whole(body), &upstreams).await
+    door.pass(&request, target, path, Outgoing::Whole(body), ways).await
 }
 
 /// To the service that the path names, with whatever follows.
-async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, ways: Ways) -> Answer {
     door.check_key(request.headers())?;
     door.check_length(request.headers())?;
     if wants_websocket(request.headers()) {
@@ -83,13 +89,13 @@ async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, u
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
     let services = door.runtime.services();
-    let target = names::find(&name, &candidates(&services))?.name;
+    let target = names::find(&name, &candidates(&services, door.runtime.remotes()))?.name;
     let body = if has_body(request.headers()) {
         Outgoing::forward(payload, door.spec.max_body.0)
     } else {
         Outgoing::Whole(Bytes::new())
     };
-    door.pass(&request, target, &path, body, &upstreams).await
+    door.pass(&request, target, &path, body, ways).await
 }
 
 impl Doorway {
@@ -114,9 +120,22 @@ impl Doorway {
         Ok(())
     }
 
+    /// To the remote of this name, or to the service.
+    async fn pass(&self, request: &HttpRequest, target: &str, path: &str, body: Outgoing, ways: Ways) -> Answer {
+        let (upstreams, messenger) = ways;
+        let Some(remote) = self.runtime.remotes().find(target) else {
+            return self.pass_to_service(request, target, path, body, &upstreams).await;
+        };
+        let guest = self.closing.subscribe();
+        let sent = remotes::pass(&messenger, &remote, request.head(), path, Lent::new(body));
+        let Passed { answer, in_flight } = unless_closing(guest.clone(), sent).await??;
+        let answer = relay(answer, *request.method() == Method::HEAD, Stay::new(None, guest))?;
+        Ok(counted(answer, in_flight))
+    }
+
     /// Sends a request on as soon as the service can be used, and its answer back. Where the run has ended before anything
     /// was sent to it, and that was not known yet, the next one is asked.
-    async fn pass(
+    async fn pass_to_service(
         &self,
         request: &HttpRequest,
         service: &str,
@@ -164,10 +183,14 @@ impl Doorway {
     }
 }
 
-/// The services that requests can go to: those with a port.
-fn candidates(services: &[Supervised]) -> Vec<Candidate<'_>> {
+/// Whom requests can go to: the services with a port, and the remotes.
+fn candidates<'a>(services: &'a [Supervised], remotes: &'a Remotes) -> Vec<Candidate<'a>> {
     let with_port = services.iter().filter(|service| service.spec.port.is_some());
-    with_port.map(|service| Candidate { name: service.spec.name.as_str(), serves: &service.spec.serves }).collect()
+    let services =
+        with_port.map(|service| Candidate { name: service.spec.name.as_str(), serves: &service.spec.serves });
+    let remotes =
+        remotes.iter().map(|remote| Candidate { name: remote.name().as_str(), serves: &remote.spec().serves });
+    services.chain(remotes).collect()
 }
 
 /// Waits for `wait`, but no longer than the door is open.
