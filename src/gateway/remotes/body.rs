@@ -99,7 +99,7 @@ impl Body for Lent {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.lending().size.clone()
+        self.lending().size
     }
 }
 
