@@ -11,6 +11,7 @@ mod door;
 mod guardian_watch;
 mod handle;
 mod launch;
+pub mod metrics;
 mod narrate;
 mod outcome;
 mod owner;
@@ -18,6 +19,7 @@ mod past;
 mod reload;
 mod remotes;
 mod report;
+mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;
@@ -26,7 +28,9 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
-pub use admit::{Admitted, RunEndpoint};
+#[cfg(feature = "gateway")]
+pub(crate) use admit::enter;
+pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
 pub use door::{ControlError, DoorError};

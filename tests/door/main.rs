@@ -1,13 +1,18 @@
 //! The door: requests come in over TCP, load what they name, and are passed on.
 
+mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod kills;
 mod loads;
 mod memory;
 mod passage;
+mod queue;
 mod refusals;
 mod remotes;
+mod streams;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};
@@ -60,6 +65,7 @@ fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     let body = answer.json();
     let kind = match status {
         401 => "authentication_error",
+        429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
     };

@@ -18,9 +18,11 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    listen::{DoorError, Listeners, Shutter},
+    accounting::Accounting,
+    desk::Desk,
+    listen::{DoorError, GATEWAY, Listeners, Shutter},
+    own::ByOwnDoor,
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
 use crate::{
     gateway::remotes::{self, Connector, Messenger, Watchers},
@@ -54,8 +56,9 @@ struct Serving {
 /// # Errors
 /// When the system refuses.
 pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
-    let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let refuse = |source| DoorError::System { key: GATEWAY.to_owned(), address: told(&spec.listen), source };
     let knock = listeners.knock().map_err(refuse)?;
+    let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
     let connector = Connector::new(runtime.remotes());
@@ -65,13 +68,17 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         // Made by each worker for itself: connections stay on their thread.
         App::new()
             .app_data(doorway.clone())
-            .app_data(Data::new(Upstreams::default()))
+            .app_data(Data::new(Desk::default()))
             .app_data(Data::new(Messenger::new(&connector)))
             .configure(routes)
+            .wrap(Accounting)
+            // The last one is the first to see a request.
+            .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     let mut server = HttpServer::new(app)
         .workers(WORKERS.get())
+        .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
         .tcp_nodelay(true)

@@ -12,5 +12,5 @@ mod written;
 
 pub use body::Lent;
 pub use client::Connector;
-pub use pass::{Messenger, Passed, counted, pass};
+pub use pass::{Letter, Messenger, Passed, broken_off, counted, pass};
 pub use watch::{Watchers, watch};
