@@ -12,6 +12,7 @@ mod own_doors;
 mod passage;
 mod queue;
 mod refusals;
+mod remotes;
 mod streams;
 mod websocket;
 
