@@ -67,22 +67,29 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
 
 /// Commands that read no configuration do not take options that change it: nobody should believe that they did.
 fn refuse_unused(command: &Command, global: &Global) -> Result<(), Failure> {
-    let command = match command {
-        Command::Init(_) => "init",
-        Command::Demo(_) => "demo",
-        Command::Completions { .. } => "completions",
-        _ => return Ok(()),
-    };
-    let given = [
+    let of_files = [
         ("-c/--config", !global.config.is_empty()),
         ("--set", !global.set.is_empty()),
         ("--state-dir", global.state_dir.is_some()),
         ("--log-level", global.log_level.is_some()),
     ];
-    match given.into_iter().find(|(_, is_given)| *is_given) {
-        Some((option, _)) => Err(Failure::Unused { command, option }),
-        None => Ok(()),
-    }
+    let of_url = [("--url", global.url.is_some()), ("--api-key-file", global.api_key_file.is_some())];
+    let given =
+        |options: &[(&'static str, bool)]| options.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name);
+    let (command, option) = match (command, &global.url) {
+        (Command::Init(_), _) => ("init", given(&of_files).or(given(&of_url))),
+        (Command::Demo(_), _) => ("demo", given(&of_files).or(given(&of_url))),
+        (Command::Completions { .. }, _) => ("completions", given(&of_files).or(given(&of_url))),
+        (Command::Run(_), _) => ("run", given(&of_url)),
+        (Command::Check, _) => ("check", given(&of_url)),
+        (Command::Config(_), _) => ("config", given(&of_url)),
+        (Command::Sweep(_), _) => ("sweep", given(&of_url)),
+        (Command::Doctor, _) => ("doctor", given(&of_url)),
+        // It says where the runtime is, and with which configuration is the runtime's own affair.
+        (_, Some(_)) => ("--url", given(&of_files)),
+        (_, None) => ("a command without --url", given(&of_url)),
+    };
+    option.map_or(Ok(()), |option| Err(Failure::Unused { command, option }))
 }
 
 #[cfg(test)]
@@ -91,12 +98,24 @@ mod tests {
 
     #[test]
     fn an_option_without_meaning_is_refused() {
-        for line in ["init -c a.toml", "demo --state-dir /x", "--set a=1", "completions bash --log-level info"] {
+        for line in [
+            "init -c a.toml",
+            "demo --state-dir /x",
+            "--set a=1",
+            "completions bash --log-level info",
+            "run --url http://a",
+            "sweep --url http://a",
+            "status --url http://a -c a.toml",
+            "status --api-key-file key",
+        ] {
             let args = std::iter::once("greenroom").chain(line.split(' '));
             let cli = Cli::try_parse_from(args).expect("it parses");
             let command = cli.command.unwrap_or(Command::Demo(DemoArgs::default()));
             assert!(matches!(refuse_unused(&command, &cli.global), Err(Failure::Unused { .. })), "{line}");
-            assert!(refuse_unused(&Command::Check, &cli.global).is_ok(), "{line}");
+        }
+        for line in ["check -c a.toml", "status --url http://a --api-key-file key", "status -c a.toml --set a=1"] {
+            let cli = Cli::try_parse_from(std::iter::once("greenroom").chain(line.split(' '))).expect("it parses");
+            assert!(refuse_unused(&cli.command.expect("a command"), &cli.global).is_ok(), "{line}");
         }
     }
 }

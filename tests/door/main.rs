@@ -6,7 +6,10 @@ mod ends;
 mod loads;
 mod memory;
 mod passage;
+mod peers;
 mod refusals;
+mod security;
+mod url;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};
