@@ -71,10 +71,6 @@ impl Asked {
             (ClientError::Refused { status, body }, Where::There(target)) if body["src"] != "greenroom" => {
                 Failure::NotGreenroom { url: target.to_string(), why: format!("it answered {status}") }
             }
-            (ClientError::Answer(path, _), Where::There(target)) => Failure::NotGreenroom {
-                url: target.to_string(),
-                why: format!("its answer to {path} is not one of a runtime"),
-            },
             (ClientError::Refused { status, body }, _) => {
                 let text = |key: &str| body["error"][key].as_str().map(str::to_owned);
                 let code = text("code").unwrap_or_else(|| "refused".to_owned());

@@ -6,7 +6,9 @@ use clap::{Parser, error::ErrorKind};
 
 use super::{
     args::{Cli, Command, ConfigCommand, DemoArgs, Global},
-    check, completions, config_show, control, demo, doctor, events,
+    check,
+    client::ClientError,
+    completions, config_show, control, demo, doctor, events,
     failure::Failure,
     gpus, history, init, logs, plan, reload, run, shutdown, status, sweep,
     terminal::Terminal,
@@ -26,7 +28,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> i32 {
     };
     let terminal = Terminal::detect(&cli.global);
     let command = cli.command.unwrap_or(Command::Demo(DemoArgs::default()));
-    match carry_out(&command, &cli.global, &terminal) {
+    match carry_out(&command, &cli.global, &terminal).map_err(|failure| seen_over_url(failure, &cli.global)) {
         Ok(code) => code,
         Err(failure) => {
             terminal.fail(&failure);
@@ -62,6 +64,16 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Doctor => doctor::run(global, terminal),
         Command::Demo(args) => demo::run(args, terminal),
         Command::Completions { shell } => completions::run(*shell, terminal),
+    }
+}
+
+/// Over `--url` an answer that cannot be read is one of another program.
+fn seen_over_url(failure: Failure, global: &Global) -> Failure {
+    match (failure, &global.url) {
+        (Failure::Client(ClientError::Answer(path, _)), Some(url)) => {
+            Failure::NotGreenroom { url: url.clone(), why: format!("its answer to {path} is not one of a runtime") }
+        }
+        (failure, _) => failure,
     }
 }
 

@@ -1,11 +1,13 @@
 //! Who may come in by the gateway: before any route is looked for, and so for each of them.
 //!
 //! A request is let in if it comes from no strange page ([`origin`](super::origin)) and brings a key where one is asked
-//! for. What it costs a request of a program is a look at four headers: nothing is allocated, and no future is boxed.
+//! for. To a request of a program that costs a look at some headers, and one allocation where there is a body
+//! ([`patience`](super::patience)); no future is boxed.
 
 use std::{
     future::{Ready, ready},
     sync::Arc,
+    time::Duration,
 };
 
 use actix_web::{
@@ -24,6 +26,7 @@ use super::{
     door::keys,
     errors::ApiError,
     origin::{Claim, Origins, Verdict},
+    patience,
 };
 
 /// What is asked of every request.
@@ -35,6 +38,8 @@ struct Rules {
     origins: Origins,
     /// Paths that are answered without a key.
     free: &'static [&'static str],
+    /// How long a client may be silent before the first byte of a body.
+    patience: Duration,
 }
 
 /// Without the keys.
@@ -65,7 +70,8 @@ impl Guard {
 
     fn new(spec: &GatewaySpec, free: &'static [&'static str]) -> Self {
         let origins = Origins::new(&spec.cors_origins, spec.api_keys.is_empty());
-        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, free }))
+        let patience = spec.header_timeout;
+        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, free, patience }))
     }
 
     /// Whether these headers bring a key, or none is asked for.
@@ -225,9 +231,13 @@ where
 
     forward_ready!(service);
 
-    fn call(&self, request: ServiceRequest) -> Self::Future {
+    fn call(&self, mut request: ServiceRequest) -> Self::Future {
         let pass: fn(ServiceResponse<B>) -> Guarded<B> = ServiceResponse::map_into_left_body;
-        match self.guard.look_at(&request) {
+        let way = self.guard.look_at(&request);
+        if matches!(way, Way::On(_)) {
+            patience::bound(&mut request, self.guard.0.patience);
+        }
+        match way {
             Way::On(None) => Either::Left(self.service.call(request).map_ok(pass)),
             Way::On(Some(origin)) => {
                 let answer = self.service.call(request);

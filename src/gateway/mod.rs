@@ -2,8 +2,8 @@
 //! for model traffic, which answers the control API as well.
 //!
 //! For the control API, [`server`] owns the socket and the worker, [`control`] has the routes, [`errors`] the shape of every refusal, `sse`
-//! and [`service_log`](crate::runtime::service_log) the two streams. [`guard`] says who may come in by the gateway, and
-//! `origin` from which pages. Whatever a route answers comes from a [`Control`], which in earnest is a
+//! and [`service_log`](crate::runtime::service_log) the two streams. [`guard`] says who may come in by the gateway,
+//! `origin` from which pages, and `patience` how long a body is waited for. Whatever a route answers comes from a [`Control`], which in earnest is a
 //! [`RuntimeHandle`](crate::runtime::RuntimeHandle) and in tests a fake.
 //!
 //! Nothing in here decides about processes or memory, and no stream is ever collected before it is sent on.
@@ -19,6 +19,7 @@ pub mod guard;
 #[cfg(test)]
 mod guard_tests;
 mod origin;
+mod patience;
 pub mod query;
 pub mod server;
 mod sse;

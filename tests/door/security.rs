@@ -76,7 +76,9 @@ fn keys_are_in_no_log_and_no_answer() {
     let door = door(&greenroom);
     for key in [KEY, FILE_KEY] {
         let body = json!({ "model": "chat" }).to_string();
-        assert_eq!(door.ask("POST", CHAT, &bearer(key), &body).expect("it answers").status, 200);
+        let headers = bearer(key) + "Content-Type: application/json\r\n";
+        let answer = door.ask("POST", CHAT, &headers, &body).expect("it answers");
+        assert_eq!(answer.status, 200, "{answer:?}");
         let basic = format!("x-api-key: {key}\r\n");
         ask(&door, "GET", "/upstream/chat/health", &basic);
         ask(&door, "GET", &format!("/nothing?key={}", &key[..4]), &basic);
@@ -183,6 +185,16 @@ fn a_client_that_does_not_send_its_head_is_let_go() {
     let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"300ms\"") + &on_demand(g, "chat", "", ""));
     let answer = door(&greenroom).say("GET /health HTTP/1.1\r\nHo").and_then(read_answer).expect("it is told");
     assert_eq!(answer.status, 408, "{answer:?}");
+}
+
+#[test]
+fn a_client_that_promises_a_body_and_sends_none_is_let_go_and_loads_nothing() {
+    let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"300ms\"") + &on_demand(g, "chat", "", ""));
+    let head = format!("POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
+    let error =
+        refused(&door(&greenroom).say(&head).and_then(read_answer).expect("it is told"), 400, "invalid_request");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("nothing for 0.3 s")), "{error}");
+    assert_eq!(greenroom.state("chat"), "stopped");
 }
 
 #[test]
