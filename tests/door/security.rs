@@ -173,10 +173,9 @@ fn upstream_cannot_leave_its_service() {
         assert_eq!(answer.json()["src"], "greenroom", "{target}: {answer:?}");
         assert!(answer.status == 404 || answer.status == 400, "{target}: {answer:?}");
     }
-    for request in ["CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"] {
-        let answer = door.say(request).and_then(read_answer).expect("it answers");
-        assert!((400..500).contains(&answer.status), "{answer:?}");
-    }
+    let tunnel = "CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let answer = door.say(tunnel).and_then(read_answer).expect("it answers");
+    assert!((400..500).contains(&answer.status), "{answer:?}");
     assert_eq!(greenroom.state("other"), "stopped");
 }
 
