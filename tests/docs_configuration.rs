@@ -92,14 +92,18 @@ fn the_complete_file_is_right_as_it_is_and_with_every_default_set() {
     let set: Vec<_> = text.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
     let all = load_text("greenroom.toml", &set.join("\n"), Path::new("/"), &sources);
     let all = all.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(all.spec, plain.spec, "a line is not the default that it says it is");
+    // What a remote cannot do without is an example, as the command of a service is.
+    let with_remote = format!("{text}\n[remote.elsewhere]\nurls = [\"http://127.0.0.1:7860\"]\n");
+    let with_remote = load_text("greenroom.toml", &with_remote, Path::new("/"), &sources);
+    let with_remote = with_remote.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(all.spec, with_remote.spec, "a line is not the default that it says it is");
     for warning in &all.warnings {
         assert_eq!(warning.severity, Severity::Warning);
         assert!(warning.message.ends_with("not in force yet"), "{warning}");
     }
     // One key of each section was really read.
     let rows = all.effective.rows();
-    for key in ["runtime.name", "gateway.listen", "job.example.timeout", "remote.example.urls", "metrics.enabled"] {
+    for key in ["runtime.name", "gateway.listen", "job.example.timeout", "remote.elsewhere.urls", "metrics.enabled"] {
         let row = rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("{key}"));
         assert!(row.origin.starts_with("greenroom.toml:"), "{key}: {}", row.origin);
     }

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod os;
 pub mod probe;
 pub mod process_supervisor;
+pub mod remote;
 pub mod resource_orchestrator;
 pub mod shutdown_coordinator;
 pub mod spec;

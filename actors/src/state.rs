@@ -1,6 +1,6 @@
 //! What a service is doing and what is wanted of it, as status, events, history and the API name it.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -194,6 +194,8 @@ pub struct ServiceStatus {
     pub since: Timestamp,
     /// Since when it is ready, if it is.
     pub ready_since: Option<Timestamp>,
+    /// How long its last start took, from the process to ready; `None` until one has come so far.
+    pub loaded_in: Option<Duration>,
     /// Failures in a row, as `restart.max` counts them.
     pub restarts_consecutive: u32,
     /// Restarts after failures since the runtime started.
@@ -227,6 +229,7 @@ impl ServiceStatus {
             run_id: None,
             since,
             ready_since: None,
+            loaded_in: None,
             restarts_consecutive: 0,
             restarts_total: 0,
             port: None,

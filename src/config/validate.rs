@@ -4,7 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use greenroom_actors::spec::{ListenAddress, PortSpec, RuntimeSpec};
 
-use super::{effective::Effective, problem::Problem, source::Span, suggest::nearest, tree::Node};
+use super::{
+    effective::Effective,
+    problem::Problem,
+    source::Span,
+    suggest::nearest,
+    tree::{Node, dotted},
+};
 
 /// Everything that is wrong between the parts of a configuration.
 #[must_use]
@@ -14,6 +20,7 @@ pub fn validate(effective: &Effective, spec: &RuntimeSpec) -> Vec<Problem> {
         check.dependencies(spec),
         check.cycles(spec),
         check.ports(spec),
+        check.own_names(),
         check.client_names(),
         check.jobs(),
         check.remotes(),
@@ -99,26 +106,39 @@ impl Check<'_> {
         problems
     }
 
-    /// No two of services, jobs and remotes answer to one name.
+    /// No service and remote have one name.
+    fn own_names(&self) -> Vec<Problem> {
+        let services: Vec<&str> = self.effective.names("service").into_iter().map(|(name, _)| name).collect();
+        let shared = self.effective.names("remote").into_iter().filter(|(name, _)| services.contains(name));
+        let problem = |(name, at): (&str, Span)| {
+            self.error(at, format!("a service and a remote have one name, `{name}`"), "give one of them another")
+        };
+        shared.map(problem).collect()
+    }
+
+    /// No two of services, jobs and remotes answer to one name. Services and remotes answer to their own as well.
     fn client_names(&self) -> Vec<Problem> {
-        let mut owners: HashMap<String, String> = HashMap::new();
+        let (mut own, mut served) = (HashMap::new(), HashMap::new());
         let mut problems = Vec::new();
+        for section in ["service", "remote"] {
+            for (name, _) in self.effective.names(section) {
+                // That a remote has the name of a service has been said.
+                own.entry(name).or_insert((section, name));
+            }
+        }
         for section in ["service", "job", "remote"] {
-            for (name, at) in self.effective.names(section) {
+            for (name, _) in self.effective.names(section) {
                 let list = self.effective.get(&[section, name, "serves"]).map(Node::items).unwrap_or_default();
-                let mut given: Vec<(&str, Span)> = list.iter().filter_map(|n| Some((n.text()?, n.span))).collect();
-                if given.is_empty() && section == "service" {
-                    given.push((name, at));
-                }
-                let owner = format!("{section} `{name}`");
-                for (client_name, span) in given {
-                    match owners.get(client_name) {
-                        Some(other) => {
-                            let message = format!("{other} and {owner} have one client name, `{client_name}`");
-                            problems.push(self.error(span, message, "give one of them another name in `serves`"));
-                        }
-                        None => drop(owners.insert(client_name.to_owned(), owner.clone())),
-                    }
+                for (client_name, span) in list.iter().filter_map(|node| Some((node.text()?, node.span))) {
+                    let of_itself = |owner: &&(&str, &str)| **owner == (section, name);
+                    let other = own.get(client_name).filter(|owner| !of_itself(owner));
+                    let Some((other, of)) = served.get(client_name).or(other) else {
+                        served.insert(client_name, (section, name));
+                        continue;
+                    };
+                    let message =
+                        format!("{other} `{of}` and {section} `{name}` have one client name, `{client_name}`");
+                    problems.push(self.error(span, message, "give one of them another name in `serves`"));
                 }
             }
         }
@@ -184,7 +204,7 @@ impl Check<'_> {
             for (name, _) in self.effective.names(section) {
                 let list = self.effective.get(&[section, name, "serves"]).map(Node::items).unwrap_or_default();
                 names.extend(list.iter().filter_map(Node::text));
-                names.extend((list.is_empty() && section == "service").then_some(name));
+                names.extend((list.is_empty() && section != "job").then_some(name));
             }
         }
         if model.is_empty() || names.contains(&model) {
@@ -198,19 +218,24 @@ impl Check<'_> {
         vec![self.error(span, format!("`gateway.default_model`: nobody serves `{model}`"), help)]
     }
 
-    /// No service has the gateway's port.
+    /// No service has the port of the gateway, or of a service's own door.
     fn doors(&self, spec: &RuntimeSpec) -> Vec<Problem> {
-        let doors = spec.gateway.listen.iter().filter_map(|door| match door {
-            ListenAddress::Tcp(address) => Some(address.port()),
+        let of_services = spec.services.iter().filter_map(|service| {
+            let key = ["service".to_owned(), service.name.to_string(), "listen".to_owned()];
+            Some((dotted(&key), service.door.listen.as_ref()?))
+        });
+        let doors = spec.gateway.listen.iter().map(|door| ("gateway.listen".to_owned(), door)).chain(of_services);
+        let doors = doors.filter_map(|(key, door)| match door {
+            ListenAddress::Tcp(address) => Some((address.port(), key)),
             ListenAddress::Unix(_) => None,
         });
-        let doors: Vec<u16> = doors.collect();
+        let doors: HashMap<u16, String> = doors.collect();
         let taken = spec.services.iter().filter_map(|service| match service.port {
-            Some(PortSpec::Fixed(port)) if doors.contains(&port) => Some((service.name.as_str(), port)),
+            Some(PortSpec::Fixed(port)) => Some((service.name.as_str(), port, doors.get(&port)?)),
             _ => None,
         });
-        let problem = |(name, port): (&str, u16)| {
-            let message = format!("service `{name}` and `gateway.listen` have one port, {port}");
+        let problem = |(name, port, door): (&str, u16, &String)| {
+            let message = format!("service `{name}` and `{door}` have one port, {port}");
             self.error(self.span(&["service", name, "port"]), message, "give one of them another")
         };
         taken.map(problem).collect()

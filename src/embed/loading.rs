@@ -21,7 +21,7 @@ use super::{
     Progress,
     demand::{Demand, Others, Undo},
 };
-use crate::runtime::{AdmitError, CommandError, ServiceCommand};
+use crate::runtime::{AdmitError, Arrival, CommandError, ServiceCommand};
 
 /// Where a service that has come up is to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +55,14 @@ pub enum LoadError {
     /// There is no such service any more.
     #[error("there is no service `{0}` any more")]
     Gone(String),
+    /// As many wait for it as may (`gateway.queue.max_waiting`).
+    #[error("{waiting} wait for `{service}` already, and no more may")]
+    LineFull {
+        /// Which service.
+        service: ServiceName,
+        /// How many wait.
+        waiting: u32,
+    },
     /// It ended, was stopped, or what it depends on cannot come up.
     #[error("`{service}` is {}{}", state.name(), reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default())]
     NotUp {
@@ -100,6 +108,7 @@ impl LoadError {
         match error {
             AdmitError::Gone(name) => Self::Gone(name),
             AdmitError::Stopping => Self::Stopping,
+            AdmitError::QueueFull { service, waiting, .. } => Self::LineFull { service, waiting },
             AdmitError::Failed(status) => Self::not_up(&status),
             AdmitError::NoMemory { refusal, .. } => {
                 let reason = Some(refusal.to_string());
@@ -122,7 +131,7 @@ impl LoadError {
     pub fn class(&self) -> Option<FailureClass> {
         match self {
             Self::NotUp { class, .. } => *class,
-            Self::Stopping | Self::Gone(_) => None,
+            Self::Stopping | Self::Gone(_) | Self::LineFull { .. } => None,
         }
     }
 
@@ -131,7 +140,7 @@ impl LoadError {
     pub fn stderr_tail(&self) -> &[String] {
         match self {
             Self::NotUp { stderr_tail, .. } => stderr_tail,
-            Self::Stopping | Self::Gone(_) => &[],
+            Self::Stopping | Self::Gone(_) | Self::LineFull { .. } => &[],
         }
     }
 }
@@ -140,7 +149,7 @@ impl LoadError {
     fn refusal(&self) -> Option<&Refusal> {
         match self {
             Self::NotUp { refusal, .. } => refusal.as_deref(),
-            Self::Stopping | Self::Gone(_) => None,
+            Self::Stopping | Self::Gone(_) | Self::LineFull { .. } => None,
         }
     }
 
@@ -235,7 +244,7 @@ async fn load(mut ticket: Ticket) -> Result<Endpoint, LoadError> {
 pub(super) async fn enter(service: &super::Service) -> Result<Permit, LoadError> {
     let mut ticket = Ticket::begin(service.clone());
     // Dropped before the ticket: who gives up does not count as one who still waits.
-    let admitted = service.runtime.admit(service.name(), None).await;
+    let admitted = service.runtime.admit(service.name(), Arrival::default()).await;
     ticket.is_over = true;
     match admitted {
         Ok(admitted) => Ok(admitted.permit),
@@ -287,7 +296,7 @@ impl super::Service {
         Others {
             permits: gate.in_flight(),
             holds: gate.holds(),
-            outside: gate.outside(),
+            outside: gate.waiting().count,
             dependents: self.runtime.has_live_dependents(self.name()),
         }
     }

@@ -3,7 +3,7 @@
 //! `{"error":{"message","type","param","code",...},"src":"greenroom"}`: the shape that clients of inference servers
 //! know, with `src` telling that the answer is not the engine's.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{HttpResponse, ResponseError, http::StatusCode};
 use greenroom_actors::{
@@ -39,6 +39,8 @@ pub struct ApiError {
     pub problems: Vec<Problem>,
     /// Why there is no memory.
     pub refusal: Option<Arc<Refusal>>,
+    /// Seconds after which it is of use to ask again (`Retry-After`), where that is known.
+    pub retry_after: Option<u64>,
 }
 
 /// Why a start failed.
@@ -60,7 +62,8 @@ impl ApiError {
     /// A refusal without a parameter or a cause.
     pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, code, message, param: None, cause: None, problems: Vec::new(), refusal: None }
+        let problems = Vec::new();
+        Self { status, code, message, param: None, cause: None, problems, refusal: None, retry_after: None }
     }
 
     /// 400 `invalid_request`: `param` does not say what it should.
@@ -86,9 +89,17 @@ impl ApiError {
         CommandError::Stopping.into()
     }
 
+    /// The same, with the word that it is of use to ask again after so long, in whole seconds.
+    #[must_use]
+    pub fn again_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        Self { retry_after: Some(seconds), ..self }
+    }
+
     fn kind(&self) -> &'static str {
         match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",
+            StatusCode::TOO_MANY_REQUESTS => "rate_limit_error",
             status if status.is_client_error() => "invalid_request_error",
             _ => "server_error",
         }
@@ -143,7 +154,11 @@ impl ResponseError for ApiError {
     }
 
     fn error_response(&self) -> HttpResponse {
-        HttpResponse::build(self.status).json(self.body())
+        let mut response = HttpResponse::build(self.status);
+        if let Some(seconds) = self.retry_after {
+            response.insert_header(("retry-after", seconds));
+        }
+        response.json(self.body())
     }
 }
 

@@ -51,6 +51,16 @@ pub enum AdmitError {
         /// What outlived it.
         reason: Option<String>,
     },
+    /// As many wait for it as may.
+    #[error("{waiting} wait for `{service}` already, and no more may (gateway.queue.max_waiting)")]
+    QueueFull {
+        /// Which service.
+        service: ServiceName,
+        /// How many wait.
+        waiting: u32,
+        /// When it is of use to come again.
+        retry_after: Duration,
+    },
     /// It could not be used in time.
     #[error("`{service}` could not be used within {waited:?}: it is {}{}", state.name(), because(.reason.as_deref()))]
     TooLate {
@@ -62,7 +72,30 @@ pub enum AdmitError {
         state: ServiceState,
         /// Why.
         reason: Option<String>,
+        /// When it is of use to come again.
+        retry_after: Duration,
     },
+}
+
+impl AdmitError {
+    /// There is no room in the line of a service.
+    #[must_use]
+    pub fn queue_full(now: &ServiceStatus, waiting: u32) -> Self {
+        Self::QueueFull { service: now.name.clone(), waiting, retry_after: retry_after(now) }
+    }
+
+    /// It has not come up, or had no room, for so long.
+    #[must_use]
+    pub fn too_late(now: &ServiceStatus, waited: Duration) -> Self {
+        let taken = || (now.state == ServiceState::Ready).then(|| "as many use it as may".to_owned());
+        let (service, state, reason) = (now.name.clone(), now.state, now.reason.clone().or_else(taken));
+        Self::TooLate { service, waited, state, reason, retry_after: retry_after(now) }
+    }
+}
+
+/// When things may be otherwise: after a load, as far as it is known how long one takes, and not at once.
+fn retry_after(now: &ServiceStatus) -> Duration {
+    now.loaded_in.unwrap_or_default().max(Duration::from_secs(1))
 }
 
 fn because(reason: Option<&str>) -> String {
@@ -196,9 +229,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_its_way_in_or_out_is_waited_for() {
+    fn what_is_on_its_way_in_or_out_or_has_no_room_is_waited_for() {
         use ServiceState as S;
-        for state in [S::Spawning, S::Starting, S::Unready, S::Draining, S::Stopping, S::Killing, S::Reclaiming] {
+        for state in
+            [S::Ready, S::Spawning, S::Starting, S::Unready, S::Draining, S::Stopping, S::Killing, S::Reclaiming]
+        {
             for asked in [None, Some(&Mark::of(&status(S::Stopped)))] {
                 assert_eq!(next(&status(state), asked, None), Step::Wait, "{state:?}");
             }
@@ -234,6 +269,22 @@ mod tests {
         };
         assert_eq!(next(&failed, Some(&mark), None), Step::Ask);
         assert_eq!(next(&failed, Some(&Mark::of(&failed)), None), Step::Wait);
+    }
+
+    #[test]
+    fn who_is_sent_away_is_told_when_to_come_again() {
+        let ready = status(ServiceState::Ready);
+        let late = AdmitError::too_late(&ready, Duration::from_secs(3));
+        assert_eq!(late.to_string(), "`chat` could not be used within 3s: it is ready: as many use it as may");
+        let slow = ServiceStatus { loaded_in: Some(Duration::from_millis(4500)), ..status(ServiceState::Starting) };
+        for (now, expected) in [(ready, Duration::from_secs(1)), (slow, Duration::from_millis(4500))] {
+            let (AdmitError::TooLate { retry_after: late, .. }, AdmitError::QueueFull { retry_after: full, .. }) =
+                (AdmitError::too_late(&now, Duration::ZERO), AdmitError::queue_full(&now, 7))
+            else {
+                panic!("these two")
+            };
+            assert_eq!((late, full), (expected, expected));
+        }
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl RuntimeHandle {
     fn unmeasured(&self, service: &Supervised) -> ServiceView {
         let status = service.status.borrow().clone();
         ServiceView::new(&service.spec, status, self.inner.containment.kind(), MemoryView::default(), 0)
-            .with_users(service.gate.in_flight(), service.gate.outside())
+            .with_users(service.gate.in_flight(), service.gate.waiting().count, clock::wall())
             .with_memory(&self.memory())
     }
 

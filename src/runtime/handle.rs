@@ -388,7 +388,7 @@ impl RuntimeHandle {
             _ => Vec::new(),
         };
         ServiceView::new(&service.spec, status, containment.kind(), MemoryView::of(&members), members.len())
-            .with_users(service.gate.in_flight(), service.gate.outside())
+            .with_users(service.gate.in_flight(), service.gate.waiting().count, clock::wall())
             .with_memory(&self.memory())
     }
 }

@@ -25,7 +25,7 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
-pub use admit::{Admitted, RunEndpoint};
+pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
 pub use door::{ControlError, DoorError};

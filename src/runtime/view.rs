@@ -75,6 +75,8 @@ pub struct ServiceView {
     pub since: Timestamp,
     /// Since when it is ready.
     pub ready_since: Option<Timestamp>,
+    /// Seconds that its last start took, from the process to ready; `null` until one has come so far.
+    pub loaded_in: Option<f64>,
     /// Restart counts.
     pub restarts: RestartsView,
     /// Where it listens.
@@ -85,7 +87,9 @@ pub struct ServiceView {
     pub depends_on: Vec<ServiceName>,
     /// How many use it at this moment: requests, and users in an embedding application.
     pub in_flight: u32,
-    /// Who waits for it, at most [`MOST_WAITING`] of them.
+    /// How many may use it at a time; `null`: as many as come.
+    pub max_concurrency: Option<u32>,
+    /// Who stands in line for it, at most [`MOST_WAITING`] of them.
     pub waiting: Vec<WaiterView>,
     /// Seconds since it worked last; `null` while it is not ready, or needs no memory that is counted.
     pub idle_for: Option<f64>,
@@ -107,17 +111,17 @@ pub struct ServiceView {
     pub next_start: Option<Timestamp>,
 }
 
-/// Waiters that are listed; as many as a queue may hold.
+/// Waiters that are listed: as many as may wait unless the configuration says otherwise.
 pub const MOST_WAITING: u32 = 512;
 
-/// One who waits for a service to be ready.
+/// One who waits for a service to be ready, or for room in it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct WaiterView {
     /// Its place, from 1.
     pub position: u32,
     /// For what.
     pub reason: String,
-    /// Seconds that are left, where somebody knows.
+    /// Seconds until it is likely to be ready, where that can be known.
     pub eta: Option<f64>,
 }
 
@@ -193,11 +197,13 @@ impl ServiceView {
             run_id: status.run_id,
             since: status.since,
             ready_since: status.ready_since,
+            loaded_in: status.loaded_in.map(|time| time.as_secs_f64()),
             restarts: RestartsView { consecutive: status.restarts_consecutive, total: status.restarts_total },
             endpoint: status.port.map(|port| format!("http://127.0.0.1:{port}")),
             serves: spec.serves.clone(),
             depends_on: spec.depends_on.iter().map(|dependency| dependency.service.clone()).collect(),
             in_flight: 0,
+            max_concurrency: spec.door.max_concurrency,
             waiting: Vec::new(),
             idle_for: None,
             load: status.load,
@@ -211,13 +217,32 @@ impl ServiceView {
         }
     }
 
-    /// With the counts of those who use it and of those who wait for it.
+    /// With the counts of those who use it and of those in line, at this moment.
     #[must_use]
-    pub fn with_users(self, in_flight: u32, outside: u32) -> Self {
-        let reason = self.reason.clone().unwrap_or_else(|| format!("it is {}", self.state.name()));
-        let eta = self.load.as_ref().and_then(|load| load.eta);
+    pub fn with_users(self, in_flight: u32, in_line: u32, now: Timestamp) -> Self {
+        let is_full = self.state == ServiceState::Ready;
+        let reason = match self.max_concurrency.filter(|_| is_full) {
+            Some(most) => format!("as many use it as may at a time ({most})"),
+            None => self.reason.clone().unwrap_or_else(|| format!("it is {}", self.state.name())),
+        };
+        let eta = self.ready_in(now);
         let waiter = |position| WaiterView { position, reason: reason.clone(), eta };
-        Self { in_flight, waiting: (1..=outside.min(MOST_WAITING)).map(waiter).collect(), ..self }
+        Self { in_flight, waiting: (1..=in_line.min(MOST_WAITING)).map(waiter).collect(), ..self }
+    }
+
+    /// Seconds until it is ready, of one that is on its way: as its own output tells, or else as long as it took last.
+    fn ready_in(&self, now: Timestamp) -> Option<f64> {
+        use ServiceState::{Offloaded, Reserved, Spawning, Starting, Stopped};
+        let told = self.load.as_ref().and_then(|load| load.eta);
+        let as_before = || {
+            let whole = self.loaded_in?;
+            match self.state {
+                Stopped | Offloaded | Reserved | Spawning => Some(whole),
+                Starting => Some((whole - now.since(self.since).as_secs_f64()).max(0.0)),
+                _ => None,
+            }
+        };
+        told.or_else(as_before)
     }
 
     /// With what is known of its memory.
@@ -230,7 +255,11 @@ impl ServiceView {
         self.lease = lease.map(ServiceLease::of);
         self.need = known.needs.get(&self.name).copied();
         if let Some(asks) = known.waiting.iter().find(|waiting| waiting.service == self.name) {
-            self.waiting.iter_mut().for_each(|waiter| waiter.reason.clone_from(&asks.reason));
+            for waiter in &mut self.waiting {
+                waiter.reason.clone_from(&asks.reason);
+                // Nobody knows how long those in its way have work.
+                waiter.eta = None;
+            }
         }
         self
     }

@@ -75,12 +75,33 @@ fn lease_need_and_measured_memory_have_the_shapes_of_the_api() {
 
 #[test]
 fn those_who_wait_know_their_place_and_for_what() {
-    let view = chat(ServiceState::Starting).with_users(0, 2);
+    let now = Timestamp::from_micros(0);
+    let view = chat(ServiceState::Starting).with_users(0, 2, now);
     let reasons: Vec<(u32, &str)> = view.waiting.iter().map(|w| (w.position, w.reason.as_str())).collect();
     assert_eq!(reasons, [(1, "it is starting"), (2, "it is starting")]);
     let reason = "waits for image to leave".to_owned();
     let asks = WaitingView { service: view.name.clone(), reason: reason.clone(), waited: 1.0 };
     let known = MemorySnapshot { waiting: vec![asks], ..MemorySnapshot::default() };
-    assert!(view.with_memory(&known).waiting.iter().all(|waiter| waiter.reason == reason));
-    assert_eq!(chat(ServiceState::Starting).with_users(0, u32::MAX).waiting.len(), MOST_WAITING as usize);
+    let behind = ServiceView { loaded_in: Some(3.0), ..chat(ServiceState::Offloaded) }.with_users(0, 1, now);
+    assert_eq!(behind.waiting[0].eta, Some(3.0));
+    let behind = behind.with_memory(&known).waiting;
+    assert_eq!(behind, [WaiterView { position: 1, reason, eta: None }]);
+    assert_eq!(chat(ServiceState::Starting).with_users(0, u32::MAX, now).waiting.len(), MOST_WAITING as usize);
+    let full = ServiceView { max_concurrency: Some(4), ..chat(ServiceState::Ready) }.with_users(4, 1, now);
+    assert_eq!(full.waiting[0].reason, "as many use it as may at a time (4)");
+}
+
+#[test]
+fn when_it_is_ready_is_known_from_its_output_or_from_the_last_time() {
+    let at = |state, load: Option<f64>, seconds: i64| {
+        let load = load.map(|eta| LoadProgress { phase: "weights".to_owned(), done: 1, total: 4, eta: Some(eta) });
+        let view = ServiceView { loaded_in: Some(3.0), load, ..chat(state) };
+        view.with_users(0, 1, Timestamp::from_micros(seconds * 1_000_000)).waiting[0].eta
+    };
+    assert_eq!(at(ServiceState::Starting, Some(0.5), 1), Some(0.5));
+    assert_eq!(at(ServiceState::Starting, None, 1), Some(2.0));
+    assert_eq!(at(ServiceState::Starting, None, 60), Some(0.0));
+    assert_eq!(at(ServiceState::Draining, None, 1), None, "it has to go before it comes");
+    let never = chat(ServiceState::Starting).with_users(0, 1, Timestamp::from_micros(0));
+    assert_eq!(never.waiting[0].eta, None);
 }

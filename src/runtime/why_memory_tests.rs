@@ -158,7 +158,7 @@ fn who_waits_knows_for_what_and_behind_whom() {
         waited: 1.0,
     };
     let known = MemorySnapshot { waiting: vec![asks("tts"), asks("image")], ..MemorySnapshot::default() };
-    let service = view(ServiceState::Reserved, None).with_users(0, 2).with_memory(&known);
+    let service = view(ServiceState::Reserved, None).with_users(0, 2, Timestamp::from_micros(0)).with_memory(&known);
     assert_eq!(
         because(&service, &spec(), &known),
         ["2 requests wait for it: waits for chat to leave", "before it memory was asked for by tts"]

@@ -16,6 +16,7 @@ use actix_web::{
     web::{self, Bytes, Data, Json},
 };
 use futures_util::stream;
+use greenroom_actors::os::clock;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -37,6 +38,11 @@ pub struct Engine {
     chats: AtomicU64,
     /// Chats that have not been answered to their end.
     open: Arc<AtomicU64>,
+    /// The most of them at a time.
+    most: AtomicU64,
+    /// When it said first that it is loaded, and when the first chat came: microseconds since 1970, 0 for not yet.
+    told_ready: AtomicU64,
+    first_chat: AtomicU64,
     busy: Duration,
     stage: watch::Receiver<Stage>,
     wake: Sender<Wake>,
@@ -52,6 +58,9 @@ impl Engine {
             crash_after: options.crash_after,
             chats: AtomicU64::new(0),
             open: Arc::default(),
+            most: AtomicU64::new(0),
+            told_ready: AtomicU64::new(0),
+            first_chat: AtomicU64::new(0),
             busy: Duration::from_millis(options.busy_ms),
             stage,
             wake,
@@ -110,8 +119,18 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
 async fn health(engine: Data<Engine>) -> HttpResponse {
     match engine.stage() {
         Stage::Loading => loading(),
-        Stage::Loaded | Stage::Unloaded => HttpResponse::Ok().json(json!({ "status": "ok" })),
+        Stage::Loaded | Stage::Unloaded => {
+            note(&engine.told_ready);
+            HttpResponse::Ok().json(json!({ "status": "ok" }))
+        }
     }
+}
+
+/// Notes the moment, the first time alone.
+fn note(moment: &AtomicU64) {
+    let now = u64::try_from(clock::wall().as_micros()).unwrap_or_default();
+    // An error means that it was noted before.
+    moment.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).ok();
 }
 
 fn loading() -> HttpResponse {
@@ -122,7 +141,11 @@ fn loading() -> HttpResponse {
 async fn props(engine: Data<Engine>) -> HttpResponse {
     let sleeping = engine.stage() == Stage::Unloaded;
     let busy = engine.open.load(Ordering::Relaxed);
-    let slots = json!({ "model_alias": engine.name, "total_slots": 1, "is_sleeping": sleeping, "slots_busy": busy });
+    let slots = json!({
+        "model_alias": engine.name, "total_slots": 1, "is_sleeping": sleeping, "slots_busy": busy,
+        "slots_most": engine.most.load(Ordering::Relaxed), "told_ready": engine.told_ready.load(Ordering::Relaxed),
+        "first_chat": engine.first_chat.load(Ordering::Relaxed),
+    });
     HttpResponse::Ok().json(slots)
 }
 
@@ -188,6 +211,7 @@ struct ChatRequest {
 }
 
 async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse {
+    note(&engine.first_chat);
     match engine.stage() {
         Stage::Loading => return loading(),
         Stage::Loaded => {}
@@ -202,11 +226,13 @@ async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse 
         // The process ends under this request, as a crashed engine's does.
         return std::future::pending().await;
     }
+    let open = Open::count(&engine.open);
+    engine.most.fetch_max(engine.open.load(Ordering::Relaxed), Ordering::Relaxed);
     let answer = Answer {
         id: format!("chatcmpl-{nth}"),
         model: request.model.clone().unwrap_or_else(|| engine.name.clone()),
         engine: engine.name.clone(),
-        _open: Open::count(&engine.open),
+        _open: open,
         tokens: request.max_tokens.unwrap_or(engine.tokens),
         token_time: engine.token_time,
     };

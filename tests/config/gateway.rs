@@ -39,7 +39,11 @@ default_model = "chat-small"
 max_body = "1MiB"
 max_connections = 7
 header_timeout = "3s"
+cors_origins = ["https://chat.example", "http://localhost:3000"]
+loading_comments = false
+queue.max_waiting = 3
 queue.max_wait = "1m"
+queue.fairness = "2s"
 [service.chat]
 command = "sleep 1"
 serves = ["chat-small"]
@@ -61,8 +65,11 @@ serves = ["chat-small"]
         max_body: ByteSize(1 << 20),
         max_connections: 7,
         header_timeout: Duration::from_secs(3),
+        cors_origins: vec!["https://chat.example".to_owned(), "http://localhost:3000".to_owned()],
+        loading_comments: false,
+        max_waiting: 3,
         max_wait: Duration::from_secs(60),
-        ..GatewaySpec::default()
+        fairness: Duration::from_secs(2),
     };
     let loaded = folder.loaded();
     assert_eq!(loaded.spec.gateway, expected);
@@ -124,6 +131,18 @@ api_keys = ["k"]
     for form in ["8484", "127.0.0.1", "unix:", ":8484", "http://127.0.0.1:1"] {
         assert_eq!(Folder::with("g.toml", format!("[gateway]\nlisten = \"{form}\"\n")).problems().len(), 1, "{form}");
     }
+}
+
+#[test]
+fn an_origin_is_what_a_browser_sends() {
+    let text = "[gateway]\ncors_origins = [\"https://chat.example/app\", \"*\", \"chat.example\", \"http://a\"]\n";
+    assert_eq!(
+        Folder::with("g.toml", text).problems(),
+        [
+            "g.toml:2:17 `gateway.cors_origins`: no browser sends the origin `https://chat.example/app`",
+            "g.toml:2:50 `gateway.cors_origins`: no browser sends the origin `chat.example`",
+        ]
+    );
 }
 
 #[test]

@@ -10,4 +10,6 @@ mod hostile;
 mod layers;
 mod memory;
 mod problems;
+mod remotes;
+mod service_doors;
 mod values;

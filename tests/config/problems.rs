@@ -193,13 +193,13 @@ fn duplicate_keys_and_syntax_errors_have_places() {
 fn keys_that_are_not_in_force_yet_say_so() {
     let folder = Folder::with(
         "g.toml",
-        "[metrics]\nenabled = true\n[service.a]\ncommand = \"sleep 1\"\nrestart_after_job = true\nlimits.ram = \"1GiB\"\n[[service.a.failure]]\npattern = \"x\"\nclass = \"nan\"\naction = \"restart_once\"\n",
+        "[watchdog]\nenabled = true\n[service.a]\ncommand = \"sleep 1\"\nrestart_after_job = true\nlimits.ram = \"1GiB\"\n[[service.a.failure]]\npattern = \"x\"\nclass = \"nan\"\naction = \"restart_once\"\n",
     );
     let warnings: Vec<_> = folder.loaded().warnings.iter().map(ToString::to_string).collect();
     let told = |what: &str| {
         warnings.iter().any(|w| w.starts_with("warning: ") && w.contains(what) && w.contains("not in force yet"))
     };
-    for key in ["`metrics.enabled`", "`service.a.restart_after_job`", "`service.a.limits.ram`", "`failure.action`"] {
+    for key in ["`watchdog.enabled`", "`service.a.restart_after_job`", "`service.a.limits.ram`", "`failure.action`"] {
         assert!(told(key), "{key}: {warnings:#?}");
     }
     assert_eq!(warnings.len(), 4);

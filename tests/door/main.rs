@@ -7,6 +7,7 @@ mod loads;
 mod memory;
 mod passage;
 mod peers;
+mod queue;
 mod refusals;
 mod security;
 mod url;
@@ -62,6 +63,7 @@ fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     let body = answer.json();
     let kind = match status {
         401 => "authentication_error",
+        429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         _ => "server_error",
     };

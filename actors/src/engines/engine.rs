@@ -131,6 +131,13 @@ pub trait Engine: Send + Sync + 'static {
         NeedHint::ByFile
     }
 
+    /// How many requests it works on at a time, where its command says so: for `max_concurrency = "auto"`. By default nobody
+    /// knows, and it is given as many as there are. In `arguments`, what is known only at a start is left out.
+    fn slots(&self, arguments: &[&str]) -> Option<u32> {
+        let _ = arguments;
+        None
+    }
+
     /// How it is told to unload its model and to load it again, if it can do that: for `offload.how = "sleep"`.
     fn sleep(&self) -> Option<SleepCalls> {
         None

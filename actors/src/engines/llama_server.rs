@@ -6,7 +6,7 @@ use super::{
     engine::{Engine, FailureLine, LoadStep},
     loading::after,
     names::program_name,
-    need::{ModelFacts, NeedHint, layers_said},
+    need::{ModelFacts, NeedHint, layers_said, slots_said},
 };
 use crate::{failure::FailureClass, probe::Probe};
 
@@ -34,6 +34,10 @@ impl Engine for LlamaServer {
 
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
         layers_said(facts.arguments).map_or(NeedHint::ByFile, NeedHint::Layers)
+    }
+
+    fn slots(&self, arguments: &[&str]) -> Option<u32> {
+        slots_said(arguments)
     }
 
     fn second_signal(&self) -> Option<Duration> {

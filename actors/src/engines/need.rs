@@ -36,12 +36,21 @@ pub enum NeedHint {
 /// Layers that llama.cpp's own options put on the card, where they stand in the command as plain text (`common/arg.cpp`).
 /// `--device none` puts nothing there; of several counts the last one is in force. `-ngl auto` and `all` say nothing here.
 pub(super) fn layers_said(arguments: &[&str]) -> Option<u32> {
-    let pairs = || {
-        arguments.windows(2).filter_map(|pair| if let [option, value] = pair { Some((*option, *value)) } else { None })
-    };
-    let no_device = pairs().any(|pair| matches!(pair, ("--device" | "-dev", "none")));
-    let counts = pairs().filter(|(option, _)| matches!(*option, "-ngl" | "--gpu-layers" | "--n-gpu-layers"));
+    let no_device = pairs(arguments).any(|pair| matches!(pair, ("--device" | "-dev", "none")));
+    let counts = pairs(arguments).filter(|(option, _)| matches!(*option, "-ngl" | "--gpu-layers" | "--n-gpu-layers"));
     if no_device { Some(0) } else { counts.filter_map(|(_, value)| value.parse().ok()).next_back() }
+}
+
+/// Requests that llama.cpp's server works on at a time, where its command says so (`common/arg.cpp`); the last one is in
+/// force. Without the option, and with `-1`, the server decides.
+pub(super) fn slots_said(arguments: &[&str]) -> Option<u32> {
+    let last = pairs(arguments).rfind(|(option, _)| matches!(*option, "-np" | "--parallel"));
+    last.and_then(|(_, value)| value.parse().ok()).filter(|slots| *slots > 0)
+}
+
+/// Each word with the one after it.
+fn pairs<'a>(arguments: &'a [&'a str]) -> impl DoubleEndedIterator<Item = (&'a str, &'a str)> {
+    arguments.windows(2).filter_map(|pair| if let [option, value] = pair { Some((*option, *value)) } else { None })
 }
 
 #[cfg(test)]
@@ -57,6 +66,16 @@ mod tests {
         assert_eq!(said("-ngl 44 --device none"), Some(0));
         assert_eq!(said("--device CUDA0 -ngl 7"), Some(7));
         for nothing in ["-m x.gguf", "-ngl", "-ngl auto", "-ngl all", "-ngl -1", ""] {
+            assert_eq!(said(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn the_slots_of_llama_cpp_are_read() {
+        let said = |command: &str| slots_said(&command.split(' ').collect::<Vec<_>>());
+        assert_eq!(said("-m x.gguf -np 4"), Some(4));
+        assert_eq!(said("--parallel 2 -np 1 -c 4096"), Some(1));
+        for nothing in ["-m x.gguf", "-np", "-np -1", "-np 0", "-np 4 --parallel -1", "-np x"] {
             assert_eq!(said(nothing), None, "{nothing}");
         }
     }

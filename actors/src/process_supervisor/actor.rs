@@ -102,6 +102,7 @@ impl ProcessSupervisor {
         let disposition = parts.status.borrow().disposition;
         let publisher = Publisher::new(spec.name.clone(), bus.clone(), parts.status);
         let state_dir = parts.state_dir;
+        gate.limit(spec.door.max_concurrency);
         Self {
             life: Lifecycle::new(life, disposition),
             run: Arc::new(RunContext {
@@ -138,7 +139,7 @@ impl ProcessSupervisor {
             next_run: RunId::fresh(),
             chance: fastrand::f64(),
             in_flight: self.gate.in_flight(),
-            waiting: self.gate.outside(),
+            waiting: self.gate.waiting().count,
             needed: self.gate.needed(),
         };
         let effects = self.life.step(event, &at);
@@ -176,6 +177,7 @@ impl ProcessSupervisor {
         if let Some(live) = self.live.as_ref().filter(|_| !restart) {
             live.spec.send_replace(Arc::clone(&spec));
         }
+        self.gate.limit(spec.door.max_concurrency);
         self.dependencies.replace(dependencies, ctx);
         let blocked = self.dependencies.blocked();
         self.step(Event::Reconfigure { spec: LifeSpec::of(&spec, self.drain), restart, blocked }, ctx);

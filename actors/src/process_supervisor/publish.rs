@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use super::lifecycle::{Alert, View};
 use crate::{
     event::{EventBus, EventKind, Severity},
-    ids::ServiceName,
+    ids::{RunId, ServiceName},
     os::clock,
     state::{ServiceState, ServiceStatus},
 };
@@ -18,19 +18,31 @@ pub(super) struct Publisher {
     name: ServiceName,
     bus: EventBus,
     status: watch::Sender<ServiceStatus>,
+    /// The run that is on its way to ready, and when its process was started.
+    begun: Option<(RunId, Instant)>,
 }
 
 impl Publisher {
     pub(super) fn new(name: ServiceName, bus: EventBus, status: watch::Sender<ServiceStatus>) -> Self {
-        Self { name, bus, status }
+        Self { name, bus, status, begun: None }
     }
 
     /// Publishes what has changed since the last time; a new state, or a new run, is an event as well.
-    pub(super) fn publish(&self, view: &View, now: Instant) {
+    pub(super) fn publish(&mut self, view: &View, now: Instant) {
+        match (view.state, view.run) {
+            (ServiceState::Spawning, Some(run)) if self.begun.is_none_or(|(begun, _)| begun != run) => {
+                self.begun = Some((run, now));
+            }
+            _ => {}
+        }
         let before = self.status.borrow().clone();
         let status = self.status_of(view, &before, now);
         if status == before {
             return;
+        }
+        if status.state == ServiceState::Ready {
+            // What comes after it, a sleep or a failed probe, is no load from the start.
+            self.begun = None;
         }
         if status.state != before.state || status.run_id != before.run_id {
             self.bus.emit(EventKind::ServiceState {
@@ -55,6 +67,7 @@ impl Publisher {
         let same = view.state == before.state && view.run == before.run_id;
         let since = if same { before.since } else { wall };
         let wait = view.next_start.map(|at| at.saturating_duration_since(now));
+        let begun = self.begun.filter(|(run, _)| view.state == ServiceState::Ready && view.run == Some(*run));
         ServiceStatus {
             name: self.name.clone(),
             state: view.state,
@@ -64,6 +77,7 @@ impl Publisher {
             run_id: view.run,
             since,
             ready_since: (view.state == ServiceState::Ready).then_some(since),
+            loaded_in: begun.map(|(_, at)| now.saturating_duration_since(at)).or(before.loaded_in),
             restarts_consecutive: view.failures,
             restarts_total: view.restarts,
             port: view.port,

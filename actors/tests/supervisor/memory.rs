@@ -4,8 +4,10 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use greenroom_actors::{
     engines::{Engine, EngineRef, HttpCall, SleepCalls},
+    gate::Ticket,
     lease::{AskLease, Fate, LeaseAnswer, LeaseVerdict, Wish},
     memory::{Amounts, GpuId, Placement, Refusal, RefusalKind},
+    os::clock,
     process_supervisor::messages::{LoadService, OffloadService, StartService, StopService},
     shutdown_coordinator::messages::StopOutcome,
     spec::{BusySpec, OffloadHow, PortSpec, Probe, ServiceSpec, StartMode},
@@ -103,7 +105,8 @@ async fn one_that_runs_on_demand_comes_back_after_a_crash_only_for_somebody_who_
     let offloaded = rig.state(ServiceState::Offloaded).await;
     assert_eq!((offloaded.restarts_consecutive, offloaded.restarts_total), (1, 0));
     assert_eq!(offloaded.last_exit.and_then(|exit| exit.code), Some(3));
-    let waits = rig.gate.wait_outside();
+    let ticket = Ticket { arrival: clock::now(), priority: 0 };
+    let waits = rig.gate.line_up(ticket, 1).expect("nobody is before it");
     rig.supervisor.do_send(LOAD);
     let failed = rig.state(ServiceState::Failed).await;
     assert_eq!((failed.restarts_consecutive, failed.restarts_total), (3, 1));

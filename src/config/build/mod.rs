@@ -4,15 +4,18 @@
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
 mod command;
+mod doors;
 mod fits;
 mod gateway;
 mod memory;
 mod probe;
 mod read;
+mod remote;
 mod resources;
 mod runtime;
 mod service;
 mod template;
+mod url;
 
 use greenroom_actors::{engines::Engines, spec::RuntimeSpec};
 
@@ -28,9 +31,16 @@ pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) ->
     for (name, span) in effective.names("service") {
         // A name that cannot be one has been reported with its place.
         if let Ok(name) = name.parse() {
-            spec.services.push(service::build(&mut reader, name, span));
+            let service = service::build(&mut reader, name, span, &spec.state_dir);
+            spec.services.push(service);
         }
     }
+    for (name, _) in effective.names("remote") {
+        if let Ok(name) = name.parse() {
+            spec.remotes.push(remote::build(&mut reader, name));
+        }
+    }
+    doors::check(&mut reader, &spec);
     fits::check(&mut reader, &spec);
     template::check_unused(&mut reader);
     (spec, reader.into_problems())

@@ -64,7 +64,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         },
         resources: resources::build(reader),
         gateway: gateway::build(reader, &state_dir),
-        metrics: true,
+        metrics: reader.bool(&["metrics", "enabled"]),
         remotes: Vec::new(),
         services: Vec::new(),
         state_dir,

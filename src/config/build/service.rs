@@ -1,6 +1,9 @@
 //! `[service.NAME]`.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use greenroom_actors::{
     engines::EngineRef,
@@ -15,6 +18,7 @@ use greenroom_actors::{
 
 use super::{
     command::command,
+    doors,
     memory::{is_said, memory},
     probe::probe,
     read::{Reader, word},
@@ -26,7 +30,7 @@ use crate::config::{
     tree::{Node, Value, quote_key},
 };
 
-pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> ServiceSpec {
+pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span, state_dir: &Path) -> ServiceSpec {
     let own = name.to_string();
     let s = own.as_str();
     let command = main_command(reader, s, span);
@@ -36,6 +40,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
     let ready = ready(reader, s, &engine, size);
     let alive = alive(reader, s, &engine);
     let stop = stop(reader, s);
+    let door = door(reader, s, &engine, &command, state_dir);
     let mut spec = ServiceSpec {
         model_file,
         gpu_layers: gpu_layers(reader, s),
@@ -49,7 +54,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span) -> S
         restart: restart(reader, s),
         failure: failure(reader, s),
         memory: memory(reader, s, &engine),
-        door: DoorSpec::default(),
+        door,
         name,
         engine,
         command,
@@ -251,6 +256,23 @@ fn failure(reader: &mut Reader<'_>, s: &str) -> Vec<FailureRule> {
     node.items().iter().filter_map(rule).collect()
 }
 
+fn door(reader: &mut Reader<'_>, s: &str, engine: &EngineRef, command: &[Template], state_dir: &Path) -> DoorSpec {
+    let slots = || {
+        let words: Vec<String> = command.iter().skip(1).map(Template::plain).collect();
+        engine.slots(&words.iter().map(String::as_str).collect::<Vec<_>>())
+    };
+    let limit = match reader.node(&["service", s, "max_concurrency"]).map(|node| &node.value) {
+        Some(Value::Int(limit)) => u32::try_from(*limit).ok(),
+        _ => slots(),
+    };
+    let model = reader.text(&["service", s, "upstream_model"]);
+    DoorSpec {
+        max_concurrency: limit.filter(|limit| *limit > 0),
+        upstream_model: Some(model).filter(|model| !model.is_empty()),
+        listen: doors::of_service(reader, s, state_dir),
+    }
+}
+
 /// A port only where there is use for one.
 fn port(reader: &mut Reader<'_>, spec: &ServiceSpec, span: Span) -> Option<PortSpec> {
     let s = spec.name.as_str();
@@ -272,6 +294,7 @@ fn port(reader: &mut Reader<'_>, spec: &ServiceSpec, span: Span) -> Option<PortS
         {
             "busy"
         }
+        _ if spec.door.listen.is_some() => "listen",
         // Of an engine that cannot sleep that is said already.
         _ if spec.memory.offload.how == OffloadHow::Sleep && spec.engine.sleep().is_some() => "offload.how",
         _ => {

@@ -27,13 +27,17 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("gateway.max_body", Kind::SizeFrom(1024), "Largest request body.").or("\"64MiB\""),
     Key::new("gateway.max_connections", Kind::Int(1, 1_000_000), "Connections at a time.").or("4096"),
     Key::new("gateway.header_timeout", Kind::Pause, "How long a client may take to send its headers.").or("\"10s\""),
-    Key::new("gateway.cors_origins", Kind::List(&Kind::Named), "Origins whose pages may call it.").or("[]").later(),
+    Key::new(
+        "gateway.cors_origins",
+        Kind::List(&Kind::Named),
+        "Origins whose pages may call it from a browser, such as `https://chat.example`; `*` = any; empty = none but its \
+         own.",
+    )
+    .or("[]"),
     Key::new("gateway.loading_comments", Kind::Bool, "SSE comments to a streaming client while its model loads.")
-        .or("true")
-        .later(),
+        .or("true"),
     Key::new("gateway.queue.max_waiting", Kind::Int(0, 1_000_000), "Waiting requests per model; more get 429.")
-        .or("512")
-        .later(),
+        .or("512"),
     Key::new("gateway.queue.max_wait", Kind::Duration, "A request that waited this long for its model gets 503.")
         .or("\"5m\""),
     Key::new(
@@ -41,6 +45,5 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Duration,
         "The longest that requests for resident models may overtake others.",
     )
-    .or("\"10s\"")
-    .later(),
+    .or("\"10s\""),
 ];

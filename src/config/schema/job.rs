@@ -62,20 +62,28 @@ pub(super) const KEYS: &[Key] = &[
     .later(),
     Key::new("job.*.max_parallel", Kind::Int(1, 10_000), "Jobs of it at a time.").or("1").later(),
     Key::new("job.*.keep_output", Kind::Duration, "How long results are kept.").or("\"7d\"").later(),
-    Key::new("remote.*.urls", Kind::List(&Kind::Url), "Where it answers. Required.").later(),
+    Key::new(
+        "remote.*.urls",
+        Kind::List(&Kind::Url),
+        "Where it answers, several if there are several of it: scheme, host, perhaps a port and a path. Required.",
+    ),
     Key::new(
         "remote.*.engine",
         Kind::Word(&["llama-server", "sd-server", "comfyui", "a1111", "vllm", "generic"]),
-        "What kind of program it is.",
+        "What kind of program it is, which says what is asked for its health; `generic`: `/v1/models`, and any answer \
+         below 500 will do.",
     )
-    .or("\"generic\"")
-    .later(),
-    Key::new("remote.*.serves", Kind::List(&Kind::Named), "Names clients use.").or("[]").later(),
-    Key::new("remote.*.balance", Kind::Word(&["least_busy", "round_robin"]), "How requests are spread.")
-        .or("\"least_busy\"")
-        .later(),
-    Key::new("remote.*.api_key", Kind::Text, "Sent as a bearer token.").or("\"\"").later(),
-    Key::new("remote.*.alive.interval", Kind::Duration, "Pause between health checks.").or("\"10s\"").later(),
+    .or("\"generic\""),
+    Key::new("remote.*.serves", Kind::List(&Kind::Named), "Names clients use; without any, the remote's own.").or("[]"),
+    Key::new(
+        "remote.*.balance",
+        Kind::Word(&["least_busy", "round_robin"]),
+        "Which URL gets a request: the one with the fewest in flight, or one after the other.",
+    )
+    .or("\"least_busy\""),
+    Key::new("remote.*.api_key", Kind::Text, "Sent as a bearer token, in the place of the client's own key.")
+        .or("\"\""),
+    Key::new("remote.*.alive.interval", Kind::Pause, "Pause between health checks of a URL.").or("\"10s\""),
     Key::new(
         "remote.*.reset",
         Kind::Record(&[Field::may("http", Kind::HttpRequest), Field::may("exec", Kind::Command)]),

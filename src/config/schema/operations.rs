@@ -50,5 +50,5 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("log.service_logs.max_size", Kind::SizeFrom(1024), "A log file is rotated when it would grow past this.")
         .or("\"50MiB\""),
     Key::new("log.service_logs.keep", Kind::Int(0, 1_000), "Rotated files kept per service.").or("5"),
-    Key::new("metrics.enabled", Kind::Bool, "`GET /metrics`, Prometheus text.").or("true").later(),
+    Key::new("metrics.enabled", Kind::Bool, "`GET /metrics`, Prometheus text.").or("true"),
 ];

@@ -56,10 +56,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.upstream_model",
         Kind::Text,
-        "Rewrites the `model` field for engines that accept only their own.",
+        "What the `model` field of a request becomes on its way to it, for engines that accept only their own; empty: it \
+         stays.",
     )
-    .or("\"\"")
-    .later(),
+    .or("\"\""),
     Key::new("service.*.env.*", Kind::Template, "A variable set on top of what is inherited."),
     Key::new(
         "service.*.inherit_env",
@@ -80,10 +80,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.listen",
         Kind::OneOf(&[Kind::Word(&[""]), Kind::Listen]),
-        "A door of its own beside the gateway, for clients that want root paths.",
+        "A door of its own beside the gateway, for clients that want root paths: every path there is its own, and loads it \
+         as `wake_on` says. The gateway's keys open it.",
     )
-    .or("\"\"")
-    .later(),
+    .or("\"\""),
     Key::new(
         "service.*.start",
         Kind::Word(&["auto", "eager", "on_demand", "manual"]),
@@ -130,10 +130,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.max_concurrency",
         Kind::OneOf(&[Kind::Word(&["auto"]), Kind::Int(0, 1_000_000)]),
-        "Requests at a time; `auto` = the engine's slots, 0 = unlimited.",
+        "Requests that it is given at a time, the others wait; `auto` = as many as the engine has slots (llama-server: \
+         `-np`, where the command says so), else unlimited; 0 = unlimited.",
     )
-    .or("\"auto\"")
-    .later(),
+    .or("\"auto\""),
     Key::new(
         "service.*.wake_on",
         Kind::List(&Kind::Requests),

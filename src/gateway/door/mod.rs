@@ -16,6 +16,7 @@ mod models;
 mod names;
 mod outgoing;
 mod peers;
+mod priority;
 mod refusal;
 mod relay;
 pub mod routes;

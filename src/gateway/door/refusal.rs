@@ -23,7 +23,10 @@ impl From<AdmitError> for ApiError {
                 None => Self::start_failed(on.last_exit.as_ref(), message),
             },
             AdmitError::Stuck { .. } => unavailable("stuck", message),
-            AdmitError::TooLate { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "wait_timeout", message),
+            AdmitError::QueueFull { retry_after, .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).again_after(retry_after)
+            }
+            AdmitError::TooLate { retry_after, .. } => unavailable("wait_timeout", message).again_after(retry_after),
         }
     }
 }

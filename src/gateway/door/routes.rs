@@ -4,7 +4,10 @@ use std::{future::Future, sync::Arc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{Method, StatusCode, header::HeaderMap},
+    http::{
+        Method, StatusCode,
+        header::{HeaderMap, HeaderValue},
+    },
     web::{self, Data, Payload, ServiceConfig},
 };
 use bytes::Bytes;
@@ -16,13 +19,14 @@ use super::{
     keys,
     names::{self, Candidate},
     outgoing::{BodyError, Outgoing, collect},
+    priority,
     refusal::{no_upgrade, not_loaded, not_sent, unauthorized},
     relay::{Stay, relay},
     upstream::{Upstreams, to_service},
 };
 use crate::{
     gateway::errors::ApiError,
-    runtime::{RunEndpoint, RuntimeHandle},
+    runtime::{Arrival, RunEndpoint, RuntimeHandle},
 };
 
 /// What every route has at hand.
@@ -154,7 +158,11 @@ impl Doorway {
         let (method, bare) = (request.method().as_str(), path.split('?').next().unwrap_or(path));
         let spec = self.runtime.find(service).map_err(ApiError::from)?.spec;
         if spec.memory.wake_on.iter().any(|rule| rule.matches(method, bare)) {
-            let admitted = self.runtime.admit(service, Some(self.spec.max_wait)).await?;
+            // Where keys are asked for, whoever has come so far has one.
+            let said = request.headers().get(priority::HEADER).map(HeaderValue::as_bytes);
+            let priority = priority::of(said, !self.spec.api_keys.is_empty())?;
+            let arrival = Arrival { priority, max_wait: Some(self.spec.max_wait) };
+            let admitted = self.runtime.admit(service, arrival).await?;
             return Ok((admitted.endpoint, Some(admitted.permit)));
         }
         match self.runtime.look_in(service) {

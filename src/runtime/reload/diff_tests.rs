@@ -58,6 +58,9 @@ fn what_is_no_part_of_the_process_is_live_and_the_rest_restarts() {
         ("offload.reload", "offload.reload = \"when_free\""),
         ("offload.retries", "offload.retries = 7"),
         ("offload.backoff", "offload.backoff = \"7s..8s\""),
+        ("upstream_model", "upstream_model = \"own\""),
+        ("listen", "listen = \"127.0.0.1:7777\""),
+        ("max_concurrency", "max_concurrency = 7"),
     ];
     for (key, line) in live {
         assert_eq!(changed(line), Change::Live { keys: vec![key] }, "{line}");
@@ -106,7 +109,13 @@ fn what_the_runtime_was_started_with_waits_for_its_next_start() {
         ("gateway.max_body", "[gateway]\nmax_body = \"7MiB\""),
         ("gateway.max_connections", "[gateway]\nmax_connections = 7"),
         ("gateway.header_timeout", "[gateway]\nheader_timeout = \"7s\""),
+        ("gateway.cors_origins", "[gateway]\ncors_origins = [\"http://a\"]"),
+        ("gateway.loading_comments", "[gateway]\nloading_comments = false"),
+        ("gateway.queue.max_waiting", "[gateway]\nqueue.max_waiting = 7"),
         ("gateway.queue.max_wait", "[gateway]\nqueue.max_wait = \"7s\""),
+        ("gateway.queue.fairness", "[gateway]\nqueue.fairness = \"7s\""),
+        ("metrics.enabled", "[metrics]\nenabled = false"),
+        ("remote", "[remote.pod]\nurls = [\"http://a\"]"),
         ("resources.gpu_backend", "[resources]\ngpu_backend = \"none\""),
         ("resources.nvml_library", "[resources]\nnvml_library = \"/x.so\""),
         ("resources.vram_reserve", "[resources]\nvram_reserve = \"7MiB\""),

@@ -93,7 +93,7 @@ pub enum GpuError {
 pub struct Reading {
     /// Counts up with every reading; 0: none yet.
     pub sequence: u64,
-    /// When it was finished.
+    /// When the driver was asked for it: what happened after that need not be in it.
     pub at: Instant,
     /// The backend that is in force.
     pub backend: &'static str,

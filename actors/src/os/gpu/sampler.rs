@@ -72,12 +72,13 @@ impl Desk {
         self.bell.notify_all();
     }
 
-    /// Notes that the driver is asked, and that it has answered.
-    fn asking<T>(&self, ask: impl FnOnce() -> T) -> T {
-        self.orders().asked_at = Some(clock::now());
+    /// Notes that the driver is asked, and that it has answered. Gives the moment of the question with the answer.
+    fn asking<T>(&self, ask: impl FnOnce() -> T) -> (Instant, T) {
+        let asked_at = clock::now();
+        self.orders().asked_at = Some(asked_at);
         let answer = ask();
         self.orders().asked_at = None;
-        answer
+        (asked_at, answer)
     }
 
     /// Waits until the next reading is due, but for `least`. `false`: the end is wished.
@@ -228,13 +229,13 @@ impl Worker {
     fn live(self, open: impl Fn() -> Result<Selected, GpuError>, tell: &SyncSender<Result<(), GpuError>>) {
         let mut selected = loop {
             match self.desk.asking(&open) {
-                Ok(selected) => break selected,
-                Err(error) => {
+                (_, Ok(selected)) => break selected,
+                (asked_at, Err(error)) => {
                     // Whoever waits for the start hears of it and does without this thread.
                     if tell.send(Err(error.clone())).is_ok() {
                         return;
                     }
-                    self.publish(self.backend, Err(error), None);
+                    self.publish(self.backend, asked_at, Err(error), None);
                     if !self.desk.rest(REOPEN) {
                         return;
                     }
@@ -245,8 +246,8 @@ impl Worker {
         loop {
             let watched = Arc::clone(&self.desk.orders().watched);
             selected.gpus.watch(&watched);
-            let answer = self.desk.asking(|| selected.gpus.read());
-            self.publish(backend, answer, problem.as_ref());
+            let (asked_at, answer) = self.desk.asking(|| selected.gpus.read());
+            self.publish(backend, asked_at, answer, problem.as_ref());
             // Only the first time is somebody there to hear it.
             tell.send(Ok(())).ok();
             if !selected.gpus.changes() || !self.desk.rest(Duration::ZERO) {
@@ -255,9 +256,15 @@ impl Worker {
         }
     }
 
-    fn publish(&self, backend: &'static str, answer: Result<Vec<Card>, GpuError>, standing: Option<&String>) {
+    fn publish(
+        &self,
+        backend: &'static str,
+        asked_at: Instant,
+        answer: Result<Vec<Card>, GpuError>,
+        standing: Option<&String>,
+    ) {
         let last = Arc::clone(&self.readings.borrow());
-        let mut reading = last.next(backend, answer, clock::now());
+        let mut reading = last.next(backend, answer, asked_at);
         reading.problem = reading.problem.or_else(|| standing.cloned());
         self.readings.send_replace(Arc::new(reading));
     }

@@ -66,6 +66,6 @@ impl Admission {
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Instant> {
         let asks = self.asks.iter().map(super::ask::Ask::deadline).min();
-        [asks, self.reclaim_due(), self.return_due(now), self.idle_due()].into_iter().flatten().min()
+        [asks, self.reclaim_due(now), self.return_due(now), self.idle_due()].into_iter().flatten().min()
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     event::EventKind,
     ids::{RunId, ServiceName},
     lease::{Fate, LeaseVerdict},
-    memory::Stays,
+    memory::{GpuId, Stays},
     resource_orchestrator::ledger::Stage,
 };
 
@@ -110,12 +110,15 @@ impl Admission {
     fn asleep(&mut self, run: RunId, now: Instant) {
         let until = now + self.ledger.rules.reclaim_timeout;
         let Some(lease) = self.ledger.leases.get_mut(&run).filter(|lease| !lease.has_ended()) else { return };
-        let taken = lease.listed.values().sum();
-        lease.stage = Stage::Dozing { began: now, measured: false, until, still: now, taken };
+        let gpus = lease.placement.gpus.iter();
+        let given_up = |gpu: &GpuId| lease.taken(gpu) - lease.listed.get(gpu).copied().unwrap_or(0);
+        lease.owed = gpus.map(|gpu| (gpu.clone(), given_up(gpu))).collect();
+        lease.stage = Stage::Dozing { began: now, measured: false, until, still: now, taken: 0 };
         lease.told = None;
         let service = lease.service.clone();
         self.note_gone(&service, run, now);
         self.note_out(run, now);
+        self.effect(Effect::ReadCards);
     }
 
     fn ended(&mut self, service: &ServiceName, run: RunId, failed: bool, around: &dyn Around) {

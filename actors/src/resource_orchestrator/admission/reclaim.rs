@@ -72,31 +72,31 @@ impl Admission {
     }
 
     fn watch_sleepers(&mut self, now: Instant) {
-        let unmeasured = self.ledger.cards.iter().all(|book| book.card.used.is_none());
         let mut settled = Vec::new();
         for lease in self.ledger.leases.values_mut() {
-            let Stage::Dozing { measured, until, still, taken, .. } = &mut lease.stage else { continue };
-            let listed: u64 = lease.listed.values().sum();
-            if listed != *taken {
-                (*taken, *still) = (listed, now);
+            let Stage::Dozing { until, measured, mut still, mut taken, began } = lease.stage else { continue };
+            let left: u64 = lease.placement.gpus.iter().map(|gpu| lease.taken(gpu)).sum();
+            if left != taken {
+                (taken, still) = (left, now);
+                lease.stage = Stage::Dozing { until, measured, still, taken, began };
             }
-            let is_enough = lease.need.asleep.is_some_and(|asleep| listed <= asleep.saturating_add(SMALL));
-            let is_all = lease.listed.is_empty() || is_enough || now >= *still + STILL;
-            if ((*measured || unmeasured) && is_all) || now >= *until {
-                settled.push(lease.run);
-                let counted: Vec<u64> = self.ledger.cards.iter().map(|book| lease.taken(&book.card.id)).collect();
-                let vram = match lease.listed.is_empty() {
-                    true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_kept(gpu))).collect(),
-                    false => lease.listed.clone(),
-                };
-                lease.holds = Amounts { vram, ram: lease.ram, custom: lease.placement.lease.custom.clone() };
-                lease.stage = Stage::Asleep;
-                lease.slept = true;
-                // What is not its own any more is strangers' where it is still used. Left out of the books, it would be
-                // taken for what a run has left that ended meanwhile, and that run's own would be given out.
-                for (book, counted) in self.ledger.cards.iter_mut().zip(counted) {
-                    book.disown(counted.saturating_sub(lease.taken(&book.card.id)));
-                }
+            let cards = &mut self.ledger.cards;
+            if now < until && !is_asleep(lease, cards, measured, now >= still + STILL) {
+                continue;
+            }
+            settled.push(lease.run);
+            let vram = match lease.listed.is_empty() {
+                true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_kept(gpu))).collect(),
+                false => lease.listed.clone(),
+            };
+            let counted: Vec<u64> = cards.iter().map(|book| lease.taken(&book.card.id)).collect();
+            lease.holds = Amounts { vram, ram: lease.ram, custom: lease.placement.lease.custom.clone() };
+            lease.stage = Stage::Asleep;
+            lease.slept = true;
+            // What is not its own any more is strangers' where it is still used. Left out of the books, it would be
+            // taken for what a run has left that ended meanwhile, and that run's own would be given out.
+            for (book, counted) in cards.iter_mut().zip(counted) {
+                book.disown(counted.saturating_sub(lease.taken(&book.card.id)));
             }
         }
         if !settled.is_empty() {
@@ -108,15 +108,36 @@ impl Admission {
     }
 
     /// When this is to be looked at again, readings apart.
-    pub(super) fn reclaim_due(&self) -> Option<Instant> {
+    pub(super) fn reclaim_due(&self, now: Instant) -> Option<Instant> {
         let due = self.ledger.leases.values().filter_map(|lease| match lease.stage {
             Stage::Reclaiming { until, .. } => Some(until),
-            Stage::Dozing { measured: true, until, still, .. } => Some(until.min(still + STILL)),
-            Stage::Dozing { measured: false, until, .. } => Some(until),
+            Stage::Dozing { measured: true, until, still, .. } if now < still + STILL => Some(until.min(still + STILL)),
+            Stage::Dozing { until, .. } => Some(until),
             Stage::Reserved | Stage::Loading | Stage::Resident | Stage::Draining | Stage::Asleep => None,
         });
         due.min()
     }
+}
+
+/// Whether an engine has given back all that it will, and that has been measured. `is_still`: nothing has moved for a while.
+fn is_asleep(lease: &Lease, cards: &[CardBook], measured: bool, is_still: bool) -> bool {
+    let listed: u64 = lease.listed.values().sum();
+    let keeps = lease.need.asleep.unwrap_or(0);
+    if !lease.listed.is_empty() && !is_still && lease.need.asleep.is_none_or(|_| listed > keeps.saturating_add(SMALL)) {
+        return false;
+    }
+    let is_back = |gpu: &GpuId| {
+        let Some(book) = cards.iter().find(|book| book.card.id == *gpu) else { return true };
+        if book.card.used.is_none() {
+            return true;
+        }
+        let owed = lease.taken(gpu).saturating_sub(lease.used(gpu));
+        let small = SMALL.max(lease.holds.of(&Pool::Vram(gpu.clone())) / SMALL_PART);
+        // Where processes are not listed, what it keeps cannot be told from what is not back yet.
+        let is_kept = !book.lists() && (is_still || owed <= keeps.saturating_add(small));
+        measured && (owed <= small || is_kept)
+    };
+    lease.placement.gpus.iter().all(is_back)
 }
 
 /// What a run that is given up leaves on a card: strangers' from now on.

@@ -83,10 +83,16 @@ impl Admission {
     }
 
     /// Whether the cards were not measured since, or shortly before, this was asked: other programs may have come or gone.
+    /// Or not since somebody was ready, of whom the driver does not say what it uses: that is in the figures or still to
+    /// come, and so counts twice.
     fn is_unmeasured(&self, ask: &Ask) -> bool {
         let measured = self.ledger.working().any(|book| book.card.used.is_some());
         let old = |read: Instant| ask.course.asked.saturating_duration_since(read) > FRESH;
-        measured && ask.question.need.vram != VramNeed::None && self.ledger.read.is_some_and(old)
+        let unsettled = |lease: &Lease| lease.ready.is_some() && !lease.settled && lease.gives_back().is_none();
+        let unsaid = |lease: &Lease| lease.placement.gpus.iter().any(|gpu| !lease.listed.contains_key(gpu));
+        let counts_twice = || self.ledger.leases.values().any(|lease| unsettled(lease) && unsaid(lease));
+        let needs_a_card = ask.question.need.vram != VramNeed::None;
+        measured && needs_a_card && (self.ledger.read.is_some_and(old) || counts_twice())
     }
 
     /// Waits for a reading, which comes soon while somebody waits; says how many asks to step over.

@@ -25,6 +25,7 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
     let measured = cards[0].1;
     let cards: Vec<(u64, bool)> = cards.into_iter().map(|(total, _)| (total, measured)).collect();
     let mut world = World::new(&cards);
+    world.names = chance.u8(0..4) > 0;
     let count = chance.usize(2..=30);
     let mut services = Vec::new();
     for n in 0..count {
@@ -67,11 +68,13 @@ fn act(world: &mut World, services: &[ServiceName], chance: &mut fastrand::Rng) 
     let service = &services[chance.usize(0..services.len())];
     match chance.u8(0..100) {
         0..35 => {
+            // Where nobody says what it has taken, it is believed to have taken what it was given.
+            let least = if world.names { 60 } else { 100 };
             let one = world.of(service);
             one.down = false;
             one.load = ms(chance.u64(20..1500));
             one.fails = chance.u8(0..10) == 0;
-            one.takes = chance.u64(60..=100);
+            one.takes = chance.u64(least..=100);
             one.lag = match chance.u8(0..30) {
                 0 => ms(15_000),
                 1..10 => ms(chance.u64(200..1900)),
@@ -163,7 +166,7 @@ fn ten_thousand_random_steps_keep_every_promise() {
         match told {
             // A machine made by chance may be one on which hardly anything fits; the seed that is always tried is not.
             Ok((grants, offloads)) if seed == FIXED => {
-                assert!(grants > 1000 && offloads > 100, "{grants} grants and {offloads} offloads: nothing was tried");
+                assert!(grants > 500 && offloads > 100, "{grants} grants and {offloads} offloads: nothing was tried");
             }
             Ok(_) => {}
             Err(panic) => {

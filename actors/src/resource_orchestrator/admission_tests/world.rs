@@ -122,6 +122,8 @@ pub struct World {
     pub began: Instant,
     pub now: Instant,
     pub cards: Vec<TrueCard>,
+    /// Whether the driver says what each process uses; in some containers it does not.
+    pub names: bool,
     pub ram_total: u64,
     pub ram_strangers: u64,
     pub services: BTreeMap<ServiceName, Service>,
@@ -192,6 +194,7 @@ impl World {
             began: now,
             now,
             cards,
+            names: true,
             ram_total: 64 * GIB,
             ram_strangers: 2 * GIB,
             services: BTreeMap::new(),

@@ -2,8 +2,8 @@
 //!
 //! `used = what our processes use + what strangers use + what ended runs have left over`, and the driver says the first and
 //! the sum. So strangers and what is left over are told apart by time: while nothing is coming back, all that is not ours is
-//! strangers'. As soon as a run has ended that figure is kept, and what is above it is owed by that run, up to what it had;
-//! more than that is strangers' again. A driver that does not list our processes (in some containers, and with MIG) is
+//! strangers'. As soon as a run has ended, or its engine falls asleep, that figure is kept, and what is above it is owed by
+//! that run, up to what it had; more than that is strangers' again. A driver that does not list our processes (in some containers, and with MIG) is
 //! treated likewise while one of them loads, and until the cards were measured since it was ready.
 
 use std::collections::BTreeMap;
@@ -49,6 +49,12 @@ impl CardBook {
         }
     }
 
+    /// Whether its driver says what our processes use.
+    #[must_use]
+    pub fn lists(&self) -> bool {
+        self.lists
+    }
+
     /// So much is not counted as ours any more: strangers' from now on, as far as it is still used when it is measured.
     pub fn disown(&mut self, bytes: u64) {
         self.strangers = self.strangers.saturating_add(bytes);
@@ -61,24 +67,26 @@ impl CardBook {
             self.lists |= note_listed(&self.card, lease);
         }
         let Some(used) = self.card.used.filter(|_| self.works()) else { return };
-        let live = || leases.values().filter(|lease| !lease.has_ended());
-        let ours: u64 = live().map(|lease| lease.taken(id)).sum();
-        let unlisted_load: u64 = live()
+        let ours: u64 = leases.values().map(|lease| lease.used(id)).sum();
+        let unlisted_load: u64 = leases
+            .values()
             .filter(|lease| !self.lists && !lease.settled && !lease.listed.contains_key(id))
+            .filter(|lease| lease.gives_back().is_none())
             .map(|lease| lease.vram(id))
             .sum();
-        let ended: u64 = leases.values().filter(|lease| lease.has_ended()).map(|lease| had(lease, id)).sum();
+        let given_up = leases.values().filter(|lease| lease.gives_back().is_some());
+        let given_up: u64 = given_up.map(|lease| had(lease, id)).sum();
 
         let not_ours = used.saturating_sub(ours);
         let mut above = not_ours.saturating_sub(self.strangers);
         // Strangers leave at any time; they are seen to come only where nothing of ours can be meant.
-        self.strangers = not_ours.min(self.strangers) + above.saturating_sub(unlisted_load + ended);
-        above = above.min(unlisted_load + ended).saturating_sub(unlisted_load);
+        self.strangers = not_ours.min(self.strangers) + above.saturating_sub(unlisted_load + given_up);
+        above = above.min(unlisted_load + given_up).saturating_sub(unlisted_load);
         // Who was still there when the cards were measured last had then what it had; what it took after that is to come.
         for is_measured in [false, true] {
-            let ended = leases.values_mut().filter(|lease| lease.is_measured_since_its_end() == Some(is_measured));
-            for lease in ended.rev() {
-                let most = if is_measured { had(lease, id) } else { lease.taken(id) };
+            let given_up = leases.values_mut().filter(|lease| lease.gives_back() == Some(is_measured));
+            for lease in given_up.rev() {
+                let most = if is_measured { had(lease, id) } else { lease.taken(id) - lease.used(id) };
                 let owed = above.min(most);
                 above -= owed;
                 if lease.holds.vram.contains_key(id) || owed > 0 {
@@ -89,10 +97,11 @@ impl CardBook {
     }
 }
 
-/// What an ended run had of a card at most: since it was measured last it may have taken more, up to its lease.
+/// What one that gives memory back had of a card at most beside what it uses: since it was measured last it may have taken
+/// more, up to its lease.
 fn had(lease: &Lease, id: &GpuId) -> u64 {
     let holds = lease.holds.vram.get(id).copied().unwrap_or(0);
-    holds.max(lease.listed.get(id).copied().unwrap_or(0))
+    holds.max(lease.listed.get(id).copied().unwrap_or(0)).saturating_sub(lease.used(id))
 }
 
 /// Takes down what the driver lists of this run; says whether it lists anything.

@@ -96,7 +96,7 @@ pub struct Lease {
     pub pids: Vec<Pid>,
     /// What the driver says its processes use, card by card. A card that is not here: it does not say.
     pub listed: BTreeMap<GpuId, u64>,
-    /// Of an ended run, card by card: what is not back yet.
+    /// Of one whose memory is on its way back, card by card: what none of its processes uses, and is not back yet.
     pub owed: BTreeMap<GpuId, u64>,
     /// Anonymous and shared memory of its processes.
     pub ram: u64,
@@ -147,12 +147,13 @@ impl Lease {
         matches!(self.stage, Stage::Reclaiming { .. })
     }
 
-    /// Of one whose run is over: whether the cards were measured since.
+    /// Of one whose memory is on its way back, with the end of its run or because its engine falls asleep: whether the
+    /// cards were measured since that began.
     #[must_use]
-    pub fn is_measured_since_its_end(&self) -> Option<bool> {
+    pub fn gives_back(&self) -> Option<bool> {
         match self.stage {
-            Stage::Reclaiming { measured, .. } => Some(measured),
-            _ => None,
+            Stage::Reclaiming { measured, .. } | Stage::Dozing { measured, .. } => Some(measured),
+            Stage::Reserved | Stage::Loading | Stage::Resident | Stage::Draining | Stage::Asleep => None,
         }
     }
 
@@ -172,16 +173,24 @@ impl Lease {
         }
     }
 
-    /// What it uses of a card for certain, as part of what was measured last. Where the driver does not say, one that was
+    /// What its processes use of a card, as part of what was measured last. Where the driver does not say, one that was
     /// ready by then is taken to have had what it may hold, and one that loaded to have had nothing: its whole amount is
     /// still kept for it.
     #[must_use]
-    pub fn taken(&self, gpu: &GpuId) -> u64 {
+    pub fn used(&self, gpu: &GpuId) -> u64 {
         if self.has_ended() {
-            return self.owed.get(gpu).copied().unwrap_or(0);
+            return 0;
         }
-        let unsaid = if self.settled { self.holds.vram.get(gpu).copied().unwrap_or(0) } else { 0 };
+        let is_whole = self.settled && self.gives_back().is_none();
+        let unsaid = if is_whole { self.holds.vram.get(gpu).copied().unwrap_or(0) } else { 0 };
         self.listed.get(gpu).copied().unwrap_or(unsaid)
+    }
+
+    /// What is its own of a card for certain: what its processes use, and what it has given up and is not back.
+    #[must_use]
+    pub fn taken(&self, gpu: &GpuId) -> u64 {
+        let owed = if self.gives_back().is_some() { self.owed.get(gpu).copied().unwrap_or(0) } else { 0 };
+        self.used(gpu).saturating_add(owed)
     }
 
     /// What must be counted as its own on a card: what it may hold, or more if it has taken more.

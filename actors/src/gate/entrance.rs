@@ -1,0 +1,436 @@
+//! The gate itself.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{
+    guards::{Drained, Hold, Needed, Permit},
+    line::{LineFull, Ticket, Waiting},
+    place::Place,
+    shared::Shared,
+    word::{self, MOST_PERMITS, OPEN, holds, is_open, permits},
+};
+
+/// A service's gate. Clones are the same gate.
+#[derive(Debug, Clone, Default)]
+pub struct Gate(Arc<Shared>);
+
+/// The service is held, so it is not offloaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is held ({holds} of the application's holds are not dropped), and so it stays in memory")]
+pub struct Held {
+    /// How many holds there are.
+    pub holds: u32,
+}
+
+impl Gate {
+    /// A closed gate with nobody in and no limit.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Enters; `None` when it is closed, as many are in as may be, or somebody stands in line.
+    #[must_use]
+    pub fn enter(&self) -> Option<Permit> {
+        self.0.go_in(word::enter).then(|| Permit(Arc::clone(&self.0)))
+    }
+
+    /// A place in the line; its turn has come at once where nobody is before it and there is room.
+    ///
+    /// # Errors
+    /// When `most` stand in line already.
+    pub fn line_up(&self, ticket: Ticket, most: u32) -> Result<Place, LineFull> {
+        let turn = self.0.with_line(|line| {
+            if line.is_empty() && self.0.go_in(word::let_in) {
+                return Ok(None);
+            }
+            let waiting = line.len();
+            if waiting < most { Ok(Some(line.join(ticket, None))) } else { Err(LineFull { waiting }) }
+        });
+        turn.map(|turn| Place::new(&self.0, turn))
+    }
+
+    /// Who stands in line.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        self.0.line().waiting()
+    }
+
+    /// How many may be in at a time from now on; `None` (or 0): as many as come. Whoever is in stays in.
+    pub fn limit(&self, most: Option<u32>) {
+        let most = most.filter(|most| *most > 0).unwrap_or(MOST_PERMITS);
+        self.0.with_line(|_| self.0.limit.store(most, Ordering::Release));
+    }
+
+    /// Counts as a service that depends on this one and is up, or on its way, until it is dropped.
+    pub fn need(&self) -> Needed {
+        self.0.needed.fetch_add(1, Ordering::AcqRel);
+        Needed(Arc::clone(&self.0))
+    }
+
+    /// How many services need this one.
+    #[must_use]
+    pub fn needed(&self) -> u32 {
+        self.0.needed.load(Ordering::Acquire)
+    }
+
+    /// How often somebody has entered, ever: whoever looks twice sees whether it was used in between.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        self.0.entries.load(Ordering::Relaxed)
+    }
+
+    /// Objects to the service's being offloaded. Stopping and restarting it are not hindered.
+    pub fn hold(&self) -> Hold {
+        // An error means that the count is at its end, where it stays.
+        self.0.change(word::hold).ok();
+        Hold(Arc::clone(&self.0))
+    }
+
+    /// Lets in those in line, and everybody from now on.
+    pub fn open(&self) {
+        let before = self.0.word.fetch_or(OPEN, Ordering::AcqRel);
+        if word::has_line(before) {
+            self.0.advance();
+        }
+    }
+
+    /// Lets nobody in any more. Those in line stay in line.
+    pub fn close(&self) {
+        let before = self.0.word.fetch_and(!OPEN, Ordering::AcqRel);
+        self.0.tell_if_drained(before & !OPEN);
+    }
+
+    /// Closes it if nobody holds the service.
+    ///
+    /// # Errors
+    /// When somebody does; the gate stays as it was.
+    pub fn close_unless_held(&self) -> Result<(), Held> {
+        let closed = self.0.change(|word| (holds(word) == 0).then_some(word & !OPEN));
+        let before = closed.map_err(|word| Held { holds: holds(word) })?;
+        self.0.tell_if_drained(before & !OPEN);
+        Ok(())
+    }
+
+    /// Whether it lets anybody in.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        is_open(self.0.word())
+    }
+
+    /// How many are in.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        permits(self.0.word())
+    }
+
+    /// How many hold the service.
+    #[must_use]
+    pub fn holds(&self) -> u32 {
+        holds(self.0.word())
+    }
+
+    /// Waits until it is closed and nobody is in.
+    pub fn drained(&self) -> Drained {
+        Drained(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::VecDeque,
+        future::Future,
+        sync::atomic::AtomicUsize,
+        task::{Context, Waker},
+        time::Duration,
+    };
+
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::os::clock;
+
+    fn ticket(priority: i32) -> Ticket {
+        Ticket { arrival: clock::now(), priority }
+    }
+
+    fn line_up(gate: &Gate, priority: i32) -> Place {
+        gate.line_up(ticket(priority), u32::MAX).expect("there is room")
+    }
+
+    #[test]
+    fn those_in_line_and_those_who_ever_came_in_are_counted() {
+        let gate = Gate::new();
+        let (one, two) = (line_up(&gate, 0), line_up(&gate, 0));
+        assert_eq!((gate.waiting().count, gate.entries()), (2, 0));
+        drop(one);
+        gate.open();
+        assert_eq!((gate.waiting().count, gate.entries(), gate.in_flight()), (0, 1, 1));
+        drop((gate.enter(), two));
+        assert_eq!((gate.waiting().count, gate.entries(), gate.in_flight()), (0, 2, 0));
+        let needed = gate.need();
+        assert_eq!((gate.needed(), gate.waiting().count), (1, 0));
+        drop(needed);
+        assert_eq!(gate.needed(), 0);
+    }
+
+    #[test]
+    fn no_more_are_in_than_may_be_and_nobody_passes_those_in_line() {
+        let gate = Gate::new();
+        gate.limit(Some(1));
+        gate.open();
+        let inside = gate.enter().expect("open");
+        assert!(gate.enter().is_none());
+        let (mut low, mut high) = (line_up(&gate, 0), line_up(&gate, 1));
+        assert_eq!((high.position(), low.position(), gate.waiting().priority), (Some(1), Some(2), 1));
+        drop(inside);
+        assert!(low.take().is_none() && gate.enter().is_none());
+        let inside = high.take().expect("its turn has come");
+        assert!(high.take().is_none() && high.now_or_never().is_none(), "a permit is given once");
+        gate.limit(None);
+        let other = low.take();
+        assert_eq!((other.is_some(), gate.in_flight()), (true, 2));
+        drop((inside, other));
+        assert!(gate.enter().is_some() && gate.in_flight() == 0);
+    }
+
+    #[test]
+    fn a_line_has_an_end_and_nobody_who_can_come_in_needs_a_place_in_it() {
+        let gate = Gate::new();
+        assert_eq!(gate.line_up(ticket(0), 0).map(drop), Err(LineFull { waiting: 0 }));
+        let one = gate.line_up(ticket(0), 1).expect("there is room");
+        assert_eq!(gate.line_up(ticket(9), 1).map(drop), Err(LineFull { waiting: 1 }));
+        drop(one);
+        gate.open();
+        assert!(gate.line_up(ticket(0), 0).is_ok_and(|mut place| place.take().is_some()));
+    }
+
+    #[test]
+    fn one_whose_turn_has_come_and_who_is_not_there_makes_room_for_the_next() {
+        let gate = Gate::new();
+        gate.limit(Some(1));
+        let (first, mut second) = (line_up(&gate, 0), line_up(&gate, 0));
+        gate.open();
+        assert_eq!((first.position(), second.position(), gate.in_flight()), (None, Some(1), 1));
+        gate.close();
+        drop(first);
+        assert!(gate.drained().now_or_never().is_some(), "it was in, and is no more");
+        assert!(second.take().is_none(), "a closed gate lets nobody in");
+        gate.open();
+        assert!(second.take().is_some());
+    }
+
+    #[test]
+    fn a_closed_gate_lets_nobody_in_and_is_drained_with_the_last_one_out() {
+        let gate = Gate::new();
+        assert!(gate.enter().is_none() && gate.drained().now_or_never().is_some());
+        gate.open();
+        let (one, two) = (gate.enter().expect("open"), gate.enter().expect("open"));
+        assert_eq!((gate.in_flight(), gate.drained().now_or_never()), (2, None));
+        gate.close();
+        assert!(gate.enter().is_none() && gate.drained().now_or_never().is_none());
+        drop(one);
+        assert!(gate.drained().now_or_never().is_none());
+        drop(two);
+        assert!(gate.drained().now_or_never().is_some());
+    }
+
+    #[test]
+    fn a_hold_hinders_an_offload_and_nothing_else() {
+        let gate = Gate::new();
+        gate.open();
+        let (one, two) = (gate.hold(), gate.hold());
+        assert_eq!(gate.close_unless_held(), Err(Held { holds: 2 }));
+        assert!(gate.is_open() && gate.in_flight() == 0);
+        drop(one);
+        gate.close();
+        assert_eq!((gate.holds(), gate.is_open()), (1, false));
+        gate.open();
+        drop(two);
+        assert_eq!((gate.close_unless_held(), gate.is_open()), (Ok(()), false));
+    }
+
+    /// Many threads enter and leave while one opens and closes. After each closing nobody gets in, and the wait for the
+    /// last one ends.
+    #[test]
+    fn nobody_is_inside_a_drained_gate() {
+        let gate = Gate::new();
+        let (inside, over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while over.load(Ordering::Acquire) == 0 {
+                        if let Some(permit) = gate.enter() {
+                            inside.fetch_add(1, Ordering::AcqRel);
+                            std::hint::spin_loop();
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            drop(permit);
+                        } else {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            for _ in 0..300 {
+                gate.open();
+                std::thread::yield_now();
+                gate.close();
+                futures_executor(gate.drained());
+                assert_eq!((inside.load(Ordering::Acquire), gate.in_flight()), (0, 0));
+            }
+            over.store(1, Ordering::Release);
+        });
+    }
+
+    /// Many threads come, stand in line, give up, and leave, while one opens and closes the gate and changes its limit. A
+    /// wake-up that is lost leaves somebody parked, and the test without an end.
+    #[test]
+    fn everybody_in_line_is_let_in_and_never_too_many() {
+        const MOST: u32 = 3;
+        const ROUNDS: u32 = 2000;
+        let gate = Gate::new();
+        gate.limit(Some(MOST));
+        let (inside, over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let enter = |priority| match gate.enter() {
+            Some(permit) => permit,
+            None => futures_executor(line_up(&gate, priority)),
+        };
+        std::thread::scope(|scope| {
+            let guests: Vec<_> = (0..6)
+                .map(|guest| {
+                    let (gate, inside, enter) = (&gate, &inside, &enter);
+                    scope.spawn(move || {
+                        for round in 0..ROUNDS {
+                            if round % 5 == guest {
+                                // Leaves the line, or the gate if its turn came meanwhile.
+                                drop(line_up(gate, 1));
+                                continue;
+                            }
+                            let permit = enter(round as i32 % 3);
+                            let in_now = inside.fetch_add(1, Ordering::AcqRel) + 1;
+                            assert!(in_now <= MOST as usize, "{in_now} are in");
+                            std::hint::spin_loop();
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            drop(permit);
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                let mut round = 0;
+                while over.load(Ordering::Acquire) == 0 {
+                    round += 1;
+                    gate.open();
+                    std::thread::yield_now();
+                    gate.limit(Some(1 + round % MOST));
+                    std::thread::yield_now();
+                    gate.close();
+                }
+                gate.open();
+            });
+            let all_came_in = guests.into_iter().all(|guest| guest.join().is_ok());
+            over.store(1, Ordering::Release);
+            assert!(all_came_in);
+        });
+        assert_eq!((gate.waiting(), gate.in_flight(), gate.enter().is_some()), (Waiting::default(), 0, true));
+    }
+
+    /// Drives a future on this thread, without any executor: woken or not at all.
+    fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+        /// What is woken at all is woken at once.
+        const BOUND: Duration = Duration::from_secs(30);
+        struct Unpark(std::thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut future = Box::pin(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                std::task::Poll::Ready(value) => return value,
+                std::task::Poll::Pending => {
+                    let began = clock::now();
+                    std::thread::park_timeout(BOUND);
+                    assert!(began.elapsed() < BOUND, "nobody has woken it");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn the_word_counts_what_is_there(steps in prop::collection::vec(0u8..7, 0..200)) {
+            let gate = Gate::new();
+            let (mut open, mut permits, mut holds) = (false, Vec::new(), Vec::new());
+            for step in steps {
+                match step {
+                    0 => { gate.open(); open = true }
+                    1 => { gate.close(); open = false }
+                    2 => {
+                        let entered = gate.enter();
+                        prop_assert_eq!(entered.is_some(), open);
+                        permits.extend(entered);
+                    }
+                    3 => drop(permits.pop()),
+                    4 => holds.push(gate.hold()),
+                    5 => drop(holds.pop()),
+                    _ => {
+                        prop_assert_eq!(gate.close_unless_held().is_ok(), holds.is_empty());
+                        open &= !holds.is_empty();
+                    }
+                }
+                prop_assert_eq!((gate.is_open(), gate.in_flight() as usize, gate.holds() as usize),
+                    (open, permits.len(), holds.len()));
+                let drained = gate.drained().now_or_never().is_some();
+                prop_assert_eq!(drained, !open && permits.is_empty());
+            }
+        }
+
+        /// Against a model without threads: after each step, whoever can be in is in, in the order of the line.
+        #[test]
+        fn whoever_can_be_in_is_in(steps in prop::collection::vec((0u8..8, 0u32..4), 0..120)) {
+            let gate = Gate::new();
+            let (mut open, mut limit, mut inside) = (false, 0, 0);
+            // Of one priority alone, so that the order is that of coming; orders are the line's own matter.
+            let (mut places, mut permits): (VecDeque<Place>, Vec<Permit>) = Default::default();
+            for (step, number) in steps {
+                match step {
+                    0 => { gate.open(); open = true }
+                    1 => { gate.close(); open = false }
+                    2 => { gate.limit(Some(number)); limit = number }
+                    3 | 4 => places.push_back(line_up(&gate, 0)),
+                    // Somebody in the line gives up, or one whose turn has come.
+                    5 => drop(places.remove(number as usize)),
+                    6 => drop(permits.pop()),
+                    _ => {
+                        let free = open && (limit == 0 || inside < limit as usize);
+                        let nobody_waits = places.iter().all(|place| place.position().is_none());
+                        let entered = gate.enter();
+                        prop_assert_eq!(entered.is_some(), free && nobody_waits);
+                        permits.extend(entered);
+                    }
+                }
+                // What the gate has done by itself: those before are in, the others are not.
+                let has_come: Vec<bool> = places.iter().map(|place| place.position().is_none()).collect();
+                let come = has_come.iter().filter(|come| **come).count();
+                prop_assert!(has_come.is_sorted_by(|before, after| before >= after), "{:?}", has_come);
+                inside = permits.len() + come;
+                let waiting = places.len() - come;
+                prop_assert_eq!((gate.in_flight() as usize, gate.waiting().count as usize), (inside, waiting));
+                let free = open && (limit == 0 || inside < limit as usize);
+                prop_assert!(!free || waiting == 0, "there is room, and {waiting} wait");
+                // Some of those whose turn has come go in.
+                for place in places.iter_mut().take(number as usize) {
+                    permits.extend(place.take());
+                }
+                places.retain(|place| !place.is_over());
+            }
+        }
+    }
+}
