@@ -222,6 +222,8 @@ pub enum HistoryCommand {
     Events(HistoryArgs),
     /// Who came into memory for whom, and where the time went.
     Swaps(SwapArgs),
+    /// Requests for models: when, to whom, with what outcome, how long they waited and took.
+    Requests(HistoryArgs),
 }
 
 /// Filters of past swaps.

@@ -32,6 +32,7 @@ mod place;
 mod plan;
 mod progress;
 mod reload;
+mod requests;
 mod run;
 mod seen;
 mod seen_memory;

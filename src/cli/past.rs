@@ -2,7 +2,7 @@
 
 use greenroom_actors::history_store::{
     HistoryReader,
-    messages::{EventRow, HistoryFilter, RunRow, SwapRow},
+    messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
 };
 use serde::de::DeserializeOwned;
 
@@ -64,6 +64,17 @@ impl Past {
         match self {
             Self::File(reader) => Ok(reader.swaps(filter)?),
             Self::There(asked) => ask(asked, "swaps", filter),
+        }
+    }
+
+    /// Past requests for models, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn requests(&self, filter: &HistoryFilter) -> Result<Vec<RequestRow>, Failure> {
+        match self {
+            Self::File(reader) => Ok(reader.requests(filter)?),
+            Self::There(asked) => ask(asked, "requests", filter),
         }
     }
 }

@@ -36,8 +36,6 @@ pub struct Guard(Arc<Rules>);
 struct Rules {
     keys: Vec<String>,
     origins: Origins,
-    /// Paths that are answered without a key.
-    free: &'static [&'static str],
     /// How long a client may be silent before the first byte of a body.
     patience: Duration,
 }
@@ -56,22 +54,12 @@ const FREE: &[&str] = &["/health", "/ready"];
 const CHANGING_GET: &str = "/unload";
 
 impl Guard {
-    /// Of the gateway.
+    /// Of the gateway. At a service's own door the path is one below `/upstream/` by now, so that none is free there.
     #[must_use]
     pub fn of_gateway(spec: &GatewaySpec) -> Self {
-        Self::new(spec, FREE)
-    }
-
-    /// Of a door that has no paths of its own: a key is needed for each.
-    #[must_use]
-    pub fn of_service(spec: &GatewaySpec) -> Self {
-        Self::new(spec, &[])
-    }
-
-    fn new(spec: &GatewaySpec, free: &'static [&'static str]) -> Self {
         let origins = Origins::new(&spec.cors_origins, spec.api_keys.is_empty());
         let patience = spec.header_timeout;
-        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, free, patience }))
+        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, patience }))
     }
 
     /// Whether these headers bring a key, or none is asked for.
@@ -105,7 +93,7 @@ impl Guard {
             Verdict::StrangeHost => return refuse(strange_host(claim.host)),
             Verdict::Pass | Verdict::Shared => {}
         }
-        if !self.0.free.contains(&request.path()) && !self.opens_for(headers) {
+        if !FREE.contains(&request.path()) && !self.opens_for(headers) {
             return refuse(unauthorized());
         }
         if *request.method() == Method::CONNECT {

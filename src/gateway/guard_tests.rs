@@ -55,12 +55,6 @@ async fn a_key_is_needed_everywhere_but_for_what_is_free() {
     for path in ["/health", "/ready", "/health?x"] {
         assert_eq!(status(&gateway, Method::GET, path, &[]).await, StatusCode::OK, "{path}");
     }
-    let service = Guard::of_service(&spec(&["sk-1"], &[]));
-    assert_eq!(
-        status(&service, Method::GET, "/health", &[]).await,
-        StatusCode::UNAUTHORIZED,
-        "it is the service's own"
-    );
 }
 
 #[actix_rt::test]

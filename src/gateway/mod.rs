@@ -18,6 +18,8 @@ pub mod errors;
 pub mod guard;
 #[cfg(test)]
 mod guard_tests;
+pub mod metrics;
+pub mod openapi;
 mod origin;
 mod patience;
 pub mod query;

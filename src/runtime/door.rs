@@ -16,6 +16,7 @@ pub use closed::{ControlError, DoorError, Listeners, admit_traffic, bind};
 mod open {
     use actix::{Actor, Addr};
     use greenroom_actors::{
+        assembly::HISTORY_UNIT,
         shutdown_coordinator::{ShutdownCoordinator, messages::Register},
         spec::RuntimeSpec,
     };
@@ -41,14 +42,16 @@ mod open {
         let urls = listeners.urls().join(", ");
         let door = open(listeners, &spec.gateway, handle.clone())?;
         let drain = spec.shutdown.drain;
-        let stop = unit::Doorkeeper::new(door, drain).start().recipient();
+        let stop = unit::Doorkeeper::new(door, handle.clone(), drain).start().recipient();
         let (name, bound) = (unit::UNIT.to_owned(), unit::bound(drain));
-        let register = Register { name, depends_on: Vec::new(), bound, stop };
+        let register = Register { name, depends_on: vec![HISTORY_UNIT.to_owned()], bound, stop };
         let registered = coordinator.send(register).await;
         if !matches!(registered, Ok(Ok(()))) {
             return Err(DoorError::NoOrder);
         }
-        tracing::info!("the gateway listens on {urls}");
+        if !urls.is_empty() {
+            tracing::info!("the gateway listens on {urls}");
+        }
         Ok(())
     }
 }
@@ -58,10 +61,7 @@ mod closed {
     use std::path::Path;
 
     use actix::Addr;
-    use greenroom_actors::{
-        shutdown_coordinator::ShutdownCoordinator,
-        spec::{ListenAddress, RuntimeSpec},
-    };
+    use greenroom_actors::{shutdown_coordinator::ShutdownCoordinator, spec::RuntimeSpec};
 
     use crate::runtime::RuntimeHandle;
 
@@ -78,9 +78,12 @@ mod closed {
         ///
         /// # Errors
         /// Never.
-        pub fn bind(addresses: &[ListenAddress]) -> Result<Self, DoorError> {
-            if !addresses.is_empty() {
-                tracing::warn!("this build has no gateway (Cargo feature `gateway`), so gateway.listen is not served");
+        pub fn bind(spec: &RuntimeSpec) -> Result<Self, DoorError> {
+            let is_wanted = !spec.gateway.listen.is_empty() || spec.services.iter().any(|s| s.door.listen.is_some());
+            if is_wanted {
+                tracing::warn!(
+                    "this build has no gateway (Cargo feature `gateway`), so gateway.listen and service.*.listen are not served"
+                );
             }
             Ok(Self)
         }

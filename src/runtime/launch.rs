@@ -180,12 +180,13 @@ impl Runtime {
         if swept.stuck().next().is_some() {
             return Err(StartError::Leftovers(swept));
         }
+        let ended = swept.processes.len() as u64;
         let found = (!swept.is_empty()).then(|| swept.to_string());
         // Its signal pipe is made with the first executor of a process and stays: it is not something to be left behind.
         drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
         let baseline = AuditBaseline::take().map_err(StartError::Baseline)?;
         // Before anything is made that would have to be taken away again: an address may be taken.
-        let listeners = Listeners::bind(&spec.gateway.listen)?;
+        let listeners = Listeners::bind(&spec)?;
         let started = clock::wall();
         let epoch = u64::try_from(started.as_micros() / 1000).unwrap_or(0);
         let selection = select(spec.containment, spec.guardian, &place)?;
@@ -212,6 +213,7 @@ impl Runtime {
             started,
             epoch,
             charge,
+            swept: ended,
             socket,
             listeners,
             progress,

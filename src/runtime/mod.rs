@@ -11,12 +11,14 @@ mod door;
 mod guardian_watch;
 mod handle;
 mod launch;
+pub mod metrics;
 mod narrate;
 mod outcome;
 mod owner;
 mod past;
 mod reload;
 mod report;
+mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;
@@ -25,6 +27,8 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
+#[cfg(feature = "gateway")]
+pub(crate) use admit::enter;
 pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};

@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::{
     life::{Stage, Wake},
     options::Options,
-    output,
+    output, websocket,
     work::{self, Work},
 };
 
@@ -102,6 +102,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .app_data(engine.clone())
             .app_data(work.clone())
             .configure(work::routes)
+            .configure(websocket::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .route("/unload", web::post().to(unload))
@@ -110,6 +111,8 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .route("/sdapi/v1/reload-checkpoint", web::post().to(reload))
             .route("/v1/models", web::get().to(models))
             .route("/v1/chat/completions", web::post().to(chat))
+            // The same words: for tests of who is told what when they end.
+            .route("/v1/messages", web::post().to(chat))
             .default_service(web::to(not_found))
     };
     let server = HttpServer::new(app).workers(1).tcp_nodelay(true).h1_allow_half_closed(false).disable_signals();

@@ -17,6 +17,7 @@ mod life;
 mod options;
 mod output;
 mod vram;
+mod websocket;
 mod weights;
 mod work;
 

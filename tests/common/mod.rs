@@ -15,6 +15,7 @@ mod ports;
 mod processes;
 mod seen;
 mod wait;
+pub mod websocket;
 
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};

@@ -1,8 +1,10 @@
 //! The door: requests come in over TCP, load what they name, and are passed on.
 
+mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod kills;
 mod loads;
 mod memory;
 mod passage;
@@ -10,7 +12,9 @@ mod peers;
 mod queue;
 mod refusals;
 mod security;
+mod streams;
 mod url;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

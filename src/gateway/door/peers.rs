@@ -20,6 +20,7 @@ use crate::{
     gateway::{
         control::{Door, TAIL, at, unless_closing},
         errors::ApiError,
+        query::switch,
     },
     runtime::{RuntimeHandle, ServiceCommand},
 };
@@ -194,16 +195,22 @@ async fn logs(door: Runtime) -> Answer {
 struct StreamQuery {
     #[serde(rename = "no-history")]
     no_history: Option<String>,
+    /// Of ours: without it the stream has no end.
+    follow: Option<String>,
 }
 
 impl StreamQuery {
+    fn follow(&self) -> Result<bool, ApiError> {
+        switch("follow", self.follow.as_deref(), true)
+    }
+
     fn tail(&self) -> u64 {
         if self.no_history.is_some() { 0 } else { TAIL }
     }
 }
 
 async fn stream_all(door: Runtime, query: Query<StreamQuery>) -> Answer {
-    text(&door, all_names(&door), query.tail(), true)
+    text(&door, all_names(&door), query.tail(), query.follow()?)
 }
 
 /// Of all, or of one model.
@@ -216,7 +223,7 @@ async fn stream_one(door: Runtime, id: Path<String>, query: Query<StreamQuery>) 
         }
         id => vec![find(&door, id)?.0.spec.name.to_string()],
     };
-    text(&door, names, query.tail(), true)
+    text(&door, names, query.tail(), query.follow()?)
 }
 
 fn all_names(door: &Runtime) -> Vec<String> {

@@ -18,10 +18,12 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    listen::{DoorError, Listeners, Shutter},
+    accounting::Accounting,
+    desk::Desk,
+    listen::{DoorError, GATEWAY, Listeners, Shutter},
+    own::ByOwnDoor,
     peers,
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
 use crate::{
     gateway::{
@@ -56,8 +58,9 @@ struct Serving {
 /// # Errors
 /// When the system refuses.
 pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
-    let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let refuse = |source| DoorError::System { key: GATEWAY.to_owned(), address: told(&spec.listen), source };
     let knock = listeners.knock().map_err(refuse)?;
+    let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
     let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
@@ -67,14 +70,17 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         App::new()
             .app_data(doorway.clone())
             // Made by each worker for itself: connections stay on their thread.
-            .app_data(Data::new(Upstreams::default()))
+            .app_data(Data::new(Desk::default()))
             .app_data(control.clone())
             .app_data(Data::new(guard.clone()))
             // Model traffic first: routes are tried in this order.
             .configure(routes)
             .configure(peers::routes)
             .configure(configure::<RuntimeHandle>)
+            .wrap(Accounting)
             .wrap(guard.clone())
+            // The last one is the first to see a request.
+            .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     // A worker that has as many as it may passes newcomers on to the other, so that their shares add up. Of an odd number
@@ -82,6 +88,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let workers = WORKERS.get().min(most);
     let mut server = HttpServer::new(app)
         .workers(workers)
+        .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
         .tcp_nodelay(true)
