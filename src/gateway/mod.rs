@@ -17,6 +17,7 @@ pub mod errors;
 pub mod metrics;
 pub mod openapi;
 pub mod query;
+mod remotes;
 pub mod server;
 mod sse;
 

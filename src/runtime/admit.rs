@@ -185,7 +185,7 @@ impl RuntimeHandle {
 }
 
 /// In, if there is room and nobody waits. The status is read with the permit in hand, which keeps the run.
-fn enter(target: &Supervised) -> Option<Admitted> {
+pub(crate) fn enter(target: &Supervised) -> Option<Admitted> {
     let permit = target.gate.enter()?;
     // One that has ended by itself since is not entered.
     let endpoint = RunEndpoint::inside(&target.status.borrow())?;

@@ -49,7 +49,9 @@ mod open {
         if !matches!(registered, Ok(Ok(()))) {
             return Err(DoorError::NoOrder);
         }
-        tracing::info!("the gateway listens on {urls}");
+        if !urls.is_empty() {
+            tracing::info!("the gateway listens on {urls}");
+        }
         Ok(())
     }
 }
@@ -59,10 +61,7 @@ mod closed {
     use std::path::Path;
 
     use actix::Addr;
-    use greenroom_actors::{
-        shutdown_coordinator::ShutdownCoordinator,
-        spec::{ListenAddress, RuntimeSpec},
-    };
+    use greenroom_actors::{shutdown_coordinator::ShutdownCoordinator, spec::RuntimeSpec};
 
     use crate::runtime::RuntimeHandle;
 
@@ -79,9 +78,12 @@ mod closed {
         ///
         /// # Errors
         /// Never.
-        pub fn bind(addresses: &[ListenAddress]) -> Result<Self, DoorError> {
-            if !addresses.is_empty() {
-                tracing::warn!("this build has no gateway (Cargo feature `gateway`), so gateway.listen is not served");
+        pub fn bind(spec: &RuntimeSpec) -> Result<Self, DoorError> {
+            let is_wanted = !spec.gateway.listen.is_empty() || spec.services.iter().any(|s| s.door.listen.is_some());
+            if is_wanted {
+                tracing::warn!(
+                    "this build has no gateway (Cargo feature `gateway`), so gateway.listen and service.*.listen are not served"
+                );
             }
             Ok(Self)
         }

@@ -186,7 +186,7 @@ impl Runtime {
         drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
         let baseline = AuditBaseline::take().map_err(StartError::Baseline)?;
         // Before anything is made that would have to be taken away again: an address may be taken.
-        let listeners = Listeners::bind(&spec.gateway.listen)?;
+        let listeners = Listeners::bind(&spec)?;
         let started = clock::wall();
         let epoch = u64::try_from(started.as_micros() / 1000).unwrap_or(0);
         let selection = select(spec.containment, spec.guardian, &place)?;

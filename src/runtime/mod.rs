@@ -17,7 +17,9 @@ mod outcome;
 mod owner;
 mod past;
 mod reload;
+mod remotes;
 mod report;
+mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;
@@ -26,6 +28,8 @@ mod why;
 mod why_memory;
 
 pub use admission::AdmitError;
+#[cfg(feature = "gateway")]
+pub(crate) use admit::enter;
 pub use admit::{Admitted, Arrival, RunEndpoint};
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
@@ -34,4 +38,5 @@ pub use handle::RuntimeHandle;
 pub(crate) use launch::Manners;
 pub use launch::{Runtime, StartError};
 pub use reload::{Action, ReloadError, ReloadReport, Reloader, ServiceReload};
+pub use remotes::{RemoteView, UrlView};
 pub use report::{ShutdownReport, json_path as shutdown_json, log_path as shutdown_log};

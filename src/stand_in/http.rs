@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::{
     life::{Stage, Wake},
     options::Options,
-    output,
+    others, output, websocket,
     work::{self, Work},
 };
 
@@ -67,6 +67,16 @@ impl Engine {
         }
     }
 
+    /// Tokens in an answer, unless the request says how many.
+    pub fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// How long a token takes.
+    pub fn token_time(&self) -> Duration {
+        self.token_time
+    }
+
     fn stage(&self) -> Stage {
         *self.stage.borrow()
     }
@@ -102,6 +112,8 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .app_data(engine.clone())
             .app_data(work.clone())
             .configure(work::routes)
+            .configure(others::routes)
+            .configure(websocket::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .route("/unload", web::post().to(unload))
@@ -298,7 +310,7 @@ impl Answer {
 }
 
 /// The `n`-th word the stand-in says.
-fn token(n: u32) -> String {
+pub fn token(n: u32) -> String {
     const WORDS: [&str; 6] = ["the ", "heron ", "waits ", "in ", "the ", "greenroom "];
     WORDS[n as usize % WORDS.len()].to_owned()
 }

@@ -15,8 +15,10 @@ mod family;
 mod http;
 mod life;
 mod options;
+mod others;
 mod output;
 mod vram;
+mod websocket;
 mod weights;
 mod work;
 

@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
 mod cli;
+pub mod fetched;
 pub mod gguf;
 mod greenroom;
 mod http;
@@ -15,6 +16,7 @@ mod ports;
 mod processes;
 mod seen;
 mod wait;
+pub mod websocket;
 
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};

@@ -1,14 +1,20 @@
 //! The door: requests come in over TCP, load what they name, and are passed on.
 
+mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod kills;
 mod fairness;
 mod loads;
 mod memory;
+mod own_doors;
 mod passage;
 mod queue;
 mod refusals;
+mod remotes;
+mod streams;
+mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};
 use serde_json::{Value, json};

@@ -2,8 +2,14 @@
 //!
 //! The server speaks in the types of `http` 0.2, the client in those of `http` 1: values are carried over as bytes.
 
+use std::{io::Write, net::IpAddr};
+
 use actix_web::http::header as server;
+use bytes::Bytes;
 use hyper::header as client;
+
+/// The type of a stream of events.
+const EVENTS: &[u8] = b"text/event-stream";
 
 /// Headers that concern one connection alone (RFC 9110, section 7.6.1, and what was used before it).
 const HOP_BY_HOP: [&str; 9] = [
@@ -18,13 +24,28 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
+/// Where a request has come from and what is not passed on with it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Way<'a> {
+    /// The client; `None` for one that came over a socket file.
+    pub peer: Option<IpAddr>,
+    /// Whether the client's key was one for this door, and is nobody else's business.
+    pub keeps_key: bool,
+    /// The `Host` that the client asked for.
+    pub host: Option<&'a [u8]>,
+}
+
 /// A request's headers as they go to the service. `Expect` has been answered here by reading the body.
 #[must_use]
-pub fn to_service(from: &server::HeaderMap) -> client::HeaderMap {
+pub fn to_service(from: &server::HeaderMap, way: &Way<'_>) -> client::HeaderMap {
     let named = listed(from.get_all("connection").map(server::HeaderValue::as_bytes));
-    let mut to = client::HeaderMap::with_capacity(from.len());
+    let mut to = client::HeaderMap::with_capacity(from.len() + 1);
     for (name, value) in from {
-        let is_for_us = is_of_the_hop(name.as_str(), &named) || name.as_str() == "expect";
+        let is_for_us = match name.as_str() {
+            "expect" => true,
+            "authorization" | "x-api-key" => way.keeps_key,
+            name => is_of_the_hop(name, &named),
+        };
         if !is_for_us
             && let Ok(name) = client::HeaderName::from_bytes(name.as_str().as_bytes())
             && let Ok(value) = client::HeaderValue::from_bytes(value.as_bytes())
@@ -32,7 +53,35 @@ pub fn to_service(from: &server::HeaderMap) -> client::HeaderMap {
             to.append(name, value);
         }
     }
+    forwarded(&mut to, way);
     to
+}
+
+/// Adds to `Forwarded` whom this came from (RFC 7239, section 4): behind what others have said on the way.
+fn forwarded(to: &mut client::HeaderMap, way: &Way<'_>) {
+    let mut said = Vec::new();
+    for before in to.get_all(client::FORWARDED) {
+        said.extend_from_slice(before.as_bytes());
+        said.extend_from_slice(b", ");
+    }
+    let written = match way.peer {
+        Some(IpAddr::V4(peer)) => write!(said, "for={peer}"),
+        Some(IpAddr::V6(peer)) => write!(said, "for=\"[{peer}]\""),
+        None => write!(said, "for=unknown"),
+    };
+    said.extend_from_slice(b";proto=http");
+    if let Some(host) = way.host {
+        said.extend_from_slice(b";host=\"");
+        for &byte in host {
+            // A quoted string (RFC 9110, section 5.6.4).
+            said.extend_from_slice(if matches!(byte, b'"' | b'\\') { b"\\" } else { b"" });
+            said.push(byte);
+        }
+        said.push(b'"');
+    }
+    if let (Ok(()), Ok(value)) = (written, client::HeaderValue::from_maybe_shared(Bytes::from(said))) {
+        to.insert(client::FORWARDED, value);
+    }
 }
 
 /// An answer's headers as they go to the client. The length is told apart.
@@ -41,11 +90,21 @@ pub fn to_client(from: &client::HeaderMap) -> Vec<(server::HeaderName, server::H
     let named = listed(from.get_all("connection").iter().map(client::HeaderValue::as_bytes));
     let goes_on = |name: &str| !is_of_the_hop(name, &named) && name != "content-length";
     let all = from.iter().filter(|(name, _)| goes_on(name.as_str()));
-    all.filter_map(|(name, value)| {
+    let all = all.filter_map(|(name, value)| {
         let name = server::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, server::HeaderValue::from_bytes(value.as_bytes()).ok()?))
-    })
-    .collect()
+    });
+    all.chain(unbuffered(from)).collect()
+}
+
+/// Tells a proxy before this one not to collect a stream of events (nginx, ngx_http_upstream.c), unless the service has said
+/// something about that itself.
+fn unbuffered(from: &client::HeaderMap) -> Option<(server::HeaderName, server::HeaderValue)> {
+    const NAME: &str = "x-accel-buffering";
+    let kind = from.get(client::CONTENT_TYPE)?.as_bytes();
+    let is_stream = kind.get(..EVENTS.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(EVENTS));
+    let is_open = is_stream && !from.contains_key(NAME);
+    is_open.then(|| (server::HeaderName::from_static(NAME), server::HeaderValue::from_static("no")))
 }
 
 /// Whether a body follows (RFC 9112, section 6).
@@ -55,14 +114,10 @@ pub fn has_body(headers: &server::HeaderMap) -> bool {
     headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != b"0")
 }
 
-/// Whether a client wants to speak another protocol from here on.
-#[must_use]
-pub fn wants_websocket(headers: &server::HeaderMap) -> bool {
-    headers.get("upgrade").is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
 /// The names in `Connection`, in small letters.
 fn listed<'a>(values: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+    // What is always meant, and by most clients alone.
+    let values = values.filter(|value| !value.eq_ignore_ascii_case(b"keep-alive"));
     let text: Vec<String> = values.map(|value| String::from_utf8_lossy(value).to_ascii_lowercase()).collect();
     text.iter().flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect()
 }
@@ -92,13 +147,45 @@ mod tests {
             let name = server::HeaderName::from_static(name);
             from.append(name, server::HeaderValue::from_bytes(value).expect("a value"));
         }
-        let to = to_service(&from);
+        let to = to_service(&from, &Way::default());
         let values = |name: &str| to.get_all(name).iter().map(|v| v.as_bytes().to_vec()).collect::<Vec<_>>();
-        assert_eq!(to.len(), 4, "{to:?}");
+        assert_eq!(to.len(), 5, "{to:?}");
         assert_eq!(values("cookie"), [b"a=1".to_vec(), b"b=2".to_vec()]);
         assert_eq!(values("x-odd"), [b"\xff\xfe".to_vec()]);
+        assert_eq!(values("authorization"), [b"Bearer x".to_vec()]);
+        assert_eq!(values("forwarded"), [b"for=unknown;proto=http".to_vec()]);
         let back = to_client(&to);
-        assert_eq!(back.len(), 4, "{back:?}");
+        assert_eq!(back.len(), 5, "{back:?}");
+    }
+
+    #[test]
+    fn the_key_of_this_door_is_not_handed_on() {
+        let mut from = server::HeaderMap::new();
+        for name in ["authorization", "x-api-key", "x-other"] {
+            from.append(server::HeaderName::from_static(name), server::HeaderValue::from_static("sk"));
+        }
+        let kept = to_service(&from, &Way { keeps_key: true, ..Way::default() });
+        assert!(kept.contains_key("x-other") && !kept.contains_key("authorization") && !kept.contains_key("x-api-key"));
+    }
+
+    #[test]
+    fn whom_it_came_from_is_added_behind_what_others_have_said() {
+        let said = |before: &[&'static str], way: &Way<'_>| {
+            let mut from = server::HeaderMap::new();
+            for value in before {
+                from.append(server::FORWARDED, server::HeaderValue::from_static(value));
+            }
+            let to = to_service(&from, way);
+            let all: Vec<_> = to.get_all("forwarded").iter().map(|value| value.to_str().expect("text")).collect();
+            assert_eq!(all.len(), 1, "{all:?}");
+            all[0].to_owned()
+        };
+        let v4 = Way { peer: Some([127, 0, 0, 1].into()), host: Some(b"a:80"), ..Way::default() };
+        assert_eq!(said(&[], &v4), "for=127.0.0.1;proto=http;host=\"a:80\"");
+        let v6 = Way { peer: Some(std::net::Ipv6Addr::LOCALHOST.into()), ..Way::default() };
+        assert_eq!(said(&["for=a", "for=b;by=c"], &v6), "for=a, for=b;by=c, for=\"[::1]\";proto=http");
+        let odd = Way { host: Some(b"a\"\\"), ..Way::default() };
+        assert_eq!(said(&[], &odd), "for=unknown;proto=http;host=\"a\\\"\\\\\"");
     }
 
     #[test]
@@ -107,7 +194,15 @@ mod tests {
         from.insert("content-length", client::HeaderValue::from_static("3"));
         from.insert("connection", client::HeaderValue::from_static("keep-alive"));
         from.insert("content-type", client::HeaderValue::from_static("text/event-stream"));
-        let to = to_client(&from);
-        assert!(matches!(&to[..], [(name, _)] if name == "content-type"), "{to:?}");
+        let told = |from: &client::HeaderMap| {
+            let told = to_client(from);
+            told.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&from), ["content-type: text/event-stream", "x-accel-buffering: no"]);
+        from.insert("x-accel-buffering", client::HeaderValue::from_static("yes"));
+        assert_eq!(told(&from), ["content-type: text/event-stream", "x-accel-buffering: yes"], "its own word counts");
+        from.insert("content-type", client::HeaderValue::from_static("text/plain"));
+        from.remove("x-accel-buffering");
+        assert_eq!(told(&from), ["content-type: text/plain"]);
     }
 }

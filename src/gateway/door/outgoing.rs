@@ -1,15 +1,24 @@
-//! A request's body on its way to a service: whole, or piece by piece as the client sends it.
+//! A request's body on its way to a service: what was looked at for the model's name goes first, the rest piece by piece
+//! as the client sends it and the service takes it.
+//!
+//! It stays on the worker's thread from the client's connection to the service's: no channel and no task lies between.
 
 use std::{
+    collections::VecDeque,
+    fmt,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
-use actix_web::web::{BytesMut, Payload};
+use actix_web::web::Payload;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use hyper::body::{Body, Frame, SizeHint};
-use tokio::sync::mpsc;
+
+use super::{
+    loading::wants_stream,
+    model::{Progress, Scan, Spotted, splice},
+};
 
 /// Why a body cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,60 +32,111 @@ pub enum BodyError {
 }
 
 /// A body to be sent.
-#[derive(Debug)]
-pub enum Outgoing {
-    /// All of it, or nothing more of it.
-    Whole(Bytes),
-    /// What comes from the client, one piece at a time: who sends waits for the service to take it.
-    Pieces(mpsc::Receiver<Result<Bytes, BodyError>>),
-}
-
-/// Takes in a whole body.
-///
-/// # Errors
-/// When it is larger than `most` bytes or the client does not send it to its end.
-pub async fn collect(mut payload: Payload, most: u64) -> Result<Bytes, BodyError> {
-    let mut body = BytesMut::new();
-    while let Some(piece) = payload.next().await {
-        let piece = piece.map_err(|error| BodyError::Broken(error.to_string()))?;
-        if (body.len() as u64).saturating_add(piece.len() as u64) > most {
-            return Err(BodyError::TooLarge(most));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body.freeze())
+pub struct Outgoing {
+    /// What has come and is not sent yet.
+    ahead: VecDeque<Bytes>,
+    /// What is still to come; nothing once its end has been seen.
+    rest: Option<Payload>,
+    /// Bytes that have come.
+    taken: u64,
+    /// The most that may come.
+    most: u64,
+    /// Bytes in all, where the client told.
+    told: Option<u64>,
+    /// Bytes that are still to be sent, where that is known.
+    left: Option<u64>,
+    /// Whether a model was looked for in it as in JSON.
+    is_json: bool,
 }
 
 impl Outgoing {
-    /// The same body once more, where it is here as a whole.
+    /// No body at all.
     #[must_use]
-    pub fn again(&self) -> Option<Self> {
-        match self {
-            Self::Whole(body) => Some(Self::Whole(body.clone())),
-            Self::Pieces(_) => None,
-        }
+    pub fn nothing() -> Self {
+        Self { ahead: VecDeque::new(), rest: None, taken: 0, most: 0, told: Some(0), left: Some(0), is_json: false }
     }
 
-    /// Sends on what the client sends, up to `most` bytes. Must be called on a worker of the server, whose payloads stay
-    /// on their thread.
-    pub fn forward(mut payload: Payload, most: u64) -> Self {
-        let (pieces, body) = mpsc::channel(1);
-        let forward = async move {
-            let mut sent = 0_u64;
-            while let Some(piece) = payload.next().await {
-                let piece = piece.map_err(|error| BodyError::Broken(error.to_string()));
-                sent = sent.saturating_add(piece.as_ref().map_or(0, |piece| piece.len() as u64));
-                let piece = if sent > most { Err(BodyError::TooLarge(most)) } else { piece };
-                let is_last = piece.is_err();
-                // Nobody wants the rest of it: the service has answered, or is gone.
-                if pieces.send(piece).await.is_err() || is_last {
-                    return;
-                }
+    /// What the client sends, which is `told` bytes, where that is known, and `most` at most.
+    #[must_use]
+    pub fn of(payload: Payload, told: Option<u64>, most: u64) -> Self {
+        Self { ahead: VecDeque::new(), rest: Some(payload), taken: 0, most, told, left: told, is_json: false }
+    }
+
+    /// Takes in as much as it takes to know which model it names, and keeps that to be sent.
+    ///
+    /// # Errors
+    /// When it turns out to be too large, or the client does not send it to its end.
+    pub async fn look(&mut self, mut scan: Scan) -> Result<Option<Spotted>, BodyError> {
+        while let Some(payload) = &mut self.rest {
+            let next = payload.next().await;
+            let Some(piece) = self.take(next)? else { break };
+            let progress = scan.feed(&piece);
+            self.is_json = scan.is_json();
+            self.ahead.push_back(piece);
+            match progress {
+                Progress::More => {}
+                Progress::Found(spotted) => return Ok(Some(spotted)),
+                Progress::Nothing => return Ok(None),
             }
+        }
+        Ok(scan.finish())
+    }
+
+    /// Puts another name in the place of one that was found before anything was sent.
+    pub fn rename(&mut self, spotted: &Spotted, name: &str) {
+        let (ahead, grown) = splice(std::mem::take(&mut self.ahead), spotted, name);
+        self.ahead = ahead;
+        self.left = self.left.map(|left| left.saturating_add_signed(grown));
+    }
+
+    /// Whether its answer is wanted as a stream: `"stream": true` in a JSON body. All of such a body is taken in for that,
+    /// which is for those alone who have to wait anyway.
+    ///
+    /// # Errors
+    /// When it turns out to be too large, or the client does not send it to its end.
+    pub async fn wants_stream(&mut self) -> Result<bool, BodyError> {
+        if !self.is_json {
+            return Ok(false);
+        }
+        while let Some(payload) = &mut self.rest {
+            let next = payload.next().await;
+            let Some(piece) = self.take(next)? else { break };
+            self.ahead.push_back(piece);
+        }
+        let whole: Vec<u8> = self.ahead.iter().flatten().copied().collect();
+        Ok(wants_stream(&whole))
+    }
+
+    /// Bytes that are still to be sent, where that is known.
+    #[must_use]
+    pub fn length(&self) -> Option<u64> {
+        self.left
+    }
+
+    /// Counts what has come. `None` at the end.
+    fn take(
+        &mut self,
+        next: Option<Result<Bytes, actix_web::error::PayloadError>>,
+    ) -> Result<Option<Bytes>, BodyError> {
+        let Some(piece) = next else {
+            self.rest = None;
+            return Ok(None);
         };
-        // It ends with the body, or with whoever reads it.
-        drop(actix_rt::spawn(forward));
-        Self::Pieces(body)
+        let piece = piece.map_err(|error| BodyError::Broken(error.to_string()))?;
+        self.taken = self.taken.saturating_add(piece.len() as u64);
+        if self.taken > self.most {
+            return Err(BodyError::TooLarge(self.most));
+        }
+        // The end of a body whose length was told need not be waited for.
+        if self.told == Some(self.taken) {
+            self.rest = None;
+        }
+        Ok(Some(piece))
+    }
+
+    fn send(&mut self, piece: Bytes) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.left = self.left.map(|left| left.saturating_sub(piece.len() as u64));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
@@ -84,22 +144,39 @@ impl Body for Outgoing {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match self.get_mut() {
-            Self::Whole(body) if body.is_empty() => Poll::Ready(None),
-            Self::Whole(body) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(body))))),
-            Self::Pieces(pieces) => pieces.poll_recv(cx).map(|piece| piece.map(|piece| piece.map(Frame::data))),
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(piece) = self.ahead.pop_front() {
+            return self.send(piece);
+        }
+        let Some(payload) = &mut self.rest else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(payload).poll_next(cx));
+        match self.take(next) {
+            Ok(Some(piece)) => self.send(piece),
+            Ok(None) => Poll::Ready(None),
+            Err(error) => Poll::Ready(Some(Err(error))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Self::Whole(body) if body.is_empty())
+        self.ahead.is_empty() && self.rest.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(body) => SizeHint::with_exact(body.len() as u64),
-            Self::Pieces(_) => SizeHint::default(),
-        }
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ahead, rest, taken, most, told, left, is_json } = self;
+        f.debug_struct("Outgoing")
+            .field("ahead", &ahead.len())
+            .field("ends_here", &rest.is_none())
+            .field("taken", taken)
+            .field("most", most)
+            .field("told", told)
+            .field("left", left)
+            .field("is_json", is_json)
+            .finish()
     }
 }

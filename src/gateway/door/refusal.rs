@@ -3,9 +3,9 @@
 use std::{error::Error, sync::Arc};
 
 use actix_web::http::StatusCode;
-use greenroom_actors::{cause::chain, ids::ServiceName, memory::Refusal};
+use greenroom_actors::{cause::chain, ids::ServiceName, memory::Refusal, state::ExitReport};
 
-use super::{names::Unrouted, outgoing::BodyError};
+use super::{outgoing::BodyError, table::Unrouted};
 use crate::{gateway::errors::ApiError, runtime::AdmitError};
 
 impl From<AdmitError> for ApiError {
@@ -26,7 +26,9 @@ impl From<AdmitError> for ApiError {
             AdmitError::QueueFull { retry_after, .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).again_after(retry_after)
             }
-            AdmitError::TooLate { retry_after, .. } => unavailable("wait_timeout", message).again_after(retry_after),
+            AdmitError::TooLate { retry_after, .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wait_timeout", message).again_after(retry_after)
+            }
         }
     }
 }
@@ -70,26 +72,96 @@ pub fn unauthorized() -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
 }
 
-/// 501 `upgrade_not_supported`.
-pub fn no_upgrade() -> ApiError {
-    let message = "WebSockets are not passed on by this version; ask the service at its own port";
-    ApiError::new(StatusCode::NOT_IMPLEMENTED, "upgrade_not_supported", message)
-}
-
 /// 502 `upstream_closed`: the service did not answer, though it was ready.
 pub fn upstream_closed(error: &(dyn Error + 'static)) -> ApiError {
     let message = format!("the service gave no answer: {}", chain(error));
     ApiError::new(StatusCode::BAD_GATEWAY, "upstream_closed", message)
 }
 
+/// 502 `upstream_closed`, in the middle of an answer: how its service has ended, where that is known.
+pub fn broken_off(service: &ServiceName, exit: Option<&ExitReport>, said: &str) -> ApiError {
+    let how = match exit {
+        Some(exit) => format!("`{service}` ended{}", told(exit)),
+        None => format!("the connection to `{service}` broke off ({said})"),
+    };
+    let error = ApiError::start_failed(exit, format!("the answer is not whole: {how}"));
+    let cause = error.cause.filter(|_| exit.is_some());
+    ApiError { code: "upstream_closed", cause, ..error }
+}
+
+/// A run's end in a few words, with the last one of its own.
+fn told(exit: &ExitReport) -> String {
+    let how = match (exit.code, exit.signal) {
+        (Some(code), _) => format!(" with exit status {code}"),
+        (None, Some(signal)) => format!(" by signal {signal}"),
+        (None, None) => String::new(),
+    };
+    let class = exit.class.map(|class| format!(" ({})", class.name())).unwrap_or_default();
+    let last = exit.stderr.last().map(|line| format!(": {line}")).unwrap_or_default();
+    format!("{how}{class}{last}")
+}
+
+/// `upstream_refused`: the service has answered with this where an event stream was promised. Its own status where that says
+/// an error, else 502.
+pub fn answered_otherwise(status: u16, text: &str) -> ApiError {
+    let message = match text.trim() {
+        "" => format!("the service answered with status {status}"),
+        text => text.to_owned(),
+    };
+    let error = ApiError::new(StatusCode::BAD_GATEWAY, "upstream_refused", message);
+    let own = StatusCode::from_u16(status).ok().filter(|own| own.is_client_error() || own.is_server_error());
+    ApiError { status: own.unwrap_or(error.status), ..error }
+}
+
 /// Why a request could not be sent: through the fault of its own body, or because the service is gone.
 pub fn not_sent(error: &(dyn Error + 'static)) -> ApiError {
+    body_error(error).unwrap_or_else(|| upstream_closed(error))
+}
+
+/// What is said where a request could not be sent through the fault of its own body.
+pub fn body_error(error: &(dyn Error + 'static)) -> Option<ApiError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(body) = error.downcast_ref::<BodyError>() {
-            return body.clone().into();
+            return Some(body.clone().into());
         }
         cause = error.source();
     }
-    upstream_closed(error)
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use greenroom_actors::{spec::FailureClass, time::Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_of_another_kind_is_told_with_its_text() {
+        let told = answered_otherwise(400, "{\"error\":\"too long\"}");
+        assert_eq!((told.status.as_u16(), told.message.as_str()), (400, "{\"error\":\"too long\"}"));
+        assert_eq!(answered_otherwise(200, "{}").status.as_u16(), 502);
+        assert_eq!(answered_otherwise(503, " \n").message, "the service answered with status 503");
+    }
+
+    #[test]
+    fn a_broken_answer_says_how_its_service_ended_where_that_is_known() {
+        let service: ServiceName = "chat".parse().expect("a name");
+        let exit = ExitReport {
+            code: Some(1),
+            signal: None,
+            class: Some(FailureClass::OomGpu),
+            stderr: vec!["first".to_owned(), "out of memory".to_owned()],
+            at: Timestamp::from_micros(0),
+        };
+        let known = broken_off(&service, Some(&exit), "connection reset");
+        assert_eq!(
+            (known.code, known.message.as_str()),
+            ("upstream_closed", "the answer is not whole: `chat` ended with exit status 1 (oom_gpu): out of memory")
+        );
+        assert_eq!(known.cause.map(|cause| cause.stderr), Some(exit.stderr));
+        let unknown = broken_off(&service, None, "connection reset");
+        assert_eq!(unknown.message, "the answer is not whole: the connection to `chat` broke off (connection reset)");
+        assert_eq!((unknown.status.as_u16(), unknown.cause), (502, None));
+    }
 }

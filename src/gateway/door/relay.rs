@@ -8,29 +8,70 @@ use std::{
 
 use actix_web::{
     HttpResponse,
-    body::{BodySize, MessageBody},
-    http::StatusCode,
+    body::{BodySize, BoxBody, MessageBody},
+    dev::RequestHead,
+    http::{Method, StatusCode, Version},
 };
 use bytes::Bytes;
 use greenroom_actors::gate::Permit;
-use hyper::body::{Body, Incoming};
+use hyper::{
+    body::{Body, Incoming},
+    header::HeaderMap,
+};
 use tokio::sync::watch;
 
-use super::{headers::to_client, refusal::upstream_closed};
+use super::{
+    ending::Dialect,
+    events::{Events, Inquest},
+    headers::to_client,
+    refusal::upstream_closed,
+    upstream::pool::Lent,
+};
 use crate::gateway::errors::ApiError;
 
-/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), and
-/// the receiver by which whoever closes the door counts those who are in.
+/// What lasts as long as an answer: the permit, which keeps the run from being offloaded (none for what is not work), the
+/// connection that it comes on, and the receiver by which whoever closes the door counts those who are in.
 #[derive(Debug)]
 pub struct Stay {
-    _permit: Option<Permit>,
+    // First, so that the connection of a cut answer is closed before anybody takes the service for idle. `None` where it
+    // is not one of the pool's.
+    _lent: Option<Lent>,
+    permit: Option<Permit>,
     _guest: watch::Receiver<bool>,
 }
 
 impl Stay {
     /// Until this is dropped.
-    pub fn new(permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
-        Self { _permit: permit, _guest: guest }
+    pub fn new(lent: Option<Lent>, permit: Option<Permit>, guest: watch::Receiver<bool>) -> Self {
+        Self { _lent: lent, permit, _guest: guest }
+    }
+
+    /// The service works for this one no more; the door still waits.
+    pub fn leave_service(&mut self) {
+        self.permit = None;
+    }
+}
+
+/// What of a request shapes its answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// It wants the head alone.
+    pub is_head: bool,
+    /// Its connection takes pieces with their lengths (HTTP/1.1), and can be used again after them.
+    pub takes_chunks: bool,
+    /// How it is told of an error in an event stream.
+    pub dialect: Dialect,
+}
+
+impl Asked {
+    /// By a request for this path of a service.
+    #[must_use]
+    pub fn by(request: &RequestHead, path: &str) -> Self {
+        Self {
+            is_head: request.method == Method::HEAD,
+            takes_chunks: request.version >= Version::HTTP_11,
+            dialect: Dialect::of(path),
+        }
     }
 }
 
@@ -41,16 +82,21 @@ struct Relay {
     _stay: Stay,
 }
 
-/// The answer to give: status, headers and body as they came. `is_head` says that the request was one for the head alone.
+/// The answer to give: status, headers and body as they came. `inquest` is asked only when an event stream breaks off.
 ///
 /// # Errors
 /// When the service has answered with a status that is none.
-pub fn relay(answer: hyper::Response<Incoming>, is_head: bool, stay: Stay) -> Result<HttpResponse, ApiError> {
+pub fn relay(
+    answer: hyper::Response<Incoming>,
+    asked: Asked,
+    stay: Stay,
+    inquest: impl Inquest,
+) -> Result<HttpResponse, ApiError> {
     let (head, from) = answer.into_parts();
     let status = StatusCode::from_u16(head.status.as_u16()).map_err(|error| upstream_closed(&error))?;
-    let length = head.headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = told_length(&head.headers);
     // These two have no body, whatever length they tell (RFC 9110, section 8.6).
-    let is_bare = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !is_head;
+    let is_bare = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !asked.is_head;
     let size = match length {
         _ if is_bare => BodySize::None,
         Some(length) => BodySize::Sized(length),
@@ -60,7 +106,38 @@ pub fn relay(answer: hyper::Response<Incoming>, is_head: bool, stay: Stay) -> Re
     for header in to_client(&head.headers) {
         response.append_header(header);
     }
-    Ok(response.body(Relay { from, size, _stay: stay }))
+    // Only what has no end of its own can be given another one.
+    let body = if size == BodySize::Stream && is_plain_events(&head.headers) {
+        BoxBody::new(Events::new(from, &head.headers, asked.dialect, stay, inquest))
+    } else {
+        BoxBody::new(Relay { from, size, _stay: stay })
+    };
+    let mut response = response.body(body);
+    if size == BodySize::Stream && !asked.takes_chunks {
+        to_the_end_of_the_connection(&mut response);
+    }
+    Ok(response)
+}
+
+/// The end of this answer is that of its connection.
+pub fn to_the_end_of_the_connection(response: &mut HttpResponse) {
+    let head = response.head_mut();
+    head.no_chunking(true);
+    head.set_connection_type(actix_web::http::ConnectionType::Close);
+}
+
+/// The length that the head of an answer tells.
+fn told_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get("content-length").and_then(|value| value.to_str().ok()?.parse().ok())
+}
+
+/// Whether this is an event stream to which events can be added: one that is not compressed.
+#[must_use]
+pub fn is_plain_events(headers: &HeaderMap) -> bool {
+    let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    let is_plain = text("content-encoding").is_none_or(|how| how == "identity");
+    let kind = text("content-type").unwrap_or_default();
+    is_plain && kind.split(';').next().is_some_and(|kind| kind.trim() == "text/event-stream")
 }
 
 impl MessageBody for Relay {

@@ -1,33 +1,29 @@
 //! The paths of the door.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{
-        Method, StatusCode,
-        header::{HeaderMap, HeaderValue},
-    },
+    http::{StatusCode, header::HeaderMap},
     web::{self, Data, Payload, ServiceConfig},
 };
-use bytes::Bytes;
-use greenroom_actors::{assembly::Supervised, gate::Permit, spec::GatewaySpec};
+use greenroom_actors::spec::GatewaySpec;
 use tokio::sync::watch;
 
 use super::{
     accounting::{note, open},
-    headers::{has_body, wants_websocket},
+    desk::{Desk, Target},
+    headers::has_body,
     keys,
-    names::{self, Candidate},
-    outgoing::{BodyError, Outgoing, collect},
-    priority,
-    refusal::{no_upgrade, not_loaded, not_sent, unauthorized},
-    relay::{Stay, relay},
-    upstream::{Upstreams, to_service},
+    model::{Scan, in_query},
+    names,
+    outgoing::{BodyError, Outgoing},
+    refusal::unauthorized,
+    websocket,
 };
 use crate::{
-    gateway::errors::ApiError,
-    runtime::{Arrival, RunEndpoint, RuntimeHandle},
+    gateway::{errors::ApiError, remotes::Messenger},
+    runtime::RuntimeHandle,
 };
 
 /// What every route has at hand.
@@ -44,10 +40,27 @@ pub struct Doorway {
 
 type Answer = Result<HttpResponse, ApiError>;
 
-/// Adds every path; a [`Doorway`] and the worker's `Upstreams` must be there as app data.
+/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order.
 pub fn routes(app: &mut ServiceConfig) {
-    app.route("/health", web::get().to(|| async { "OK" }))
-        .route("/v1/chat/completions", web::post().to(chat))
+    app.route("/v1/chat/completions", web::post().to(model))
+        .route("/v1/completions", web::post().to(model))
+        .route("/v1/responses", web::post().to(model))
+        .route("/v1/messages", web::post().to(model))
+        .route("/v1/messages/count_tokens", web::post().to(model))
+        .route("/v1/embeddings", web::post().to(model))
+        .route("/v1/rerank", web::post().to(model))
+        .route("/v1/images/generations", web::post().to(model))
+        .route("/v1/images/edits", web::post().to(model))
+        .route("/v1/audio/speech", web::post().to(model))
+        .route("/v1/audio/transcriptions", web::post().to(model))
+        .route("/v1/audio/translations", web::post().to(model))
+        .route("/infill", web::post().to(model))
+        .route("/completion", web::post().to(model))
+        .route("/props", web::route().to(model))
+        .route("/slots", web::route().to(model))
+        .route("/slots/{id:[^/]*}", web::route().to(model))
+        .route("/sdapi/v1/{call:.*}", web::route().to(model))
+        .route("/health", web::get().to(|| async { "OK" }))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
         .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
         .default_service(web::to(nothing_here));
@@ -60,45 +73,71 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
     Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
 }
 
-/// To the service that the body names. The body is taken in whole, since the name may stand at its end.
-async fn chat(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+/// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
+/// as it takes to know.
+async fn model(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<Doorway>,
+    desk: Data<Desk>,
+    far: Data<Messenger>,
+) -> Answer {
     open(&request, &door.runtime);
     door.check_key(request.headers())?;
-    door.check_length(request.headers())?;
-    let body = collect(payload, door.spec.max_body.0).await?;
-    let services = door.runtime.services();
-    let target = {
-        let header = request.headers().get("x-model").and_then(|name| name.to_str().ok());
-        let said = [names::model(&body), header.map(Into::into)];
-        let said = [said[0].as_deref(), said[1].as_deref()];
-        note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
-        names::choose(said, &door.spec.default_model, &candidates(&services))?.name
-    };
+    if websocket::is_wanted(request.head())? {
+        return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
+    }
+    let mut body = door.body(&request, payload)?;
+    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let spotted = body.look(Scan::new(text("content-type"))).await?;
+    let in_query = request.uri().query().and_then(in_query);
+    let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
+    let said = [named, in_query.as_deref(), text("x-model")];
+    note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
+    let routes = desk.routes(&door.runtime, &door.spec.default_model);
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    door.pass(&request, target, path, Outgoing::Whole(body), &upstreams).await
+    match &**routes.choose(said)? {
+        Target::Service(service) => {
+            if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
+                body.rename(spotted, name);
+            }
+            door.pass(&request, service, path, body, &desk).await
+        }
+        Target::Remote(remote) => door.pass_far(&request, remote, path, body, &far).await,
+    }
 }
 
 /// To the service that the path names, with whatever follows.
-async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, upstreams: Data<Upstreams>) -> Answer {
+async fn upstream(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<Doorway>,
+    desk: Data<Desk>,
+    far: Data<Messenger>,
+) -> Answer {
     open(&request, &door.runtime);
     door.check_key(request.headers())?;
-    door.check_length(request.headers())?;
-    if wants_websocket(request.headers()) {
-        return Err(no_upgrade());
-    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
     note(&request, |account| account.asks_for(&name));
-    let services = door.runtime.services();
-    let target = names::find(&name, &candidates(&services))?.name;
-    let body = if has_body(request.headers()) {
-        Outgoing::forward(payload, door.spec.max_body.0)
-    } else {
-        Outgoing::Whole(Bytes::new())
-    };
-    door.pass(&request, target, &path, body, &upstreams).await
+    let routes = desk.routes(&door.runtime, &door.spec.default_model);
+    let wants_websocket = websocket::is_wanted(request.head())?;
+    match &**routes.find(&name)? {
+        Target::Service(service) if wants_websocket => door.connect(&request, payload, service, &path).await,
+        Target::Remote(_) if wants_websocket => {
+            Err(ApiError::bad_param("headers", "WebSockets of remotes are not passed on"))
+        }
+        Target::Service(service) => {
+            let body = door.body(&request, payload)?;
+            door.pass(&request, service, &path, body, &desk).await
+        }
+        Target::Remote(remote) => {
+            let body = door.body(&request, payload)?;
+            door.pass_far(&request, remote, &path, body, &far).await
+        }
+    }
 }
 
 impl Doorway {
@@ -113,83 +152,20 @@ impl Doorway {
         if opens { Ok(()) } else { Err(unauthorized()) }
     }
 
-    /// Refuses a body before it is sent where its length is told.
-    fn check_length(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let length = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    /// The body of a request, of which nothing has been read.
+    ///
+    /// # Errors
+    /// When it says to be too large.
+    pub(super) fn body(&self, request: &HttpRequest, payload: Payload) -> Result<Outgoing, ApiError> {
+        let headers = request.headers();
+        if !has_body(headers) {
+            return Ok(Outgoing::nothing());
+        }
+        let told = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let most = self.spec.max_body.0;
-        if length.is_some_and(|length| length > most) {
+        if told.is_some_and(|told| told > most) {
             return Err(BodyError::TooLarge(most).into());
         }
-        Ok(())
-    }
-
-    /// Sends a request on as soon as the service can be used, and its answer back. Where the run has ended before anything
-    /// was sent to it, and that was not known yet, the next one is asked.
-    async fn pass(
-        &self,
-        request: &HttpRequest,
-        service: &str,
-        path: &str,
-        body: Outgoing,
-        upstreams: &Upstreams,
-    ) -> Answer {
-        let guest = self.closing.subscribe();
-        let (mut body, mut is_first) = (body, true);
-        loop {
-            let (endpoint, permit) = unless_closing(guest.clone(), self.enter(request, service, path)).await??;
-            note(request, |account| account.enters(permit.is_some()));
-            let again = if is_first { body.again() } else { None };
-            let sent = to_service(request.head(), path, &endpoint, body)?;
-            let error = match upstreams.of(&endpoint.service, endpoint.run).request(sent).await {
-                Ok(answer) => return relay(answer, *request.method() == Method::HEAD, Stay::new(permit, guest)),
-                Err(error) => error,
-            };
-            drop(permit);
-            match again {
-                Some(again) if error.is_connect() && self.runtime.has_ended(&endpoint).await => {
-                    (body, is_first) = (again, false);
-                }
-                _ => return Err(not_sent(&error)),
-            }
-        }
-    }
-
-    /// Where to go: with a permit, after a load if need be; or, for what is no work, beside the gate.
-    async fn enter(
-        &self,
-        request: &HttpRequest,
-        service: &str,
-        path: &str,
-    ) -> Result<(RunEndpoint, Option<Permit>), ApiError> {
-        let (method, bare) = (request.method().as_str(), path.split('?').next().unwrap_or(path));
-        let spec = self.runtime.find(service).map_err(ApiError::from)?.spec;
-        note(request, |account| account.goes_to(&spec.name));
-        if spec.memory.wake_on.iter().any(|rule| rule.matches(method, bare)) {
-            // Where keys are asked for, whoever has come so far has one.
-            let said = request.headers().get(priority::HEADER).map(HeaderValue::as_bytes);
-            let priority = priority::of(said, !self.spec.api_keys.is_empty())?;
-            let arrival = Arrival { priority, max_wait: Some(self.spec.max_wait) };
-            let admitted = self.runtime.admit(service, arrival).await?;
-            return Ok((admitted.endpoint, Some(admitted.permit)));
-        }
-        match self.runtime.look_in(service) {
-            Some(endpoint) => Ok((endpoint, None)),
-            None => Err(not_loaded(&spec.name, method, bare)),
-        }
-    }
-}
-
-/// The services that requests can go to: those with a port.
-fn candidates(services: &[Supervised]) -> Vec<Candidate<'_>> {
-    let with_port = services.iter().filter(|service| service.spec.port.is_some());
-    with_port.map(|service| Candidate { name: service.spec.name.as_str(), serves: &service.spec.serves }).collect()
-}
-
-/// Waits for `wait`, but no longer than the door is open.
-async fn unless_closing<T>(mut closing: watch::Receiver<bool>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
-    tokio::select! {
-        biased;
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-        done = wait => Ok(done),
+        Ok(Outgoing::of(payload, told, most))
     }
 }

@@ -19,11 +19,15 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     accounting::Accounting,
-    listen::{DoorError, Listeners, Shutter},
+    desk::Desk,
+    listen::{DoorError, GATEWAY, Listeners, Shutter},
+    own::ByOwnDoor,
     routes::{Doorway, routes},
-    upstream::Upstreams,
 };
-use crate::runtime::RuntimeHandle;
+use crate::{
+    gateway::remotes::{self, Connector, Messenger, Watchers},
+    runtime::RuntimeHandle,
+};
 
 /// Threads that serve.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
@@ -35,6 +39,8 @@ pub(super) const THREADS_END: Duration = Duration::from_secs(2);
 pub struct OpenDoor {
     shutter: Shutter,
     closing: watch::Sender<bool>,
+    /// Who look after the remotes as long as requests can come in.
+    watchers: Watchers,
     /// Done with the first guest.
     begun: JoinHandle<Serving>,
 }
@@ -50,22 +56,29 @@ struct Serving {
 /// # Errors
 /// When the system refuses.
 pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) -> Result<OpenDoor, DoorError> {
-    let refuse = |source| DoorError::System { address: told(&spec.listen), source };
+    let refuse = |source| DoorError::System { key: GATEWAY.to_owned(), address: told(&spec.listen), source };
     let knock = listeners.knock().map_err(refuse)?;
+    let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
+    let connector = Connector::new(runtime.remotes());
+    let watchers = remotes::watch(runtime.remotes(), &connector);
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let app = move || {
         // Made by each worker for itself: connections stay on their thread.
         App::new()
-            .wrap(Accounting)
             .app_data(doorway.clone())
-            .app_data(Data::new(Upstreams::default()))
+            .app_data(Data::new(Desk::default()))
+            .app_data(Data::new(Messenger::new(&connector)))
             .configure(routes)
+            .wrap(Accounting)
+            // The last one is the first to see a request.
+            .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
     let mut server = HttpServer::new(app)
         .workers(WORKERS.get())
+        .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
         .tcp_nodelay(true)
@@ -85,7 +98,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         let server = server.run();
         Serving { handle: server.handle(), served: actix_rt::spawn(server) }
     });
-    Ok(OpenDoor { shutter, closing, begun })
+    Ok(OpenDoor { shutter, closing, watchers, begun })
 }
 
 fn told(addresses: &[ListenAddress]) -> String {
@@ -101,7 +114,8 @@ impl OpenDoor {
     /// until `until`, or until `hurry` turns to `true`; what is left then is cut off. Takes four seconds more at the very
     /// most, and next to nothing where nobody is in. Returns how many were cut off.
     pub async fn close(self, until: Instant, mut hurry: watch::Receiver<bool>) -> usize {
-        let Self { shutter, closing, begun } = self;
+        let Self { shutter, closing, watchers, begun } = self;
+        drop(watchers);
         // Shut sockets look like a guest. Where nobody has come, nobody is to come any more.
         begun.abort();
         let serving = begun.await.ok();

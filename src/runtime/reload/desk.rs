@@ -153,7 +153,8 @@ impl Desk {
         let plan = plan(&self.spec, &fresh.spec).map_err(ReloadError::Order)?;
         let applied = apply(&plan, &self.spec, &fresh.spec, &self.supervisors).await;
         let waits = plan.next_start.iter().copied().chain(said.logging.next_start(&self.logging));
-        let next_start: Vec<String> = waits.map(str::to_owned).collect();
+        let doors = plan.doors.iter().map(|service| format!("service.{service}.listen"));
+        let next_start: Vec<String> = waits.map(str::to_owned).chain(doors).collect();
         let changed = difference(&self.reloader.last.values, &said.values);
         let is_news = !changed.is_empty() || !applied.services.is_empty();
         if is_news || !matches!(request, Request::Watched) {
@@ -163,7 +164,7 @@ impl Desk {
         self.tell_failures(&applied);
         let Applied { services, in_force: now, awaited } = applied;
         let unchanged = fresh.spec.services.len().saturating_sub(plan.touched());
-        self.spec = Arc::new(RuntimeSpec { services: now, ..in_force(&self.spec, fresh.spec) });
+        self.spec = Arc::new(in_force(&self.spec, RuntimeSpec { services: now, ..fresh.spec }));
         self.reloader.last = said;
         self.keep_watch();
         let report = ReloadReport { changed, services, unchanged, next_start, warnings: fresh.warnings };

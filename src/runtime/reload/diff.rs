@@ -11,8 +11,8 @@ use greenroom_actors::{
     ids::ServiceName,
     shutdown_coordinator::graph::{Cycle, order},
     spec::{
-        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
-        RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
+        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, ListenAddress, MemorySpec, OffloadSpec, ReadySpec,
+        ResourcesSpec, RestartSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
     },
 };
 
@@ -25,6 +25,8 @@ pub struct ReloadPlan {
     pub services: Vec<(ServiceName, Change)>,
     /// Keys of the runtime itself that wait for its next start.
     pub next_start: Vec<&'static str>,
+    /// Services whose own door is another one than the one that is open: it waits for the next start as well.
+    pub doors: Vec<ServiceName>,
 }
 
 impl ReloadPlan {
@@ -68,14 +70,25 @@ pub fn plan(old: &RuntimeSpec, new: &RuntimeSpec) -> Result<ReloadPlan, Cycle> {
     }
     let removed = start_order(old)?.into_iter().filter(|name| of(new, name).is_none());
     let removed = waves(removed.filter_map(|name| of(old, &name)).collect());
-    Ok(ReloadPlan { removed, services, next_start: runtime(old, new) })
+    let has_other_door = |service: &&ServiceSpec| service.door.listen != door_of(old, &service.name);
+    let doors = new.services.iter().filter(has_other_door).map(|service| service.name.clone()).collect();
+    Ok(ReloadPlan { removed, services, next_start: runtime(old, new), doors })
+}
+
+/// The door of its own that a service has.
+fn door_of(spec: &RuntimeSpec, name: &ServiceName) -> Option<ListenAddress> {
+    spec.services.iter().find(|service| service.name == *name).and_then(|service| service.door.listen.clone())
 }
 
 /// What is in force once the plan has been carried out: all that waits for the next start is as it was.
 #[must_use]
 pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
+    let mut services = new.services;
+    for service in &mut services {
+        service.door.listen = door_of(old, &service.name);
+    }
     RuntimeSpec {
-        services: new.services,
+        services,
         name: old.name.clone(),
         state_dir: old.state_dir.clone(),
         history: old.history.clone(),
@@ -143,7 +156,8 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         stop,
         failure,
         memory: of_memory,
-        door: DoorSpec { max_concurrency, upstream_model, listen },
+        // Doors are opened at the start of the runtime.
+        door: DoorSpec { max_concurrency, upstream_model, listen: _ },
     } = old;
     let mut found = Differing::default();
     // The engine says how the output and the exit of the process are read from its first line on.
@@ -158,7 +172,6 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
     found.restart("port", *port != new.port);
     // Asked only before a run is ready.
     found.live("owner_check", *owner_check != new.owner_check);
-    found.live("listen", *listen != new.door.listen);
     found.live("start", *start != new.start);
     // Asked only before a run is started.
     found.live("depends_on", *depends_on != new.depends_on);

@@ -1,0 +1,249 @@
+//! A request on its way to its service and the answer on its way back.
+
+use std::{cell::Cell, future::Future, rc::Rc};
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{ConnectionType, header::HeaderValue},
+    web::{Data, Payload},
+};
+use futures_util::FutureExt;
+use greenroom_actors::{assembly::Supervised, gate::Permit, spec::ServiceSpec};
+use tokio::sync::watch;
+
+use super::{
+    accounting::note,
+    desk::Desk,
+    events::OfRun,
+    headers::Way,
+    loading::{self, Errand, Fetched},
+    outgoing::Outgoing,
+    priority,
+    refusal::{not_loaded, not_sent, upstream_closed},
+    relay::{Asked, Stay, relay},
+    routes::Doorway,
+    upstream::{pool::Unanswered, request::to_service},
+    websocket,
+};
+use crate::{
+    gateway::errors::ApiError,
+    runtime::{Arrival, RunEndpoint, enter},
+};
+
+type Answer = Result<HttpResponse, ApiError>;
+
+/// The way to a run: where it is, and the permit, which what is no work has not.
+type Entered = (RunEndpoint, Option<Permit>);
+
+/// One request for one service.
+struct Journey<'a> {
+    door: &'a Doorway,
+    desk: &'a Desk,
+    request: &'a HttpRequest,
+    service: &'a Supervised,
+    path: &'a str,
+}
+
+impl Doorway {
+    /// Sends a request on as soon as the service can be used, and its answer back. Whoever wants a stream and waits for
+    /// long is told how it stands meanwhile.
+    ///
+    /// # Errors
+    /// When the service cannot be used, or gives no answer.
+    pub async fn pass(
+        &self,
+        request: &HttpRequest,
+        service: &Rc<Supervised>,
+        path: &str,
+        mut body: Outgoing,
+        desk: &Data<Desk>,
+    ) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
+        let asked = Asked::by(request.head(), path);
+        let journey = Journey { door: self, desk, request, service, path };
+        let guest = self.closing.subscribe();
+        let entered = journey.enter_at_once(&guest)?;
+        if entered.is_none() && self.spec.loading_comments && body.wants_stream().await? {
+            return self.pass_telling(request, service, path, body, desk, asked).await;
+        }
+        let fetched = journey.fetch(body, guest, entered, &Cell::default()).await?;
+        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
+    }
+
+    /// The same for one who is told how it stands once that has taken long.
+    async fn pass_telling(
+        &self,
+        request: &HttpRequest,
+        service: &Rc<Supervised>,
+        path: &str,
+        body: Outgoing,
+        desk: &Data<Desk>,
+        asked: Asked,
+    ) -> Answer {
+        let is_in = Rc::new(Cell::new(false));
+        let mut errand: Errand = {
+            let (door, desk, request) = (self.clone(), desk.clone(), request.clone());
+            let (service, path, is_in) = (Rc::clone(service), path.to_owned(), Rc::clone(&is_in));
+            async move {
+                let guest = door.closing.subscribe();
+                let journey = Journey { door: &door, desk: &desk, request: &request, service: &service, path: &path };
+                let fetched = journey.fetch(body, guest, None, &is_in).await;
+                if let Err(error) = &fetched {
+                    // The answer may have begun.
+                    note(&request, |account| account.refused(error));
+                }
+                fetched
+            }
+            .boxed_local()
+        };
+        let fetched = match tokio::time::timeout(loading::PATIENCE, &mut errand).await {
+            Ok(fetched) => fetched?,
+            Err(_) if is_in.get() => errand.await?,
+            Err(_) => return Ok(loading::telling(errand, service.status.clone(), asked)),
+        };
+        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
+    }
+
+    /// A WebSocket of a service, or what it says instead.
+    ///
+    /// # Errors
+    /// When the service cannot be used, or gives no answer.
+    pub async fn connect(&self, request: &HttpRequest, client: Payload, service: &Supervised, path: &str) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
+        let journey = Journey { door: self, desk: &Desk::default(), request, service, path };
+        let guest = self.closing.subscribe();
+        let (answer, endpoint, permit) = loop {
+            let (endpoint, permit) = journey.enter(&guest).await?;
+            // What it is used for from now on is no work.
+            note(request, |account| account.enters(false));
+            let sent = to_service(request.head(), path, Outgoing::nothing(), &journey.way())?;
+            let port = endpoint.port.unwrap_or_default();
+            let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
+                Ok(answer) => break (answer, endpoint, permit),
+                Err(error) => error,
+            };
+            drop(permit);
+            // As with other requests, a run that has ended is followed by the next one.
+            let is_gone = matches!(error, websocket::Unanswered::Connect(_)) && self.runtime.has_ended(&endpoint).await;
+            if !is_gone {
+                return Err(not_sent(&error));
+            }
+        };
+        if answer.status() != hyper::StatusCode::SWITCHING_PROTOCOLS {
+            // The server takes all that comes on this connection for the WebSocket, so it ends with this answer.
+            let asked = Asked { takes_chunks: false, ..Asked::by(request.head(), path) };
+            let inquest = OfRun { runtime: self.runtime.clone(), endpoint };
+            let mut response = relay(answer, asked, Stay::new(None, permit, guest), inquest)?;
+            response.head_mut().set_connection_type(ConnectionType::Close);
+            return Ok(response);
+        }
+        drop(permit);
+        let (runtime, mut closing) = (self.runtime.clone(), guest);
+        let over = async move {
+            tokio::select! {
+                // An error means that the door has gone.
+                _ = closing.wait_for(|closing| *closing) => {}
+                () = runtime.is_leaving(&endpoint) => {}
+            }
+        };
+        websocket::tunnel(answer, client, over).await
+    }
+}
+
+impl Journey<'_> {
+    /// The answer of the service, from when it can be used. Where its run has ended before anything was sent to it, and
+    /// that was not known yet, the next one is asked. `is_in` is set as soon as it is not waited for any more.
+    async fn fetch(
+        &self,
+        body: Outgoing,
+        guest: watch::Receiver<bool>,
+        entered: Option<Entered>,
+        is_in: &Cell<bool>,
+    ) -> Result<Fetched, ApiError> {
+        let mut request = to_service(self.request.head(), self.path, body, &self.way())?;
+        let mut entered = entered;
+        loop {
+            let (endpoint, permit) = match entered.take() {
+                Some(entered) => entered,
+                None => self.enter(&guest).await?,
+            };
+            is_in.set(true);
+            note(self.request, |account| account.enters(permit.is_some()));
+            let pool = self.desk.upstreams.of(&endpoint).map_err(|error| upstream_closed(&error))?;
+            match pool.send(request).await {
+                Ok((answer, lent)) => {
+                    let inquest = OfRun { runtime: self.door.runtime.clone(), endpoint };
+                    return Ok(Fetched { answer, stay: Stay::new(Some(lent), permit, guest), inquest });
+                }
+                Err(Unanswered::Failed(error)) => return Err(not_sent(&error)),
+                // Each turn takes a run that has ended, and the supervisor bounds how often it starts another.
+                Err(Unanswered::NotSent(unsent, error)) => {
+                    drop(permit);
+                    if !self.door.runtime.has_ended(&endpoint).await {
+                        return Err(upstream_closed(&error));
+                    }
+                    request = *unsent;
+                }
+            }
+        }
+    }
+
+    /// Where to go, with a permit, after a load if need be; or, for what is no work, beside the gate.
+    async fn enter(&self, guest: &watch::Receiver<bool>) -> Result<Entered, ApiError> {
+        if let Some(entered) = self.enter_at_once(guest)? {
+            return Ok(entered);
+        }
+        let arrival = Arrival { priority: self.priority()?, max_wait: Some(self.door.spec.max_wait) };
+        let admission = self.door.runtime.admit(self.spec().name.as_str(), arrival);
+        let admitted = unless_closing(guest.clone(), admission).await??;
+        Ok((admitted.endpoint, Some(admitted.permit)))
+    }
+
+    /// The same without waiting; `None` where the service is not ready, or has no room.
+    fn enter_at_once(&self, guest: &watch::Receiver<bool>) -> Result<Option<Entered>, ApiError> {
+        if *guest.borrow() {
+            return Err(ApiError::stopping());
+        }
+        note(self.request, |account| account.goes_to(&self.spec().name));
+        let (method, path) = (self.request.method().as_str(), self.path.split('?').next().unwrap_or(self.path));
+        if self.spec().memory.wake_on.iter().any(|rule| rule.matches(method, path)) {
+            self.priority()?;
+            return Ok(enter(self.service).map(|admitted| (admitted.endpoint, Some(admitted.permit))));
+        }
+        match self.door.runtime.look_in(self.spec().name.as_str()) {
+            Some(endpoint) => Ok(Some((endpoint, None))),
+            None => Err(not_loaded(&self.spec().name, method, path)),
+        }
+    }
+
+    fn spec(&self) -> &ServiceSpec {
+        &self.service.spec
+    }
+
+    /// Where keys are asked for, whoever has come so far has one.
+    fn priority(&self) -> Result<i32, ApiError> {
+        let said = self.request.headers().get(priority::HEADER).map(HeaderValue::as_bytes);
+        priority::of(said, self.keeps_key())
+    }
+
+    fn keeps_key(&self) -> bool {
+        !self.door.spec.api_keys.is_empty()
+    }
+
+    fn way(&self) -> Way<'_> {
+        Way {
+            peer: self.request.peer_addr().map(|address| address.ip()),
+            keeps_key: self.keeps_key(),
+            host: self.request.headers().get("host").map(HeaderValue::as_bytes),
+        }
+    }
+}
+
+/// Waits for `wait`, but no longer than the door is open.
+async fn unless_closing<T>(mut closing: watch::Receiver<bool>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
+    tokio::select! {
+        biased;
+        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
+        done = wait => Ok(done),
+    }
+}
