@@ -5,6 +5,7 @@ mod common;
 mod ends;
 mod loads;
 mod memory;
+mod models;
 mod passage;
 mod queue;
 mod refusals;
