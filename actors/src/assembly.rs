@@ -8,7 +8,7 @@ mod heritage;
 mod roster;
 mod services;
 
-pub use roster::{Roster, RosterError};
+pub use roster::{HISTORY_UNIT, Roster, RosterError};
 pub use services::{ServiceSet, Supervised, adopt_kept, start_eager, with_dependencies};
 
 use std::{io, sync::Arc, time::Duration};
@@ -143,7 +143,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let coordinator = ShutdownCoordinator::new(spec.shutdown.deadline, bus.clone(), done).start();
 
     let history = History::start(&spec.history, &bus).map_err(AssemblyError::Thread)?;
-    let (name, depends_on) = (roster::HISTORY_UNIT.to_owned(), Vec::new());
+    let (name, depends_on) = (HISTORY_UNIT.to_owned(), Vec::new());
     coordinator.send(Register { name, depends_on, bound: HISTORY_BOUND, stop: history.stop() }).await??;
 
     let cards = Arc::new(GpuSampler::start(&spec.resources)?);
@@ -158,7 +158,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
         board: memory.clone(),
     })
     .start();
-    let (name, depends_on) = (roster::MEMORY_UNIT.to_owned(), vec![roster::HISTORY_UNIT.to_owned()]);
+    let (name, depends_on) = (roster::MEMORY_UNIT.to_owned(), vec![HISTORY_UNIT.to_owned()]);
     let stop = orchestrator.clone().recipient();
     coordinator.send(Register { name, depends_on, bound: MEMORY_BOUND, stop }).await??;
 

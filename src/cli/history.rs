@@ -14,7 +14,7 @@ use super::{
     args::{Global, HistoryCommand},
     failure::Failure,
     follow::event_line,
-    place, swaps,
+    place, requests, swaps,
     table::{Cell, age, table},
     terminal::Terminal,
 };
@@ -27,7 +27,7 @@ const LAST_WORDS: usize = 3;
 pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
     let now = clock::wall();
     let filter = match command {
-        HistoryCommand::Runs(args) | HistoryCommand::Events(args) => {
+        HistoryCommand::Runs(args) | HistoryCommand::Events(args) | HistoryCommand::Requests(args) => {
             filter(args.service.as_deref(), args.since.as_deref(), args.failed, args.limit, now)?
         }
         HistoryCommand::Swaps(args) => filter(args.service.as_deref(), args.since.as_deref(), false, args.limit, now)?,
@@ -56,6 +56,14 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
                 terminal.value(&rows)?;
             } else {
                 terminal.say(swaps::render(&rows, terminal.width, terminal.color))?;
+            }
+        }
+        HistoryCommand::Requests(_) => {
+            let rows = reader.requests(&filter)?;
+            if terminal.json {
+                terminal.value(&rows)?;
+            } else {
+                terminal.say(requests::render(&rows, terminal.width, terminal.color))?;
             }
         }
     }

@@ -4,10 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use greenroom_actors::{
     event::{EventId, EventStream},
-    history_store::messages::{EventRow, HistoryFilter, RunRow, SwapRow},
+    history_store::messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
 };
 
+use super::metrics::page;
 use crate::runtime::{
     CommandError, ReloadError, ReloadReport, RuntimeHandle, ServiceCommand,
     view::{RuntimeView, ServiceView, StatusView, WhyView},
@@ -68,6 +69,13 @@ pub trait Control: Clone + Send + 'static {
     /// # Errors
     /// When the history cannot be read.
     async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError>;
+    /// Past requests for models, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError>;
+    /// The figures for Prometheus; `None` where nobody may see them.
+    fn metrics(&self) -> Option<String>;
     /// Reads the configuration anew; waits for what comes of it if `wait`.
     ///
     /// # Errors
@@ -130,6 +138,14 @@ impl Control for RuntimeHandle {
 
     async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
         self.history_swaps(filter).await
+    }
+
+    async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError> {
+        self.history_requests(filter).await
+    }
+
+    fn metrics(&self) -> Option<String> {
+        self.shows_metrics().then(|| page(&self.status(), &self.memory(), self.metrics()))
     }
 
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {

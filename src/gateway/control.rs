@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use super::{
     api::Control,
     errors::ApiError,
+    metrics, openapi,
     query::{HistoryQuery, number, switch},
     sse,
 };
@@ -63,6 +64,9 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
         .service(at("/api/history/events", web::get().to(history_events::<C>)))
         .service(at("/api/history/swaps", web::get().to(history_swaps::<C>)))
+        .service(at("/api/history/requests", web::get().to(history_requests::<C>)))
+        .service(at("/api/openapi.json", web::get().to(document)))
+        .service(at("/metrics", web::get().to(figures::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
@@ -203,6 +207,22 @@ async fn history_events<C: Control>(door: Data<Door<C>>, query: Query<HistoryQue
 async fn history_swaps<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
     let filter = query.filter(clock::wall())?;
     Ok(HttpResponse::Ok().json(door.control.history_swaps(filter).await?))
+}
+
+async fn history_requests<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
+    let filter = query.filter(clock::wall())?;
+    Ok(HttpResponse::Ok().json(door.control.history_requests(filter).await?))
+}
+
+/// What there is, for programs.
+async fn document() -> HttpResponse {
+    HttpResponse::Ok().json(openapi::document())
+}
+
+/// The figures as Prometheus reads them.
+async fn figures<C: Control>(door: Data<Door<C>>) -> Answer {
+    let page = door.control.metrics().ok_or_else(ApiError::no_metrics)?;
+    Ok(HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(page))
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,7 +10,7 @@ use std::{
 
 use greenroom_actors::{
     event::{EventBus, EventId, EventKind, EventStream},
-    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RunRow, SwapRow},
+    history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
     memory::{Amounts, NeedSource},
     resource_orchestrator::view::{MemorySnapshot, NeedView, PlanView},
@@ -26,12 +26,14 @@ use tokio::net::UnixStream;
 
 use super::{
     api::Control,
+    metrics::page,
     server::{ControlError, ControlServer, bind},
 };
 use crate::{
     config::{ConfigErrors, Problem},
     runtime::{
         CommandError, ReloadError, ReloadReport, ServiceCommand,
+        metrics::Metrics,
         view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
     },
 };
@@ -173,6 +175,14 @@ impl Control for Fake {
         self.note(format!("swaps of {:?}, {}", filter.service, filter.limit));
         Ok(Vec::new())
     }
+    async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError> {
+        self.note(format!("requests of {:?}, {}", filter.service, filter.limit));
+        Ok(Vec::new())
+    }
+    fn metrics(&self) -> Option<String> {
+        let metrics = Metrics::new(7, 3);
+        (self.state == ServiceState::Ready).then(|| page(&self.status(), &self.memory(), &metrics))
+    }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));
         match self.state {
@@ -258,6 +268,22 @@ async fn memory_plans_and_swaps_answer_with_their_shapes() {
 }
 
 #[actix_rt::test]
+async fn figures_requests_and_the_document_are_told() {
+    let served = Served::new(ServiceState::Ready);
+    assert_eq!(served.ask(Method::GET, "/api/history/requests?service=chat&limit=3").await.0, 200);
+    assert_eq!(served.told(), ["requests of Some(ServiceName(\"chat\")), 3"]);
+    let (status, page) = served.ask(Method::GET, "/metrics").await;
+    let page = page.as_str().expect("a text").to_owned();
+    assert_eq!(status, 200);
+    assert!(page.contains("\ngreenroom_service_state{service=\"chat\",state=\"ready\"} 1\n"), "{page}");
+    assert!(page.contains("\ngreenroom_orphans_swept_total 3\n"), "{page}");
+    let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    assert_eq!(names.collect::<Vec<_>>(), super::metrics::NAMES, "all of them, in their order");
+    assert_eq!(served.ask(Method::GET, "/api/openapi.json").await.1["openapi"], "3.1.0");
+    served.server.stop().await;
+}
+
+#[actix_rt::test]
 async fn refusals_have_one_shape_and_the_right_status() {
     let served = Served::new(ServiceState::Failed);
     for (method, path, status, code) in [
@@ -277,6 +303,9 @@ async fn refusals_have_one_shape_and_the_right_status() {
         (Method::GET, "/api/events?since=x", 400, "invalid_request"),
         (Method::GET, "/api/history/events", 500, "history_unavailable"),
         (Method::GET, "/ready", 503, "not_ready"),
+        (Method::GET, "/metrics", 404, "metrics_disabled"),
+        (Method::POST, "/metrics", 405, "method_not_allowed"),
+        (Method::GET, "/api/history/requests?failed=perhaps", 400, "invalid_request"),
         (Method::POST, "/api/services/chat/start", 502, "start_failed"),
         (Method::POST, "/api/reload", 409, "not_reloadable"),
         (Method::GET, "/api/reload", 405, "method_not_allowed"),

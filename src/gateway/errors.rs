@@ -96,6 +96,13 @@ impl ApiError {
         Self { retry_after: Some(seconds), ..self }
     }
 
+    /// 404 `metrics_disabled`.
+    #[must_use]
+    pub fn no_metrics() -> Self {
+        let message = "there are no figures: the configuration says metrics.enabled = false";
+        Self::new(StatusCode::NOT_FOUND, "metrics_disabled", message)
+    }
+
     fn kind(&self) -> &'static str {
         match self.status {
             StatusCode::UNAUTHORIZED => "authentication_error",

@@ -14,6 +14,8 @@ pub mod control;
 mod control_tests;
 pub mod door;
 pub mod errors;
+pub mod metrics;
+pub mod openapi;
 pub mod query;
 pub mod server;
 mod sse;

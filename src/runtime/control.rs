@@ -23,6 +23,7 @@ use super::{
     guardian_watch::Posted,
     handle::Inner,
     launch::warn,
+    metrics::Metrics,
     owner::Progress,
     reload::{Desk, inbox},
     timer::Timer,
@@ -37,6 +38,8 @@ pub(super) struct Control {
     pub started: Timestamp,
     pub epoch: u64,
     pub charge: Charge,
+    /// Processes of an earlier runtime that were ended.
+    pub swept: u64,
     pub socket: PathBuf,
     /// Where model traffic comes in; nobody serves it yet.
     pub listeners: Listeners,
@@ -76,8 +79,19 @@ impl Control {
 
     /// The life of the thread.
     async fn serve(self, ready: mpsc::SyncSender<Result<RuntimeHandle, StartError>>) -> Result<(), StartError> {
-        let Self { mut foundation, selection, place, started, epoch, charge, socket, listeners, progress, reloader } =
-            self;
+        let Self {
+            mut foundation,
+            selection,
+            place,
+            started,
+            epoch,
+            charge,
+            swept,
+            socket,
+            listeners,
+            progress,
+            reloader,
+        } = self;
         let spec = Arc::clone(&foundation.spec);
         let bus = foundation.bus.clone();
         let gateway = listeners.urls();
@@ -110,6 +124,7 @@ impl Control {
             }
         };
         let (bell, inbox) = inbox();
+        let metrics = Arc::new(Metrics::new(epoch, swept));
         let handle = RuntimeHandle::new(Inner {
             roster: actors.roster.clone(),
             bus: bus.clone(),
@@ -126,6 +141,7 @@ impl Control {
             gateway,
             memory: actors.memory.clone(),
             orchestrator: actors.orchestrator.downgrade(),
+            metrics: Arc::clone(&metrics),
             reload: reloader.is_some().then(|| bell.clone()),
             spec: Arc::clone(&spec),
         });
@@ -142,6 +158,9 @@ impl Control {
             return Err(error.into());
         }
         actix::spawn(announce::log_events(bus.subscribe(None)));
+        actix::spawn(Arc::clone(&metrics).listen(bus.clone()));
+        let (ledger, history) = (Arc::clone(&metrics.ledger), actors.history.clone());
+        let ledger_kept = actix::spawn(async move { ledger.keep(history).await });
         if let Some(reloader) = reloader {
             Desk::new(reloader, spec, handle.clone(), bus.clone(), bell).open(inbox);
         }
@@ -158,6 +177,7 @@ impl Control {
         // The socket stays until here, so that whoever asked for the stop can follow it.
         server.stop().await;
         board_kept.abort();
+        ledger_kept.abort();
         if let Err(error) = containment.close() {
             tracing::error!(
                 "the containment could not be removed ({error}); the audit and the next start look at it again"

@@ -16,6 +16,7 @@ pub use closed::{ControlError, DoorError, Listeners, admit_traffic, bind};
 mod open {
     use actix::{Actor, Addr};
     use greenroom_actors::{
+        assembly::HISTORY_UNIT,
         shutdown_coordinator::{ShutdownCoordinator, messages::Register},
         spec::RuntimeSpec,
     };
@@ -41,9 +42,9 @@ mod open {
         let urls = listeners.urls().join(", ");
         let door = open(listeners, &spec.gateway, handle.clone())?;
         let drain = spec.shutdown.drain;
-        let stop = unit::Doorkeeper::new(door, drain).start().recipient();
+        let stop = unit::Doorkeeper::new(door, handle.clone(), drain).start().recipient();
         let (name, bound) = (unit::UNIT.to_owned(), unit::bound(drain));
-        let register = Register { name, depends_on: Vec::new(), bound, stop };
+        let register = Register { name, depends_on: vec![HISTORY_UNIT.to_owned()], bound, stop };
         let registered = coordinator.send(register).await;
         if !matches!(registered, Ok(Ok(()))) {
             return Err(DoorError::NoOrder);

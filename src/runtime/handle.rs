@@ -42,6 +42,7 @@ use super::{
     ReloadError,
     board::Board,
     command::{CommandError, ServiceCommand},
+    metrics::Metrics,
     outcome::{self, Outcome},
     owner::Progress,
     reload::Bell,
@@ -87,6 +88,8 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// What is counted of requests and swaps.
+    pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
 }
@@ -308,6 +311,24 @@ impl RuntimeHandle {
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(ForceShutdown);
         }
+    }
+
+    /// What is counted of requests and swaps.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.inner.metrics
+    }
+
+    /// Whether anybody may see the figures.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn shows_metrics(&self) -> bool {
+        self.inner.spec.metrics
+    }
+
+    /// Writes the requests that have ended into the history, and is done when they are there.
+    #[cfg(feature = "gateway")]
+    pub(crate) async fn write_requests(&self) {
+        self.inner.metrics.ledger.write(&self.inner.history).await;
     }
 
     /// Keeps time for futures of other executors.

@@ -180,6 +180,7 @@ impl Runtime {
         if swept.stuck().next().is_some() {
             return Err(StartError::Leftovers(swept));
         }
+        let ended = swept.processes.len() as u64;
         let found = (!swept.is_empty()).then(|| swept.to_string());
         // Its signal pipe is made with the first executor of a process and stays: it is not something to be left behind.
         drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
@@ -212,6 +213,7 @@ impl Runtime {
             started,
             epoch,
             charge,
+            swept: ended,
             socket,
             listeners,
             progress,

@@ -11,6 +11,7 @@ mod door;
 mod guardian_watch;
 mod handle;
 mod launch;
+pub mod metrics;
 mod narrate;
 mod outcome;
 mod owner;

@@ -4,7 +4,7 @@ use greenroom_actors::{
     cause::chain,
     history_store::{
         HistoryReader,
-        messages::{EventRow, HistoryFilter, RunRow, SwapRow},
+        messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
     },
 };
 
@@ -33,6 +33,14 @@ impl RuntimeHandle {
     /// When the history cannot be read.
     pub async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
         self.read_history(move |reader| reader.swaps(&filter).map_err(|e| history_error(&e))).await
+    }
+
+    /// Past requests for models, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError> {
+        self.read_history(move |reader| reader.requests(&filter).map_err(|e| history_error(&e))).await
     }
 
     async fn read_history<T: Send + 'static>(

@@ -111,7 +111,7 @@ pub struct ServiceView {
     pub next_start: Option<Timestamp>,
 }
 
-/// Waiters that are listed; as many as a queue may hold.
+/// Waiters that are listed: as many as may wait unless the configuration says otherwise.
 pub const MOST_WAITING: u32 = 512;
 
 /// One who waits for a service to be ready, or for room in it.

@@ -32,6 +32,7 @@ fn main() {
         let beyond: Vec<Duration> = swaps.iter().map(|swap| swap.saturating_sub(floor)).collect();
         row("  beyond what the children take", &beyond, "< 20 ms");
     }
+    row("from the child's answer to the probe until the request that waits reaches it", &from_ready(), "< 10 ms");
 }
 
 fn row(what: &str, times: &[Duration], promised: &str) {
@@ -114,6 +115,24 @@ fn declared() -> Vec<Duration> {
     let swaps = swap(&greenroom);
     greenroom.shutdown();
     swaps
+}
+
+/// One service that is loaded by a request, again and again. The child notes both moments.
+fn from_ready() -> Vec<Duration> {
+    let greenroom = Greenroom::running(|g| services(g, |_| "--load-ms 20".to_owned()));
+    let door = Http::Tcp(greenroom.port(0));
+    let round = |_| {
+        let answer = door.post("/v1/chat/completions", Some(&question("a"))).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let props = door.get("/upstream/a/props").expect("an answer").json();
+        let moment = |name: &str| props[name].as_u64().expect("microseconds");
+        let offloaded = greenroom.api().post("/api/services/a/offload", None).expect("an answer");
+        assert_eq!(offloaded.status, 200, "{}", offloaded.body);
+        Duration::from_micros(moment("first_chat") - moment("told_ready"))
+    };
+    let times = (0..SWAPS).map(round).collect();
+    greenroom.shutdown();
+    times
 }
 
 fn measured() -> Vec<Duration> {

@@ -1,11 +1,15 @@
 //! The door: requests come in over TCP, load what they name, and are passed on.
 
+mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod fairness;
+mod kills;
 mod loads;
 mod memory;
 mod models;
+mod own_doors;
 mod passage;
 mod queue;
 mod refusals;

@@ -30,8 +30,9 @@ use crate::{
     state::{Disposition, ServiceState, ServiceStatus},
 };
 
-/// The units that every service needs.
-pub(super) const HISTORY_UNIT: &str = "history";
+/// The unit of the history, which every service needs, and whoever else has something to be remembered at the end.
+pub const HISTORY_UNIT: &str = "history";
+/// The unit of the ledger, which every service needs.
 pub(super) const MEMORY_UNIT: &str = "memory";
 /// On top of a service's drain and grace: the wait for its tree to be gone after the kill (2 s) and the answer.
 const KILL_BOUND: Duration = Duration::from_secs(3);

@@ -80,6 +80,9 @@ fn weight(record: &Record) -> usize {
             lines(&peak.command) + peak.key.len() + peak.file.as_ref().map_or(0, |file| file.as_os_str().len())
         }
         Record::Event(event) => event_texts(&event.kind),
+        Record::Request { row, .. } => {
+            row.model.as_ref().map_or(0, String::len) + row.error.as_ref().map_or(0, String::len)
+        }
         Record::ShutdownReport { report, .. } => json(report),
     };
     size_of::<Record>() + texts

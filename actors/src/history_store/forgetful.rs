@@ -8,8 +8,8 @@ use std::{convert::Infallible, io, path::Path, time::Duration};
 use actix::{Actor, Addr, Context, Handler, Recipient};
 
 use super::messages::{
-    EventRow, GetHealth, HistoryFilter, HistoryHealth, HistoryState, NotRecorded, PeakRow, Record, RecordAll, RunRow,
-    ShutdownReportRow, SwapRow,
+    EventRow, GetHealth, HistoryFilter, HistoryHealth, HistoryState, NotRecorded, PeakRow, Record, RecordAll,
+    RequestRow, RunRow, ShutdownReportRow, SwapRow,
 };
 use crate::{
     event::EventBus,
@@ -184,6 +184,14 @@ impl HistoryReader {
     /// # Errors
     /// Nobody gets here.
     pub fn swaps(&self, _: &HistoryFilter) -> Result<Vec<SwapRow>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// Past requests for models.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn requests(&self, _: &HistoryFilter) -> Result<Vec<RequestRow>, HistoryError> {
         match self.0 {}
     }
 

@@ -48,6 +48,15 @@ pub enum Record {
     Peak(PeakRow),
     /// An event of the bus (state changes, alerts, phases of the runtime).
     Event(Event),
+    /// A request for a model has ended. Recording the same one twice is one row.
+    Request {
+        /// Which runtime, as in event ids.
+        epoch: u64,
+        /// Which request of it, from 1.
+        number: u64,
+        /// What became of it.
+        row: RequestRow,
+    },
     /// The report at the end of a runtime, as JSON.
     ShutdownReport {
         /// Which runtime, as in event ids.
@@ -167,6 +176,29 @@ pub struct SwapRow {
     pub from: Vec<ServiceName>,
     /// Where the time went.
     pub seconds: SwapSeconds,
+}
+
+/// A past request for a model, also one that was refused. Whose it was is not kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RequestRow {
+    /// When it came.
+    pub at: Timestamp,
+    /// The name that it gave to the model, shortened; `None` where it gave none.
+    pub model: Option<String>,
+    /// The service that this stands for; `None` where there is none, or nobody looked.
+    pub service: Option<ServiceName>,
+    /// The status of the answer; 499 where the client left before there was one.
+    pub code: u16,
+    /// Why Greenroom itself refused it, for example `queue_full`.
+    pub error: Option<String>,
+    /// Seconds from its coming until it was let in, or until its end where it was not.
+    pub waited: f64,
+    /// Seconds from its coming until the end of the answer.
+    pub took: f64,
+    /// Bytes of the answer's body that were sent on.
+    pub bytes: u64,
+    /// Whether the answer came to its end; `false` where either side left in the middle.
+    pub whole: bool,
 }
 
 /// The report of an ordered stop in the past.

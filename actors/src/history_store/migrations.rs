@@ -69,6 +69,9 @@ pub mod tests {
     use super::*;
     use crate::os::clock;
 
+    /// The version of a database that this program has written.
+    pub const NEWEST: usize = CURRENT;
+
     /// A database as version 1 left it.
     pub fn version_1(connection: &mut Connection) {
         migrate_to(connection, 0, 1).expect("version 1");
@@ -114,6 +117,18 @@ pub mod tests {
         migrate(&mut connection, 2).expect("migrated");
         let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get::<_, i64>(0));
         assert_eq!((count("shutdown_reports").ok(), count("peaks").ok()), (Some(1), Some(0)));
+    }
+
+    #[test]
+    fn version_3_keeps_its_rows_and_gets_what_is_new() {
+        let mut connection = memory();
+        migrate_to(&mut connection, 0, 3).expect("version 3");
+        let peak = "INSERT INTO peaks VALUES ('k', 5, 'chat', '[]', NULL, NULL, NULL, 7)";
+        connection.execute(peak, []).expect("a row of version 3");
+        assert!(connection.prepare("SELECT * FROM requests").is_err());
+        migrate(&mut connection, 3).expect("migrated");
+        let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get::<_, i64>(0));
+        assert_eq!((count("peaks").ok(), count("requests").ok()), (Some(1), Some(0)));
     }
 
     #[test]

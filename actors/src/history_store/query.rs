@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use rusqlite::{Row, ToSql, types::Type};
 
-use super::messages::{EventRow, HistoryFilter, PeakRow, RunRow, ShutdownReportRow, SwapRow};
+use super::messages::{EventRow, HistoryFilter, PeakRow, RequestRow, RunRow, ShutdownReportRow, SwapRow};
 use crate::{
     event::{EventId, SwapSeconds},
     ids::{Pid, RunId, ServiceName},
@@ -62,6 +62,34 @@ pub fn swaps(filter: &HistoryFilter) -> Query {
     }
     let rest = HistoryFilter { service: None, ..filter.clone() };
     build_with("SELECT at, event FROM events", conditions, values, &rest, "at >= ?", "0", BY_TIME)
+}
+
+/// The requests that a filter lets through, newest first. Failed are those that were refused or ended in an error, and
+/// answers that broke off.
+pub fn requests(filter: &HistoryFilter) -> Query {
+    build(
+        "SELECT at, model, service, code, error, waited, took, bytes, whole FROM requests",
+        filter,
+        "at >= ?",
+        "(code >= 400 OR NOT whole)",
+        "at DESC, epoch DESC, number DESC",
+    )
+}
+
+/// A row of [`requests`].
+pub fn request_row(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
+    let seconds = |column| Ok::<_, rusqlite::Error>(row.get::<_, i64>(column)? as f64 / 1e6);
+    Ok(RequestRow {
+        at: Timestamp::from_micros(row.get(0)?),
+        model: row.get(1)?,
+        service: if row.get_ref(2)?.data_type() == Type::Null { None } else { Some(text(row, 2)?) },
+        code: row.get(3)?,
+        error: row.get(4)?,
+        waited: seconds(5)?,
+        took: seconds(6)?,
+        bytes: number(row, 7)?,
+        whole: row.get(8)?,
+    })
 }
 
 /// The reports of ordered stops, newest first.

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row};
 use super::{
     database::Trouble,
     files::with_suffix,
-    messages::{EventRow, HistoryFilter, PeakRow, RunRow, ShutdownReportRow, SwapRow},
+    messages::{EventRow, HistoryFilter, PeakRow, RequestRow, RunRow, ShutdownReportRow, SwapRow},
     migrations::{Identity, identify},
     query::{self, Query},
 };
@@ -74,6 +74,8 @@ pub struct HistoryReader {
     has_reports: bool,
     /// From version 3 on.
     has_peaks: bool,
+    /// From version 4 on.
+    has_requests: bool,
 }
 
 impl HistoryReader {
@@ -100,8 +102,8 @@ impl HistoryReader {
             Identity::Newer { version } => return Err(HistoryError::Newer { path: path.to_owned(), found: version }),
             Identity::Foreign => return Err(HistoryError::Foreign(path.to_owned())),
         };
-        let (empty, has_reports, has_peaks) = (version == 0, version >= 2, version >= 3);
-        Ok(Self { connection, path: path.to_owned(), empty, has_reports, has_peaks })
+        let (empty, has_reports, has_peaks, has_requests) = (version == 0, version >= 2, version >= 3, version >= 4);
+        Ok(Self { connection, path: path.to_owned(), empty, has_reports, has_peaks, has_requests })
     }
 
     /// Past and present runs.
@@ -126,6 +128,14 @@ impl HistoryReader {
     /// When the database cannot be read.
     pub fn swaps(&self, filter: &HistoryFilter) -> Result<Vec<SwapRow>, HistoryError> {
         self.rows(!self.empty, query::swaps(filter), query::swap_row)
+    }
+
+    /// Past requests for models.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn requests(&self, filter: &HistoryFilter) -> Result<Vec<RequestRow>, HistoryError> {
+        self.rows(self.has_requests, query::requests(filter), query::request_row)
     }
 
     /// The reports of the last ordered stops, at most `limit` (0 stands for 100).

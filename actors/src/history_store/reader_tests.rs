@@ -128,6 +128,7 @@ fn files_of_every_age_and_origin_are_told_apart() {
     assert_eq!(reader.events(&HistoryFilter::default()).expect("rows"), []);
     assert_eq!(reader.shutdown_reports(0).expect("rows"), []);
     assert_eq!(reader.peaks().expect("rows"), []);
+    assert_eq!(reader.requests(&HistoryFilter::default()).expect("rows"), []);
 
     old.pragma_update(None, "user_version", 99).expect("set");
     assert!(matches!(HistoryReader::open(&file("old")), Err(HistoryError::Newer { found: 99, .. })));
@@ -194,7 +195,7 @@ fn a_file_that_nobody_can_write_is_read_as_it_is() {
     drop(filled(&path));
     assert!(!has_log(&path));
     let (connection, identity) = open(&path, true).expect("open");
-    assert_eq!(identity, Identity::Ours { version: 3 });
+    assert_eq!(identity, Identity::Ours { version: migrations::tests::NEWEST });
     let count: i64 = connection.query_row("SELECT count(*) FROM runs", [], |r| r.get(0)).expect("a number");
     assert_eq!(count, 3);
     assert!(!with_suffix(&path, "-shm").exists(), "nothing was made beside it");
@@ -223,4 +224,39 @@ fn swaps_are_found_by_who_came_and_by_who_left() {
     assert_eq!(came(HistoryFilter { service: Some(name("chat")), ..HistoryFilter::default() }), ["chat", "image"]);
     assert_eq!(came(HistoryFilter { since: Some(at(6)), limit: 1, ..HistoryFilter::default() }), ["tts"]);
     assert!(came(HistoryFilter { failed: true, ..HistoryFilter::default() }).is_empty());
+}
+
+#[test]
+fn requests_come_back_as_they_were_and_each_of_them_once() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("history.db");
+    let mut database = Database::open(&path).expect("open");
+    let row = |seconds, code, whole| RequestRow {
+        at: at(seconds),
+        model: Some("org/model".to_owned()),
+        service: Some(name("chat")),
+        code,
+        error: None,
+        waited: 0.25,
+        took: 1.5,
+        bytes: 1 << 40,
+        whole,
+    };
+    let refused =
+        RequestRow { model: None, service: None, error: Some("queue_full".to_owned()), bytes: 0, ..row(4, 429, true) };
+    let rows = [row(1, 200, true), row(2, 200, false), row(3, 502, true), refused];
+    let numbered = rows.iter().cloned().zip(1..);
+    let records: Vec<Record> = numbered.map(|(row, number)| Record::Request { epoch: 7, number, row }).collect();
+    assert_eq!(database.write(&records), Ok(0));
+    assert_eq!(database.write(&records), Ok(0), "once more");
+    let reader = HistoryReader::open(&path).expect("open");
+    let read = |filter: HistoryFilter| reader.requests(&filter).expect("rows");
+    let [first, broken, failed, refused] = rows;
+    let all = [refused.clone(), failed.clone(), broken.clone(), first];
+    assert_eq!(read(HistoryFilter::default()), all);
+    let bad = HistoryFilter { failed: true, ..HistoryFilter::default() };
+    assert_eq!(read(bad.clone()), [refused, failed.clone(), broken.clone()]);
+    let of_chat = HistoryFilter { service: Some(name("chat")), since: Some(at(2)), ..bad };
+    assert_eq!(read(of_chat.clone()), [failed.clone(), broken]);
+    assert_eq!(read(HistoryFilter { limit: 1, ..of_chat }), [failed]);
 }

@@ -61,16 +61,24 @@ impl Retention {
             ORDER BY started LIMIT ?2)";
         let reports = "DELETE FROM shutdown_reports WHERE epoch IN
             (SELECT epoch FROM shutdown_reports WHERE at < ?1 ORDER BY at LIMIT ?2)";
+        let requests = "DELETE FROM requests WHERE (epoch, number) IN
+            (SELECT epoch, number FROM requests WHERE at < ?1 ORDER BY at LIMIT ?2)";
         let mut deleted = transaction.execute(events, params![cutoff, STEP])?;
+        deleted += transaction.execute(requests, params![cutoff, STEP])?;
         deleted += transaction.execute(runs, params![cutoff, STEP, self.opened.as_micros()])?;
         deleted += transaction.execute(reports, params![cutoff, STEP])?;
         transaction.commit()?;
         Ok(deleted)
     }
 
-    /// Events first, for there are many of them, and with them the runs and reports that are as old; without any
-    /// events left, the rest.
+    /// Requests first, for there are most of them and each is worth least; then events, and with them the runs and reports
+    /// that are as old; without any events left, the rest.
     fn delete_oldest(&self, connection: &mut Connection) -> rusqlite::Result<usize> {
+        if let Some(cutoff) = early(connection, "requests", "at")? {
+            let oldest = "DELETE FROM requests WHERE (epoch, number) IN
+                (SELECT epoch, number FROM requests WHERE at <= ?1 ORDER BY at LIMIT ?2)";
+            return connection.execute(oldest, params![cutoff, STEP]);
+        }
         for (table, time) in [("events", "at"), ("runs", "started"), ("shutdown_reports", "at")] {
             if let Some(cutoff) = early(connection, table, time)? {
                 let deleted = self.delete_before(connection, cutoff.saturating_add(1))?;

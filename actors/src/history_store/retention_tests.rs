@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     event::{Event, EventId, EventKind},
     history_store::{
-        messages::{PeakRow, Record},
+        messages::{PeakRow, Record, RequestRow},
         migrations::migrate,
         writer::write_all,
     },
@@ -117,4 +117,40 @@ fn peaks_go_by_their_age_and_never_for_the_size() {
     write_all(&mut connection, &records).expect("written");
     settle(retention(DAY * 5, 1, at(0)), &mut connection, at(10));
     assert_eq!((count(&connection, "events"), count(&connection, "peaks")), (0, 1));
+}
+
+fn request(number: u64, at: Timestamp) -> Record {
+    let row = RequestRow {
+        at,
+        model: Some("chat".to_owned()),
+        service: None,
+        code: 200,
+        error: None,
+        waited: 0.0,
+        took: 0.1,
+        bytes: 9,
+        whole: true,
+    };
+    Record::Request { epoch: 1, number, row }
+}
+
+#[test]
+fn requests_go_by_their_age_and_are_the_first_to_go_for_the_size() {
+    let mut connection = database();
+    let mut records: Vec<Record> = (0..2500).map(|n| request(n, at(0))).collect();
+    records.extend((2500..2510).map(|n| request(n, at(9))));
+    records.extend((0..100).map(|n| event(n, at(8), 10)));
+    write_all(&mut connection, &records).expect("written");
+    settle(retention(DAY * 5, u64::MAX, at(0)), &mut connection, at(10));
+    assert_eq!((count(&connection, "requests"), count(&connection, "events")), (10, 100));
+
+    let limit = used_bytes(&connection).expect("a size");
+    let many: Vec<Record> = (0..20_000).map(|n| request(10_000 + n, at(9).after(Duration::from_secs(n)))).collect();
+    write_all(&mut connection, &many).expect("written");
+    settle(retention(DAY * 90, limit + (256 << 10), at(0)), &mut connection, at(10));
+    let left = count(&connection, "requests");
+    assert!((1..20_000).contains(&left), "no more than needed: {left}");
+    assert_eq!(count(&connection, "events"), 100, "not before the requests");
+    let newest: i64 = connection.query_row("SELECT max(number) FROM requests", [], |r| r.get(0)).expect("a number");
+    assert_eq!(newest, 29_999);
 }

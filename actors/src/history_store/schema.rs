@@ -4,7 +4,7 @@
 pub const APPLICATION: i32 = 0x4752_4E52;
 
 /// Version by version; the place in the list plus one is `PRAGMA user_version`.
-pub const VERSIONS: [&str; 3] = [V1, V2, V3];
+pub const VERSIONS: [&str; 4] = [V1, V2, V3, V4];
 
 /// The version that this program writes.
 pub const CURRENT: usize = VERSIONS.len();
@@ -61,4 +61,24 @@ CREATE TABLE peaks (
     PRIMARY KEY (key, at)
 ) WITHOUT ROWID;
 CREATE INDEX peaks_by_time ON peaks (at);
+";
+
+/// Requests for models. `waited` and `took` are microseconds; `code` is the HTTP status.
+const V4: &str = "
+CREATE TABLE requests (
+    epoch   INTEGER NOT NULL,
+    number  INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    model   TEXT,
+    service TEXT,
+    code    INTEGER NOT NULL,
+    error   TEXT,
+    waited  INTEGER NOT NULL,
+    took    INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL,
+    whole   INTEGER NOT NULL,
+    PRIMARY KEY (epoch, number)
+) WITHOUT ROWID;
+CREATE INDEX requests_by_time ON requests (at);
+CREATE INDEX requests_by_service ON requests (service, at) WHERE service IS NOT NULL;
 ";

@@ -6,6 +6,7 @@ use super::{
     fault::{Fault, judge},
     messages::Record,
 };
+use crate::ids::ServiceName;
 
 /// Runs whose peaks are kept for each command and file: enough that one odd run does not decide, few enough that figures
 /// fall when the program needs less.
@@ -88,6 +89,23 @@ fn write(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()>
                 json(event)?
             ],
         ),
+        Record::Request { epoch, number, row } => run(
+            "INSERT INTO requests (epoch, number, at, model, service, code, error, waited, took, bytes, whole)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (epoch, number) DO NOTHING",
+            params![
+                whole(*epoch),
+                whole(*number),
+                row.at.as_micros(),
+                row.model,
+                row.service.as_ref().map(ServiceName::as_str),
+                row.code,
+                row.error,
+                micros(row.waited),
+                micros(row.took),
+                whole(row.bytes),
+                row.whole
+            ],
+        ),
         Record::ShutdownReport { epoch, at, report } => run(
             "INSERT INTO shutdown_reports (epoch, at, report) VALUES (?1, ?2, ?3)
              ON CONFLICT (epoch) DO UPDATE SET at = excluded.at, report = excluded.report",
@@ -99,6 +117,12 @@ fn write(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()>
 /// SQLite's integers have a sign.
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Seconds as microseconds: enough for what people compare, and exact in a whole number.
+fn micros(seconds: f64) -> i64 {
+    // A cast takes what is no time at all as 0, and what is too long as the longest.
+    (seconds * 1e6).round() as i64
 }
 
 fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {

@@ -12,6 +12,7 @@ use greenroom_actors::{assembly::Supervised, gate::Permit, spec::ServiceSpec};
 use tokio::sync::watch;
 
 use super::{
+    accounting::note,
     desk::Desk,
     events::OfRun,
     headers::Way,
@@ -57,6 +58,7 @@ impl Doorway {
         mut body: Outgoing,
         desk: &Data<Desk>,
     ) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
         let asked = Asked::by(request.head(), path);
         let journey = Journey { door: self, desk, request, service, path };
         let guest = self.closing.subscribe();
@@ -85,7 +87,12 @@ impl Doorway {
             async move {
                 let guest = door.closing.subscribe();
                 let journey = Journey { door: &door, desk: &desk, request: &request, service: &service, path: &path };
-                journey.fetch(body, guest, None, &is_in).await
+                let fetched = journey.fetch(body, guest, None, &is_in).await;
+                if let Err(error) = &fetched {
+                    // The answer may have begun.
+                    note(&request, |account| account.refused(error));
+                }
+                fetched
             }
             .boxed_local()
         };
@@ -102,10 +109,13 @@ impl Doorway {
     /// # Errors
     /// When the service cannot be used, or gives no answer.
     pub async fn connect(&self, request: &HttpRequest, client: Payload, service: &Supervised, path: &str) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
         let journey = Journey { door: self, desk: &Desk::default(), request, service, path };
         let guest = self.closing.subscribe();
         let (answer, endpoint, permit) = loop {
             let (endpoint, permit) = journey.enter(&guest).await?;
+            // What it is used for from now on is no work.
+            note(request, |account| account.enters(false));
             let sent = to_service(request.head(), path, Outgoing::nothing(), &journey.way())?;
             let port = endpoint.port.unwrap_or_default();
             let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
@@ -158,6 +168,7 @@ impl Journey<'_> {
                 None => self.enter(&guest).await?,
             };
             is_in.set(true);
+            note(self.request, |account| account.enters(permit.is_some()));
             let pool = self.desk.upstreams.of(&endpoint).map_err(|error| upstream_closed(&error))?;
             match pool.send(request).await {
                 Ok((answer, lent)) => {
@@ -193,6 +204,7 @@ impl Journey<'_> {
         if *guest.borrow() {
             return Err(ApiError::stopping());
         }
+        note(self.request, |account| account.goes_to(&self.spec().name));
         let (method, path) = (self.request.method().as_str(), self.path.split('?').next().unwrap_or(self.path));
         if self.spec().memory.wake_on.iter().any(|rule| rule.matches(method, path)) {
             self.priority()?;

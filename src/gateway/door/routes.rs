@@ -11,6 +11,7 @@ use greenroom_actors::spec::GatewaySpec;
 use tokio::sync::watch;
 
 use super::{
+    accounting::{note, open},
     desk::Desk,
     headers::has_body,
     keys,
@@ -72,6 +73,7 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 /// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
 /// as it takes to know.
 async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
+    open(&request, &door.runtime);
     door.check_key(request.headers())?;
     if websocket::is_wanted(request.head())? {
         return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
@@ -81,8 +83,10 @@ async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk
     let spotted = body.look(Scan::new(text("content-type"))).await?;
     let in_query = request.uri().query().and_then(in_query);
     let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
+    let said = [named, in_query.as_deref(), text("x-model")];
+    note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let service = routes.choose([named, in_query.as_deref(), text("x-model")])?;
+    let service = routes.choose(said)?;
     if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
         body.rename(spotted, name);
     }
@@ -92,11 +96,13 @@ async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk
 
 /// To the service that the path names, with whatever follows.
 async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
+    open(&request, &door.runtime);
     door.check_key(request.headers())?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
     };
+    note(&request, |account| account.asks_for(&name));
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
     let service = routes.find(&name)?;
     if websocket::is_wanted(request.head())? {

@@ -18,6 +18,7 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
+    accounting::Accounting,
     desk::Desk,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
@@ -62,6 +63,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
             .app_data(doorway.clone())
             .app_data(Data::new(Desk::default()))
             .configure(routes)
+            .wrap(Accounting)
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)
     };

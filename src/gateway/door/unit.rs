@@ -1,6 +1,6 @@
 //! The door's place in the ordered stop: the unit `gateway`.
 //!
-//! It is registered last and so told first. Nothing waits for its end: each request in it holds a permit of its service,
+//! It is registered last and so told first. The history alone waits for its end, for the last requests: each request in it holds a permit of its service,
 //! whose own drain waits for that, and services that nobody uses may end meanwhile.
 
 use std::time::Duration;
@@ -13,6 +13,7 @@ use greenroom_actors::{
 use tokio::sync::watch;
 
 use super::server::{OpenDoor, THREADS_END};
+use crate::runtime::RuntimeHandle;
 
 /// The name of the unit.
 pub const UNIT: &str = "gateway";
@@ -26,7 +27,7 @@ pub fn bound(drain: Duration) -> Duration {
 /// Closes the door when it is told to.
 #[derive(Debug)]
 pub struct Doorkeeper {
-    door: Option<OpenDoor>,
+    door: Option<(OpenDoor, RuntimeHandle)>,
     drain: Duration,
     /// Turns to `true` when nobody is to be waited for any more.
     hurry: watch::Sender<bool>,
@@ -35,8 +36,8 @@ pub struct Doorkeeper {
 impl Doorkeeper {
     /// Keeps this door; whoever is in may stay for `drain` once it closes.
     #[must_use]
-    pub fn new(door: OpenDoor, drain: Duration) -> Self {
-        Self { door: Some(door), drain, hurry: watch::Sender::new(false) }
+    pub fn new(door: OpenDoor, runtime: RuntimeHandle, drain: Duration) -> Self {
+        Self { door: Some((door, runtime)), drain, hurry: watch::Sender::new(false) }
     }
 }
 
@@ -52,7 +53,7 @@ impl Handler<StopUnit> for Doorkeeper {
             self.hurry.send_replace(true);
         }
         // Told once more, it has been told to hurry; the first answer is the only one.
-        let Some(door) = self.door.take() else { return };
+        let Some((door, runtime)) = self.door.take() else { return };
         let last = until.checked_sub(THREADS_END).unwrap_or(until);
         let until = clock::now().checked_add(self.drain).map_or(last, |drained| drained.min(last));
         let hurry = self.hurry.subscribe();
@@ -62,6 +63,8 @@ impl Handler<StopUnit> for Doorkeeper {
             if cut > 0 {
                 tracing::warn!("the gateway closed with {cut} requests in flight, whose time was over");
             }
+            // The history closes after this, so the last requests are in it.
+            runtime.write_requests().await;
             answer.do_send(UnitStopped { name, outcome: StopOutcome::Clean });
         }));
     }

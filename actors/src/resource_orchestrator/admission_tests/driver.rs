@@ -49,7 +49,7 @@ impl World {
             total: card.total,
             used: card.measured.then_some(used),
             processes: match card.measured {
-                true => processes.into_iter().map(|(pid, bytes)| (pid, Some(bytes))).collect(),
+                true => processes.into_iter().map(|(pid, bytes)| (pid, self.names.then_some(bytes))).collect(),
                 false => Vec::new(),
             },
             utilization: None,

@@ -1,0 +1,22 @@
+//! All shapes together. Pure.
+
+use serde_json::{Map, Value};
+
+use super::{common, memory, past, peers, services};
+
+/// Shapes with their names.
+pub(super) type Shapes = Vec<(&'static str, Value)>;
+
+/// All of them, by name.
+pub fn schemas() -> Map<String, Value> {
+    let rooms = [
+        common::common(),
+        services::services(),
+        memory::memory(),
+        memory::plans(),
+        past::history(),
+        past::reloads(),
+        peers::peers(),
+    ];
+    rooms.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
+}
