@@ -16,10 +16,6 @@ const DOCUMENTED: &str = "http://127.0.0.1:8484";
 /// The control socket of the document.
 const SOCKET: &str = "~/.local/state/greenroom/greenroom.sock";
 
-/// Where paths begin that the control socket does not have.
-const GATEWAYS_OWN: [&str; 8] =
-    ["/v1/", "/upstream/", "/models", "/running", "/unload", "/api/models", "/api/version", "/logs"];
-
 /// The lines, in their order.
 fn lines() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/http.md");
