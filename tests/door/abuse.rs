@@ -24,7 +24,7 @@ const MOST: usize = 64 << 10;
 #[track_caller]
 fn strict() -> Greenroom {
     let greenroom = Greenroom::running(|g| {
-        gateway(g, &format!("max_body = \"{MOST}B\"\nheader_timeout = \"500ms\""))
+        gateway(g, &format!("max_body = \"{MOST}B\"\nheader_timeout = \"3s\""))
             + &on_demand(g, "chat", "--token-ms 1", "")
             + &on_demand(g, "other", "", "")
     });

@@ -92,7 +92,7 @@ impl ResourceOrchestrator {
     pub fn new(parts: OrchestratorParts) -> Self {
         let OrchestratorParts { spec, containment, bus, needs, cards, host, board } = parts;
         Self {
-            admission: Admission::new(Arc::new(spec.resources.clone())),
+            admission: Admission::new(Arc::new(spec.resources.clone()), spec.gateway.fairness),
             containment,
             bus,
             needs,

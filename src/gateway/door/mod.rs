@@ -5,10 +5,10 @@
 //! [`routes`] are the paths. Whom a request means is said by `names` (in its path), [`model`] (in its body) and [`table`]
 //! (whose name it is); `keys` says who may ask, `headers` which headers go on: these decide and touch nothing. `desk` is
 //! what one worker has at hand, `pass` takes a request to its service: `outgoing` is its body on its way there, `upstream`
-//! the connections, `relay` and `events` an answer on its way back, `refusal` what is said where there is none, `ending`
-//! what is said to one who has had half of it, and `loading` to one who waits. `websocket` is for what is no request any
-//! more, `own` for doors of one service alone. `account` is what is told of a request at its end, `accounting` carries it
-//! there.
+//! the connections, `relay` an answer on its way back, `refusal` what is said where there is none. `ending` and
+//! `events` are for an event stream that breaks off, `loading` for one who waits for a model, `websocket` for what is no
+//! request any more, `own` for doors of one service alone. `account` is what is told of a request at its end, `accounting`
+//! carries it there, and `unread` sees to what a client still sends then.
 //!
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
@@ -33,6 +33,7 @@ pub mod routes;
 pub mod server;
 mod table;
 pub mod unit;
+mod unread;
 mod upstream;
 mod websocket;
 

@@ -58,6 +58,7 @@ impl Doorway {
         mut body: Outgoing,
         desk: &Data<Desk>,
     ) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
         let asked = Asked::by(request.head(), path);
         let journey = Journey { door: self, desk, request, service, path };
         let guest = self.closing.subscribe();
@@ -103,6 +104,7 @@ impl Doorway {
     /// # Errors
     /// When the service cannot be used, or gives no answer.
     pub async fn connect(&self, request: &HttpRequest, client: Payload, service: &Supervised, path: &str) -> Answer {
+        note(request, |account| account.goes_to(&service.spec.name));
         let journey = Journey { door: self, desk: &Desk::default(), request, service, path };
         let guest = self.closing.subscribe();
         let (answer, endpoint, permit) = loop {
@@ -197,7 +199,6 @@ impl Journey<'_> {
         if *guest.borrow() {
             return Err(ApiError::stopping());
         }
-        note(self.request, |account| account.goes_to(&self.spec().name));
         let (method, path) = (self.request.method().as_str(), self.path.split('?').next().unwrap_or(self.path));
         if self.spec().memory.wake_on.iter().any(|rule| rule.matches(method, path)) {
             self.priority()?;

@@ -83,10 +83,10 @@ async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk
     let spotted = body.look(Scan::new(text("content-type"))).await?;
     let in_query = request.uri().query().and_then(in_query);
     let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
+    let said = [named, in_query.as_deref(), text("x-model")];
+    note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let told = [named, in_query.as_deref(), text("x-model")];
-    note(&request, |account| told.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
-    let service = routes.choose(told)?;
+    let service = routes.choose(said)?;
     if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
         body.rename(spotted, name);
     }

@@ -23,6 +23,7 @@ use super::{
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
     routes::{Doorway, routes},
+    unread::Unread,
 };
 use crate::runtime::RuntimeHandle;
 
@@ -63,6 +64,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
             .app_data(doorway.clone())
             .app_data(Data::new(Desk::default()))
             .configure(routes)
+            .wrap(Unread)
             .wrap(Accounting)
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)

@@ -30,12 +30,21 @@ pub const CODES: &[Code] = &[
     code(409, "in_use", "those who use the service did not leave within `offload.drain`, so it stays"),
     code(409, "not_reloadable", "a reload: the runtime was not started from a configuration that it could read anew"),
     code(413, "body_too_large", "the body is larger than `gateway.max_body`"),
+    code(
+        429,
+        "queue_full",
+        "`gateway.queue.max_waiting` wait for the service already; `Retry-After` says when to come again",
+    ),
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "reload_failed", "a reload could not be begun"),
-    code(501, "upgrade_not_supported", "a WebSocket"),
     code(502, "start_failed", "a start ended in `failed` or `backoff`, or cannot be because of what it depends on"),
-    code(502, "upstream_closed", "the service was ready and gave no answer"),
+    code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
+    code(
+        502,
+        "upstream_refused",
+        "in a stream that had begun with comments: the service answered with something else; with its own status where that says an error",
+    ),
     code(503, "busy", "a reload: too many wait for their turn"),
     code(
         503,
@@ -51,5 +60,5 @@ pub const CODES: &[Code] = &[
     ),
     code(503, "stopping", "the runtime is stopping"),
     code(503, "stuck", "a process of it does not end on SIGKILL"),
-    code(503, "wait_timeout", "the service could not be used within `gateway.queue.max_wait`"),
+    code(503, "wait_timeout", "the service could not be used within `gateway.queue.max_wait`; with `Retry-After`"),
 ];

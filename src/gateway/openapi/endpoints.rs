@@ -137,7 +137,8 @@ const PASSED: &[&str] = &[
     "service_stopped",
     "stopping",
     "stuck",
-    "upgrade_not_supported",
+    "upstream_refused",
+    "queue_full",
     "wait_timeout",
 ];
 

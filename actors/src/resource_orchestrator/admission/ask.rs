@@ -5,7 +5,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{event::Question, swap::Course};
+use super::{
+    event::Question,
+    swap::Course,
+    turn::{Turn, after},
+};
 use crate::{
     ids::ServiceName,
     memory::{Amounts, Placement, Stays},
@@ -18,6 +22,12 @@ pub struct Ask {
     pub question: Question,
     /// Its moments.
     pub course: Course,
+    /// Its place among those who wait, as of the last look.
+    pub turn: Turn,
+    /// When it was asked first.
+    pub since: Instant,
+    /// Whether it lets others finish who use what it waits for.
+    pub held_up: bool,
     /// Those who stay, as was found out by asking them to leave.
     pub spared: BTreeMap<ServiceName, Stays>,
     /// Those for whom it waits now.
@@ -32,6 +42,8 @@ pub struct Ask {
     allowed: BTreeMap<ServiceName, Duration>,
     /// The time that memory may take to come back.
     reclaim: Duration,
+    /// How long others may overtake it.
+    patience: Duration,
 }
 
 impl Ask {
@@ -41,6 +53,9 @@ impl Ask {
         Self {
             question,
             course: Course::new(now),
+            turn: Turn { arrival: now, priority: 0, begun: false },
+            since: now,
+            held_up: false,
             spared: BTreeMap::new(),
             awaits: BTreeSet::new(),
             claim: None,
@@ -48,7 +63,13 @@ impl Ask {
             announced: None,
             allowed: BTreeMap::new(),
             reclaim,
+            patience: Duration::ZERO,
         }
+    }
+
+    /// Others may overtake it for so long.
+    pub fn be_patient(&mut self, fairness: Duration) {
+        self.patience = self.patience.max(fairness);
     }
 
     /// It may wait for this service as well, for so long. Each service counts once, so that the wait has an end.
@@ -60,8 +81,8 @@ impl Ask {
     /// When it is answered at the latest.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        let wait = self.allowed.values().fold(self.reclaim, |sum, bound| sum.saturating_add(*bound));
-        // A wait of centuries is as good as any other that nobody sees the end of.
-        self.course.asked.checked_add(wait).unwrap_or(self.course.asked + Duration::from_secs(u64::from(u32::MAX)))
+        let always = self.reclaim.saturating_add(self.patience);
+        let wait = self.allowed.values().fold(always, |sum, bound| sum.saturating_add(*bound));
+        after(self.course.asked, wait)
     }
 }

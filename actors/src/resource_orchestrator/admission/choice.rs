@@ -7,6 +7,7 @@ use super::{
     demand::{demand, no_card},
     machine::Admission,
     swap::load_time,
+    turn::{Leave, Turn},
 };
 use crate::{
     ids::{RunId, ServiceName},
@@ -27,6 +28,8 @@ pub(super) struct Query<'a> {
     pub wish: Wish,
     /// The run, where it has a lease already: it sleeps.
     pub run: Option<RunId>,
+    /// When its turn comes.
+    pub turn: Turn,
     /// Those who stay.
     pub spared: &'a BTreeMap<ServiceName, Stays>,
     /// What is kept for those who came before.
@@ -52,7 +55,7 @@ impl Admission {
         let own = query.run.filter(|run| self.ledger.leases.contains_key(run));
         let later = self.ledger.free(Lens { later: true, own, claims: query.claims });
         let second = plan(&demand, &later.room, &self.residents(query, &later, false, around));
-        let leaving = self.ledger.leases.values().any(|lease| lease.is_leaving() && own != Some(lease.run));
+        let leaving = self.ledger.leases.values().any(|lease| lease.is_taken() && own != Some(lease.run));
         let first = match leaving {
             // What is there now may be had as long as those who came before find theirs when the others have gone.
             true => {
@@ -98,7 +101,7 @@ impl Admission {
         before.placement.clone().filter(|_| *before.spec == *query.spec)
     }
 
-    /// Everybody who holds memory and is not on the way out. With `unlocked`, those who load could leave.
+    /// Everybody who holds memory and is not on the way out, nor promised to somebody. With `unlocked`, those who load could leave.
     pub(super) fn residents(
         &self,
         query: Query<'_>,
@@ -108,7 +111,7 @@ impl Admission {
     ) -> Vec<Resident> {
         let loading = (!unlocked).then_some(Stays::Loading);
         let (needed, users) = (self.needed_by(query.spec), self.users(query.claims, around));
-        let staying = self.ledger.leases.values().filter(|lease| !lease.is_leaving() && query.run != Some(lease.run));
+        let staying = self.ledger.leases.values().filter(|lease| !lease.is_taken() && query.run != Some(lease.run));
         let residents = staying.map(|lease| {
             let usage = around.usage(&lease.service);
             let member = self.members.get(&lease.service);
@@ -136,7 +139,8 @@ impl Admission {
                 reload: load_time(member.and_then(|member| member.loaded_in), bytes),
                 idle: member.map(|member| around.now().saturating_duration_since(member.used)).unwrap_or_default(),
                 priority: memory.priority,
-                busy: usage.in_flight > 0,
+                // One that may stay for now costs a wait, as one does that has to be drained.
+                busy: usage.in_flight > 0 || self.leaves(lease, &usage, &query.turn, around.now()) != Leave::Now,
                 stays,
             }
         });

@@ -65,7 +65,12 @@ impl Admission {
     /// The next moment at which [`Event::Due`](super::Event::Due) is to be told, if there is one.
     #[must_use]
     pub fn due(&self, now: Instant) -> Option<Instant> {
+        [self.look, self.settle_due(now), self.idle_due()].into_iter().flatten().min()
+    }
+
+    /// The next moment at which something is decided, whoever is in use.
+    pub(super) fn settle_due(&self, now: Instant) -> Option<Instant> {
         let asks = self.asks.iter().map(super::ask::Ask::deadline).min();
-        [asks, self.reclaim_due(now), self.return_due(now), self.idle_due()].into_iter().flatten().min()
+        [asks, self.reclaim_due(now), self.return_due(now)].into_iter().flatten().min()
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Member {
     pub used: Instant,
     /// How often somebody had entered by then.
     pub entries: u64,
+    /// How often somebody had entered when its last run was granted.
+    pub before: u64,
     /// When it was asked to leave for being idle.
     pub dismissed: Option<Instant>,
 }
@@ -37,8 +39,10 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub struct Admission {
     pub(super) ledger: Ledger,
+    /// The longest that those who use what is in memory may overtake those who wait for what is not.
+    pub(super) fairness: Duration,
     pub(super) members: BTreeMap<ServiceName, Member>,
-    /// First come first.
+    /// In the order of their turns, as of the last look.
     pub(super) asks: Vec<Ask>,
     /// Who is to come back.
     pub(super) returning: BTreeMap<ServiceName, Return>,
@@ -53,15 +57,20 @@ pub struct Admission {
     pub(super) closing: bool,
     /// When it was looked at last whether somebody is idle.
     pub(super) looked: Option<Instant>,
+    /// When to look again whether those are idle for whom others wait.
+    pub(super) look: Option<Instant>,
+    /// Who could not be asked to leave for whom at the last look: the run of the one who asks, and that of the resident.
+    pub(super) standing: Vec<(RunId, RunId)>,
     out: Vec<Effect>,
 }
 
 impl Admission {
-    /// Nobody holds anything, and nobody is known.
+    /// Nobody holds anything, and nobody is known. For `fairness` see [`turn`](super::turn).
     #[must_use]
-    pub fn new(rules: Arc<ResourcesSpec>) -> Self {
+    pub fn new(rules: Arc<ResourcesSpec>, fairness: Duration) -> Self {
         Self {
             ledger: Ledger::new(rules),
+            fairness,
             members: BTreeMap::new(),
             asks: Vec::new(),
             returning: BTreeMap::new(),
@@ -71,6 +80,8 @@ impl Admission {
             quarantined: BTreeSet::new(),
             closing: false,
             looked: None,
+            look: None,
+            standing: Vec::new(),
             out: Vec::new(),
         }
     }
@@ -104,8 +115,15 @@ impl Admission {
             Event::Measured(figures) => {
                 self.ledger.measure(&figures);
                 self.learn();
+                // Seldom looked at, a short use long ago would be taken for one just now.
+                self.note_use(around);
             }
-            Event::Due => self.dismiss_idle(around),
+            Event::Due => {
+                self.dismiss_idle(around);
+                if self.out.is_empty() && self.is_mere_look(around) {
+                    return Vec::new();
+                }
+            }
             Event::Closing => {
                 self.closing = true;
                 self.returning.clear();
@@ -168,10 +186,11 @@ impl Admission {
         (cards, self.ledger.ram_pool().capacity)
     }
 
-    /// Whether memory is expected to come back, or somebody waits: the cards are to be measured often.
+    /// Whether memory is expected to come back, or somebody waits for it: the cards are to be measured often. Who lets others
+    /// finish does not wait for memory yet.
     #[must_use]
     pub fn is_pressed(&self) -> bool {
-        !self.asks.is_empty() || self.ledger.leases.values().any(Lease::is_leaving)
+        self.asks.iter().any(|ask| !ask.held_up) || self.ledger.leases.values().any(Lease::is_leaving)
     }
 
     pub(super) fn effect(&mut self, effect: Effect) {
@@ -200,7 +219,7 @@ impl Admission {
 
     fn enlist(&mut self, spec: Arc<ServiceSpec>, need: Need, now: Instant) {
         let before = self.members.remove(&spec.name);
-        let new = Member { spec, need, loaded_in: None, used: now, entries: 0, dismissed: None };
+        let new = Member { spec, need, loaded_in: None, used: now, entries: 0, before: 0, dismissed: None };
         let member = match before {
             Some(before) => Member { spec: new.spec, need: new.need, ..before },
             None => new,
@@ -215,7 +234,9 @@ impl Admission {
         let reclaim = self.ledger.rules.reclaim_timeout;
         // Asked again for the same run, it keeps its place in the line.
         if let Some(ask) = self.asks.iter_mut().find(|ask| ask.question.run == question.run) {
+            let since = ask.since;
             *ask = Ask::new(question, now, reclaim);
+            ask.since = since;
             return;
         }
         self.forget_asks_of(&question.service);

@@ -6,11 +6,11 @@
 //! are on their way out have gone. It grants, or asks others to leave and waits, or waits for somebody who is loading, or
 //! refuses and says who holds what is missing.
 //!
-//! **Order.** Questions are settled first come first served: what an earlier one waits for is kept for it. A later one that
-//! needs none of that goes ahead.
+//! **Order.** What an earlier question waits for is kept for it; a later one that needs none of that goes ahead. Which one is
+//! the earlier, and how long a resident that is in use may stay for those who use it, is said by [`turn`].
 //!
-//! **Bounds.** Whoever waits is answered at the latest when everybody that it waits for must have gone: their drains, their
-//! ends and the time that memory may take to come back, added up, each service once.
+//! **Bounds.** Whoever waits is answered at the latest when everybody that it waits for must have gone: the fairness, their
+//! drains, their ends and the time that memory may take to come back, added up, each service once.
 //!
 //! **Never**: more given out than is measured to be free; anybody told to leave who is pinned, held or still loading;
 //! anything pushed out for a reload, a restart or an eager start.
@@ -20,6 +20,7 @@ mod choice;
 mod demand;
 mod event;
 mod idle;
+mod line;
 mod machine;
 mod needed;
 mod news;
@@ -28,6 +29,7 @@ mod returning;
 mod settle;
 mod showing;
 mod swap;
+pub mod turn;
 
 pub use event::{Around, Effect, Event, Outlook, Question, Usage};
 pub use machine::Admission;

@@ -17,6 +17,7 @@ use super::{
     ask::Ask,
     choice::{Choice, Query},
     machine::Admission,
+    turn::Turn,
 };
 use crate::{
     event::Severity,
@@ -156,7 +157,9 @@ impl Admission {
         let member = self.members.get(service)?;
         let run = self.ledger.live(service).map(|lease: &Lease| lease.run);
         let spared = BTreeMap::new();
-        let query = Query { spec: &member.spec, need: &member.need, wish: Wish::Reload, run, spared: &spared, claims };
+        let turn = Turn { arrival: around.now(), priority: 0, begun: false };
+        let (spec, need) = (&*member.spec, &member.need);
+        let query = Query { spec, need, wish: Wish::Reload, run, turn, spared: &spared, claims };
         match self.choose(query, around) {
             Choice::Now(placement) => Some(placement),
             Choice::Later(_) | Choice::Behind(_) | Choice::Never(_) => None,

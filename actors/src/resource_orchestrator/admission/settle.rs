@@ -1,4 +1,4 @@
-//! Goes through those who wait, first come first, and answers whom it can.
+//! Goes through those who wait, in the order of their turns, and answers whom it can.
 
 use std::{
     collections::BTreeSet,
@@ -32,6 +32,9 @@ impl Admission {
     pub(super) fn settle(&mut self, around: &dyn Around) {
         let now = around.now();
         self.take_back(now);
+        self.look = None;
+        self.standing.clear();
+        self.ledger.leases.values_mut().for_each(|lease| lease.promised = false);
         if self.asks.is_empty() && self.returning.is_empty() {
             return;
         }
@@ -39,11 +42,13 @@ impl Admission {
             self.ledger.host = host;
         }
         self.note_use(around);
+        self.line_up(around);
         let mut claims = Vec::new();
         let mut at = 0;
         while at < self.asks.len() {
             if self.asks[at].question.wish == Wish::Adopted {
                 let ask = self.asks.remove(at);
+                self.note_before(&ask, around);
                 self.adopt(ask, now);
                 continue;
             }
@@ -51,9 +56,12 @@ impl Admission {
                 at += self.await_reading(at, now, around);
                 continue;
             }
-            match self.choose(query_of(&self.asks[at], &claims), around) {
+            let choice = self.choose(query_of(&self.asks[at], &claims), around);
+            self.asks[at].held_up = false;
+            match choice {
                 Choice::Now(placement) => {
                     let mut ask = self.asks.remove(at);
+                    self.note_before(&ask, around);
                     ask.course.planned.get_or_insert(now);
                     self.announce(&mut ask, &placement, &[]);
                     self.grant(ask, placement, now);
@@ -68,7 +76,10 @@ impl Admission {
                     self.refuse(ask, refusal, around);
                 }
                 Choice::Later(plan) => {
-                    self.make_room(at, &plan, now);
+                    match self.users_of(&plan, &self.asks[at].turn, around) {
+                        Some(users) => self.let_finish(at, &plan, users, now),
+                        None => self.make_room(at, &plan, now),
+                    }
                     let service = self.asks[at].question.service.clone();
                     claims.push(Claim { service, amounts: plan.placement.lease });
                     at += 1;
@@ -79,7 +90,16 @@ impl Admission {
                 }
             }
         }
+        self.standing = self.stand(around).collect();
         self.bring_back(claims, around);
+    }
+
+    /// Takes down how often somebody had entered, so that it is seen whether anybody enters the run that begins.
+    fn note_before(&mut self, ask: &Ask, around: &dyn Around) {
+        let service = &ask.question.service;
+        if let Some(member) = self.members.get_mut(service) {
+            member.before = around.usage(service).entries;
+        }
     }
 
     /// Whether the cards were not measured since, or shortly before, this was asked: other programs may have come or gone.
@@ -97,15 +117,15 @@ impl Admission {
 
     /// Waits for a reading, which comes soon while somebody waits; says how many asks to step over.
     fn await_reading(&mut self, at: usize, now: Instant, around: &dyn Around) -> usize {
-        let mut ask = self.asks.remove(at);
-        if ask.deadline() <= now {
+        if self.asks[at].deadline() <= now {
+            let ask = self.asks.remove(at);
             let kind = RefusalKind::NoCard { problem: "the cards could not be measured in time".to_owned() };
             let service = ask.question.service.clone();
             self.refuse(ask, Refusal { service, kind, missing: Vec::new(), holders: Vec::new() }, around);
             return 0;
         }
-        self.pend(&mut ask, "waits until the cards are measured".to_owned());
-        self.asks.insert(at, ask);
+        self.asks[at].held_up = false;
+        self.pend(at, "waits until the cards are measured".to_owned());
         1
     }
 
@@ -140,13 +160,15 @@ impl Admission {
         }
         ask.awaits = awaits;
         ask.claim = Some(plan.placement.lease.clone());
-        self.pend(&mut ask, reason);
         self.asks.insert(at, ask);
+        self.pend(at, reason);
     }
 
     fn stand_behind(&mut self, at: usize, ahead: &[ServiceName]) {
         let reclaim = self.ledger.rules.reclaim_timeout;
-        let mut ask = self.asks.remove(at);
+        let ask = &mut self.asks[at];
+        // Until it is due, others of a higher priority go first.
+        ask.be_patient(self.fairness);
         for name in ahead {
             if let Some(member) = self.members.get(name) {
                 ask.allow(name, passing_bound(&member.spec, reclaim));
@@ -154,14 +176,15 @@ impl Admission {
         }
         ask.awaits = ahead.iter().cloned().collect();
         ask.claim = None;
-        self.pend(&mut ask, format!("waits until {} is loaded", names(ahead)));
-        self.asks.insert(at, ask);
+        self.pend(at, format!("waits until {} is loaded", names(ahead)));
     }
 
-    fn pend(&mut self, ask: &mut Ask, reason: String) {
+    pub(super) fn pend(&mut self, at: usize, reason: String) {
+        let ask = &mut self.asks[at];
         if ask.reason.as_ref() != Some(&reason) {
-            self.answer(ask.question.run, LeaseVerdict::Pending(reason.clone()));
-            ask.reason = Some(reason);
+            let run = ask.question.run;
+            ask.reason = Some(reason.clone());
+            self.answer(run, LeaseVerdict::Pending(reason));
         }
     }
 
@@ -236,7 +259,8 @@ impl Admission {
 pub(super) fn query_of<'a>(ask: &'a Ask, claims: &'a [Claim]) -> Query<'a> {
     let question = &ask.question;
     let (run, spared) = (Some(question.run), &ask.spared);
-    Query { spec: &question.spec, need: &question.need, wish: question.wish, run, spared, claims }
+    let (spec, need, wish) = (&*question.spec, &question.need, question.wish);
+    Query { spec, need, wish, run, turn: ask.turn, spared, claims }
 }
 
 fn source(ask: &Ask) -> NeedSource {

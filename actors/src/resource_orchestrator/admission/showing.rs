@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, time::Instant};
 use super::{
     Around,
     choice::{Choice, Query},
+    line::waits_for,
     machine::Admission,
+    turn::Turn,
 };
 use crate::{
     ids::ServiceName,
@@ -120,7 +122,8 @@ impl Admission {
         let (spared, claims) = (BTreeMap::new(), self.claims());
         let run = live.filter(|lease| lease.stage == Stage::Asleep).map(|lease| lease.run);
         let (spec, need) = (&*member.spec, &member.need);
-        let query = Query { spec, need, wish: Wish::Wanted, run, spared: &spared, claims: &claims };
+        let turn = Turn { arrival: around.now(), priority: 0, begun: false };
+        let query = Query { spec, need, wish: Wish::Wanted, run, turn, spared: &spared, claims: &claims };
         let mut view = PlanView {
             service: service.clone(),
             resident: false,
@@ -154,6 +157,9 @@ impl Admission {
             Choice::Later(plan) => {
                 if plan.offload.is_empty() {
                     view.because.push("it waits for memory that is on its way back".to_owned());
+                }
+                if let Some(users) = self.users_of(&plan, &query.turn, around) {
+                    view.because.push(format!("it {}", waits_for(&users.names, false, self.fairness)));
                 }
                 Ok(plan)
             }

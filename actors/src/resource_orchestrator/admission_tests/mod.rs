@@ -3,7 +3,9 @@
 
 mod cases;
 mod driver;
+mod fair;
 mod given;
+mod lines;
 mod promises;
 mod random;
 mod supervisors;

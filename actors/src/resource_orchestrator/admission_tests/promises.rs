@@ -97,12 +97,36 @@ impl World {
         assert_eq!(user, None, "{leaver} is needed and is to leave\n{}", self.story());
     }
 
-    /// Nobody waits for ever: the bound is that of everybody there is, each once.
+    /// Nobody who is in use is asked to leave for somebody whose turn has not come, nor while those are in its line who came
+    /// before, within the time of a drain.
+    pub fn check_fair(&self, leaver: &ServiceName, reason: &str) {
+        let Some(asker) = reason.strip_prefix("makes room for ") else { return };
+        let asker = &self.services[&asker.parse().expect("a name")];
+        let Doing::Asks { since } = asker.doing else { panic!("{reason}: {:?}\n{}", asker.doing, self.story()) };
+        let arrival = asker.line.first().map_or(since, |first| since.min(*first));
+        let due = arrival + self.fairness;
+        let one = &self.services[leaver];
+        let said = || format!("{leaver} {reason}, which came {:?} ago\n{}", self.now - arrival, self.story());
+        assert!(one.usage.in_flight == 0 || due <= self.now, "in use: {}", said());
+        let before = one.usage.open && one.line.first().is_some_and(|first| *first < arrival);
+        assert!(!before || due + one.spec.memory.offload.drain <= self.now, "cuts off its line: {}", said());
+    }
+
+    /// Nobody waits for ever: the bound is that of everybody there is, each once, and the fairness.
     pub fn check_waits(&self) {
         let bound = |one: &Service| {
-            one.spec.memory.offload.drain + one.spec.stop.grace + one.spec.ready.timeout + ms(3000) + ms(2000)
+            let line = one.slots.map_or(Duration::ZERO, |_| one.spec.memory.offload.drain);
+            line + one.spec.memory.offload.drain + one.spec.stop.grace + one.spec.ready.timeout + ms(3000) + ms(2000)
         };
-        let bound: Duration = self.services.values().map(bound).sum::<Duration>() + ms(2000);
+        let bound: Duration = self.services.values().map(bound).sum::<Duration>() + ms(2000) + self.fairness;
+        for one in self.services.values() {
+            let is_full = one.usage.open && one.slots.is_some_and(|slots| one.usage.in_flight >= slots);
+            // While it is full it waits for nobody but those who are in.
+            let Some(first) = one.line.first().filter(|_| !is_full) else { continue };
+            let since = if one.slots.is_some() { one.closed.max(*first) } else { *first };
+            let waited = self.now - since;
+            assert!(waited <= bound, "somebody waits {waited:?} for {}\n{}", one.spec.name, self.story());
+        }
         for one in self.services.values() {
             if let Doing::Asks { since } = one.doing {
                 let waited = self.now - since;

@@ -24,7 +24,8 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
     // One backend measures all of them or none.
     let measured = cards[0].1;
     let cards: Vec<(u64, bool)> = cards.into_iter().map(|(total, _)| (total, measured)).collect();
-    let mut world = World::new(&cards);
+    let fairness = [0, 300, 1000, 5000][chance.usize(0..4)];
+    let mut world = World::fair(&cards, ms(fairness));
     world.names = chance.u8(0..4) > 0;
     let count = chance.usize(2..=30);
     let mut services = Vec::new();
@@ -49,7 +50,9 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
                 s.memory.gpu = GpuChoice::These(vec![GpuName::Index(index)]);
             }
         });
-        services.push(world.add(spec, some_need(chance)));
+        let service = world.add(spec, some_need(chance));
+        world.of(&service).slots = (chance.u8(0..3) == 0).then(|| chance.u32(1..3));
+        services.push(service);
     }
     (world, services)
 }
@@ -87,7 +90,11 @@ fn act(world: &mut World, services: &[ServiceName], chance: &mut fastrand::Rng) 
             };
             world.want(service, wish);
         }
-        35..55 => world.use_it(service, true),
+        35..45 => world.use_it(service, true),
+        45..55 => {
+            world.of(service).usage.waiting.priority = chance.i32(-1..2);
+            world.come(service);
+        }
         55..72 => world.use_it(service, false),
         72..77 => {
             world.of(service).down = chance.bool();

@@ -32,6 +32,7 @@ impl World {
 
     /// A person stops it, or takes back the wish.
     pub fn stop(&mut self, service: &ServiceName) {
+        self.dismiss(service);
         let Some(run) = self.of(service).run else { return };
         match self.of(service).doing {
             Doing::Asks { .. } => {
@@ -43,7 +44,7 @@ impl World {
                 }
             }
             Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps => {
-                self.of(service).usage.open = false;
+                self.close(service);
                 self.of(service).doing = Doing::Stops { sleep: false };
                 self.fate(service, run, Fate::Leaving);
                 self.later(ms(20), Due::Ends { service: service.clone(), run });
@@ -56,18 +57,6 @@ impl World {
         let Some(run) = self.of(service).run else { return };
         if matches!(self.of(service).doing, Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps) {
             self.end(service, run, true);
-        }
-    }
-
-    /// Somebody enters, or leaves.
-    pub fn use_it(&mut self, service: &ServiceName, enters: bool) {
-        let usage = &mut self.of(service).usage;
-        if enters && usage.open {
-            usage.in_flight += 1;
-            usage.entries += 1;
-        } else if !enters && usage.in_flight > 0 {
-            usage.in_flight -= 1;
-            self.drain_if_idle(service);
         }
     }
 
@@ -98,7 +87,8 @@ impl World {
             return self.step(Event::Held { service: service.clone(), run });
         }
         let drain = one.spec.memory.offload.drain;
-        one.usage.open = false;
+        self.close(service);
+        let one = self.of(service);
         one.doing = Doing::Drains { offload: true, until: now + drain };
         self.fate(service, run, Fate::Leaving);
         self.later(drain, Due::DrainOver { service: service.clone(), run });
@@ -136,7 +126,11 @@ impl World {
             self.waiting.insert(run);
         }
         self.of(service).placement = Placement::default();
+        if failed {
+            self.dismiss(service);
+        }
         self.fate(service, run, Fate::Ended { failed });
+        self.ask_for_line(service);
     }
 
     /// What it gives back is used for some time yet.
@@ -164,8 +158,9 @@ impl World {
         match effect {
             Effect::Answer(run, verdict) => self.answered(run, verdict),
             Effect::Offload { service, run, reason } => {
-                let one = &self.services[&service];
                 self.check_needed(&service);
+                self.check_fair(&service, &reason);
+                let one = &self.services[&service];
                 if reason.starts_with("makes room") {
                     assert!(!one.spec.memory.pinned, "{service} is pinned and is to leave\n{}", self.story());
                     assert_eq!(one.usage.holds, 0, "{service} is held and is to leave\n{}", self.story());
@@ -207,6 +202,7 @@ impl World {
                 let sleeps = one.ram > 0 || one.vram.values().any(|bytes| *bytes > 0);
                 one.doing = if sleeps { Doing::Sleeps } else { Doing::Nothing };
                 one.refusal = Some(refusal);
+                one.line.clear();
             }
             LeaseVerdict::Granted(placement) => {
                 assert!(matches!(self.of(&service).doing, Doing::Asks { .. }), "{service} was granted unasked");
@@ -232,6 +228,7 @@ impl World {
                     let one = self.of(&service);
                     let custom = one.placement.lease.custom.clone();
                     one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
+                    self.ask_for_line(&service);
                 }
             }
         }
@@ -239,6 +236,12 @@ impl World {
 
     pub fn happen(&mut self, due: Due) {
         match due {
+            Due::Comes { service } => self.come(&service),
+            Due::Leaves { service, run } => {
+                if self.runs(&service, run) {
+                    self.use_it(&service, false);
+                }
+            }
             Due::Glance => self.glance(),
             Due::Look => self.look(),
             Due::ReloadArrives { service } => {
@@ -255,7 +258,7 @@ impl World {
             Due::Ready { service, run } => {
                 if self.runs(&service, run) && self.of(&service).doing == Doing::Loads {
                     self.of(&service).doing = Doing::Works;
-                    self.of(&service).usage.open = true;
+                    self.open(&service);
                     self.fate(&service, run, Fate::Ready);
                 }
             }
@@ -269,7 +272,7 @@ impl World {
                 let over = matches!(self.of(&service).doing, Doing::Drains { until, .. } if until <= now);
                 if self.runs(&service, run) && over {
                     self.of(&service).doing = Doing::Works;
-                    self.of(&service).usage.open = true;
+                    self.open(&service);
                     self.fate(&service, run, Fate::Stays);
                 }
             }

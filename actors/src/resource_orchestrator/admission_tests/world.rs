@@ -66,6 +66,14 @@ pub struct Service {
     pub vram: BTreeMap<GpuId, u64>,
     pub ram: u64,
     pub usage: Usage,
+    /// When those came who wait for it to let them in.
+    pub line: Vec<Instant>,
+    /// How many it lets in at a time; `None`: all who come.
+    pub slots: Option<u32>,
+    /// When its gate was closed last.
+    pub closed: Instant,
+    /// How long each of those who came in by its line stays, where that is known.
+    pub works: Option<Duration>,
     pub down: bool,
     /// What it takes of its lease in the end, in percent.
     pub takes: u64,
@@ -81,6 +89,15 @@ pub struct Service {
 /// Something that is due.
 #[derive(Debug, Clone)]
 pub enum Due {
+    /// Somebody comes, and stays for so long.
+    Comes {
+        service: ServiceName,
+    },
+    /// Somebody has finished.
+    Leaves {
+        service: ServiceName,
+        run: RunId,
+    },
     /// Half of its memory is taken, or all of it.
     Takes {
         service: ServiceName,
@@ -141,6 +158,9 @@ pub struct World {
     pub trace: Vec<String>,
     /// The longest that anybody has waited for an answer.
     pub longest: Duration,
+    pub fairness: Duration,
+    /// How long those waited who came in by a line, and whose line it was.
+    pub waits: Vec<(ServiceName, Duration)>,
 }
 
 struct Sight<'a> {
@@ -159,7 +179,7 @@ impl Around for Sight<'_> {
     }
 
     fn usage(&self, service: &ServiceName) -> Usage {
-        self.services.get(service).map(|service| service.usage).unwrap_or_default()
+        self.services.get(service).map(Service::seen).unwrap_or_default()
     }
 
     fn outlook(&self, service: &ServiceName) -> Outlook {
@@ -174,8 +194,13 @@ impl Around for Sight<'_> {
 }
 
 impl World {
-    /// A host of 64 GiB and these cards: their size, and whether a driver measures them.
+    /// A host of 64 GiB and these cards: their size, and whether a driver measures them. First come, first served.
     pub fn new(cards: &[(u64, bool)]) -> Self {
+        Self::fair(cards, Duration::ZERO)
+    }
+
+    /// The same with a fairness.
+    pub fn fair(cards: &[(u64, bool)], fairness: Duration) -> Self {
         let now = clock::now();
         let cards: Vec<TrueCard> = (0..)
             .zip(cards)
@@ -190,7 +215,7 @@ impl World {
             .collect();
         let custom = rules().custom;
         let mut world = Self {
-            machine: Admission::new(Arc::new(rules())),
+            machine: Admission::new(Arc::new(rules()), fairness),
             began: now,
             now,
             cards,
@@ -208,6 +233,8 @@ impl World {
             told: Vec::new(),
             trace: Vec::new(),
             longest: Duration::ZERO,
+            fairness,
+            waits: Vec::new(),
         };
         world.look();
         world
@@ -226,6 +253,10 @@ impl World {
             vram: BTreeMap::new(),
             ram: 0,
             usage: Usage::default(),
+            line: Vec::new(),
+            slots: None,
+            closed: self.now,
+            works: None,
             down: false,
             takes: 100,
             load: ms(400),
@@ -300,7 +331,7 @@ impl World {
             Event::Read(_) | Event::Measured(_) | Event::Due => None,
             other => Some(format!("{:?} -> {}", self.now - self.began, brief(other))),
         };
-        let mut machine = std::mem::replace(&mut self.machine, Admission::new(Arc::new(rules())));
+        let mut machine = std::mem::replace(&mut self.machine, nobody());
         let effects = machine.step(event, &self.sight());
         self.machine = machine;
         self.trace.extend(said);
@@ -308,6 +339,11 @@ impl World {
             self.carry_out(effect);
         }
     }
+}
+
+/// In the place of the machine while that takes a step.
+fn nobody() -> Admission {
+    Admission::new(Arc::new(rules()), Duration::ZERO)
 }
 
 fn brief(event: &Event) -> String {
@@ -335,7 +371,7 @@ impl World {
     }
 
     pub fn preview(&mut self, service: &ServiceName) -> Result<PlanView, PlanRefused> {
-        let mut machine = std::mem::replace(&mut self.machine, Admission::new(Arc::new(rules())));
+        let mut machine = std::mem::replace(&mut self.machine, nobody());
         let view = machine.preview(service, &self.sight());
         self.machine = machine;
         view

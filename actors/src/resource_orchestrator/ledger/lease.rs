@@ -82,6 +82,8 @@ pub struct Lease {
     pub stage: Stage,
     /// For whom it has been asked to leave, until it has left or stays.
     pub told: Option<ServiceName>,
+    /// Whether it is to be asked to leave for somebody who lets those finish who use it: what it gives is as good as gone.
+    pub promised: bool,
     /// Whether it was asked to leave to make room, and has not been found to stay.
     pub pushed_out: bool,
     /// When it was granted.
@@ -127,6 +129,7 @@ impl Lease {
             placement,
             stage: Stage::Reserved,
             told: None,
+            promised: false,
             pushed_out: false,
             granted: now,
             ready: None,
@@ -171,6 +174,12 @@ impl Lease {
             Stage::Resident | Stage::Asleep => self.told.is_some(),
             Stage::Reserved | Stage::Loading => false,
         }
+    }
+
+    /// Whether it is on its way out, or promised to somebody: no plan can have it.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.promised || self.is_leaving()
     }
 
     /// What its processes use of a card, as part of what was measured last. Where the driver does not say, one that was

@@ -25,7 +25,7 @@ pub struct Claim {
 /// From which side the books are looked at.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lens<'a> {
-    /// As they will be when those who are on their way out have gone.
+    /// As they will be when those have gone who are on their way out, or promised to somebody who waits.
     pub later: bool,
     /// Without what this run holds: it sleeps, and asks for all that it will hold.
     pub own: Option<RunId>,
@@ -35,7 +35,7 @@ pub struct Lens<'a> {
 
 impl Lens<'_> {
     fn is_gone(&self, lease: &Lease) -> bool {
-        self.own == Some(lease.run) || (self.later && lease.is_leaving())
+        self.own == Some(lease.run) || (self.later && lease.is_taken())
     }
 
     /// What a lease that is gone still holds of a card.
@@ -126,10 +126,10 @@ impl Ledger {
         by_books.min(by_driver) - lens.claimed(&Pool::Vram(id.clone()))
     }
 
-    /// Whether something of ours is on the card that no plan can send away: it is on its way out already.
+    /// Whether something of ours is on the card that no plan can send away: it is on its way out already, or promised.
     fn is_in_use(&self, book: &CardBook, lens: Lens<'_>) -> bool {
         let id = &book.card.id;
-        self.leases.values().any(|lease| !lens.is_gone(lease) && lease.is_leaving() && lease.vram(id) > 0)
+        self.leases.values().any(|lease| !lens.is_gone(lease) && lease.is_taken() && lease.vram(id) > 0)
     }
 
     /// The host's memory, without what is free of it.
