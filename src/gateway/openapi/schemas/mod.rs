@@ -7,6 +7,7 @@ mod all;
 mod common;
 mod memory;
 mod past;
+mod remotes;
 mod services;
 
 pub use all::schemas;
