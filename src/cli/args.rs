@@ -62,6 +62,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Write a commented configuration to start from.
     Init(InitArgs),
+    /// Turn another program's configuration into one of Greenroom.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// What runs, and how it fares.
     #[command(visible_alias = "ps")]
     Status,
@@ -152,6 +155,27 @@ pub struct InitArgs {
     pub output: PathBuf,
     /// Replace a file that is there.
     #[arg(long)]
+    pub force: bool,
+}
+
+/// Subcommands of `import`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportCommand {
+    /// llama-swap's YAML; what has no counterpart is told line by line.
+    LlamaSwap(ImportArgs),
+}
+
+/// Options of `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The file that llama-swap is started with.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to write the new one; without it, to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long, requires = "output")]
     pub force: bool,
 }
 

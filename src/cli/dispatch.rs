@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use clap::{Parser, error::ErrorKind};
 
 use super::{
-    args::{Cli, Command, ConfigCommand, DemoArgs, Global},
+    args::{Cli, Command, ConfigCommand, DemoArgs, Global, ImportCommand},
     check, completions, config_show, control, demo, doctor, events,
     failure::Failure,
-    gpus, history, init, logs, plan, reload, run, shutdown, status, sweep,
+    gpus, history, import, init, logs, plan, reload, run, shutdown, status, sweep,
     terminal::Terminal,
     why,
 };
@@ -44,6 +44,7 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Check => check::run(global, terminal),
         Command::Config(ConfigCommand::Show { effective }) => config_show::run(*effective, global, terminal),
         Command::Init(args) => init::run(args, terminal),
+        Command::Import(ImportCommand::LlamaSwap(args)) => import::llama_swap(args, terminal),
         Command::Status => status::run(global, terminal),
         Command::Why(args) => why::run(args, global, terminal),
         Command::Gpus => gpus::run(global, terminal),
@@ -69,6 +70,7 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
 fn refuse_unused(command: &Command, global: &Global) -> Result<(), Failure> {
     let command = match command {
         Command::Init(_) => "init",
+        Command::Import(_) => "import",
         Command::Demo(_) => "demo",
         Command::Completions { .. } => "completions",
         _ => return Ok(()),
@@ -91,7 +93,13 @@ mod tests {
 
     #[test]
     fn an_option_without_meaning_is_refused() {
-        for line in ["init -c a.toml", "demo --state-dir /x", "--set a=1", "completions bash --log-level info"] {
+        for line in [
+            "init -c a.toml",
+            "import llama-swap a.yaml -c b.toml",
+            "demo --state-dir /x",
+            "--set a=1",
+            "completions bash --log-level info",
+        ] {
             let args = std::iter::once("greenroom").chain(line.split(' '));
             let cli = Cli::try_parse_from(args).expect("it parses");
             let command = cli.command.unwrap_or(Command::Demo(DemoArgs::default()));

@@ -23,6 +23,7 @@ mod failure;
 mod follow;
 mod gpus;
 mod history;
+mod import;
 mod init;
 mod interrupt;
 mod logs;

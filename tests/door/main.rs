@@ -4,9 +4,11 @@ mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod fairness;
 mod kills;
 mod loads;
 mod memory;
+mod own_doors;
 mod passage;
 mod queue;
 mod refusals;

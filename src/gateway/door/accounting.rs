@@ -86,7 +86,8 @@ where
 /// Writes the status into the account, and goes on with it in the body.
 fn answered(outcome: Outcome) -> Outcome {
     let answer = outcome?;
-    let Some(tab) = answer.request().extensions_mut().remove::<Tab>() else { return Ok(answer) };
+    // It stays with the request as well: one who is told about a wait is let in only after his answer has begun.
+    let Some(tab) = answer.request().extensions().get::<Tab>().cloned() else { return Ok(answer) };
     {
         let mut account = tab.borrow_mut();
         match answer.response().error().and_then(Error::as_error::<ApiError>) {

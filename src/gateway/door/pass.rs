@@ -87,7 +87,12 @@ impl Doorway {
             async move {
                 let guest = door.closing.subscribe();
                 let journey = Journey { door: &door, desk: &desk, request: &request, service: &service, path: &path };
-                journey.fetch(body, guest, None, &is_in).await
+                let fetched = journey.fetch(body, guest, None, &is_in).await;
+                if let Err(error) = &fetched {
+                    // The answer may have begun.
+                    note(&request, |account| account.refused(error));
+                }
+                fetched
             }
             .boxed_local()
         };
@@ -109,6 +114,8 @@ impl Doorway {
         let guest = self.closing.subscribe();
         let (answer, endpoint, permit) = loop {
             let (endpoint, permit) = journey.enter(&guest).await?;
+            // What it is used for from now on is no work.
+            note(request, |account| account.enters(false));
             let sent = to_service(request.head(), path, Outgoing::nothing(), &journey.way())?;
             let port = endpoint.port.unwrap_or_default();
             let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
@@ -197,6 +204,7 @@ impl Journey<'_> {
         if *guest.borrow() {
             return Err(ApiError::stopping());
         }
+        note(self.request, |account| account.goes_to(&self.spec().name));
         let (method, path) = (self.request.method().as_str(), self.path.split('?').next().unwrap_or(self.path));
         if self.spec().memory.wake_on.iter().any(|rule| rule.matches(method, path)) {
             self.priority()?;

@@ -26,7 +26,9 @@ impl From<AdmitError> for ApiError {
             AdmitError::QueueFull { retry_after, .. } => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).again_after(retry_after)
             }
-            AdmitError::TooLate { retry_after, .. } => unavailable("wait_timeout", message).again_after(retry_after),
+            AdmitError::TooLate { retry_after, .. } => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "wait_timeout", message).again_after(retry_after)
+            }
         }
     }
 }

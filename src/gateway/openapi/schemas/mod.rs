@@ -7,6 +7,7 @@ mod all;
 mod common;
 mod memory;
 mod past;
+mod peers;
 mod remotes;
 mod services;
 
