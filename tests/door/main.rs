@@ -10,10 +10,13 @@ mod loads;
 mod memory;
 mod own_doors;
 mod passage;
+mod peers;
 mod queue;
 mod refusals;
 mod remotes;
+mod security;
 mod streams;
+mod url;
 mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};

@@ -218,6 +218,9 @@ fn where_nobody_can_be_asked_the_answer_says_what_each_has_said() {
     assert_eq!(message.matches("Connection refused").count(), 2, "{message}");
     wait_states(&greenroom, &["out", "out"]);
     assert_eq!(seen(&greenroom)["state"], "out");
+    let models = door(&greenroom).get("/v1/models").expect("it answers").json();
+    let listed = (&models["data"][0]["id"], &models["data"][0]["service"], &models["data"][0]["status"]["value"]);
+    assert_eq!(listed, (&json!("model"), &json!("pod"), &json!("unloaded")), "{models}");
     refused(&chat(&greenroom, "model"), 502, "upstream_closed");
 }
 

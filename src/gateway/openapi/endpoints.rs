@@ -116,7 +116,10 @@ const EVENTS: &[Parameter] = &[
     query("since", "string", "the same, where there is no such header"),
     query("follow", "boolean", "off: end where waiting would begin; on by default"),
 ];
-const STREAM: &[Parameter] = &[query("no-history", "string", "begin with what is added, whatever its value")];
+const STREAM: &[Parameter] = &[
+    query("no-history", "string", "begin with what is added, whatever its value"),
+    query("follow", "boolean", "off: end where waiting would begin; on by default"),
+];
 const SHUTDOWN: &[Parameter] = &[query("force", "boolean", "skip every grace; off by default")];
 const TRAFFIC: &[Parameter] = &[
     header("X-Model", "the model, where the body does not say it"),
@@ -267,9 +270,9 @@ pub const ENDPOINTS: &[Endpoint] = &[
         Body::Whatever,
         "to that service, as `/{path}`, byte for byte, with its query; also a WebSocket",
     ),
-    get("/v1/models", Peers, "what there is, as OpenAI's clients ask for it", Json("Models")),
+    get("/v1/models", Peers, "what there is, as OpenAI's clients ask for it", Json("ModelList")),
     get("/v1/models/{id}", Peers, "one of them", Json("Model")).with(&[], &["model_not_found"]),
-    get("/models", Peers, "the same as `/v1/models`, for users of llama.cpp's router", Json("Models")),
+    get("/models", Peers, "the same as `/v1/models`, for users of llama.cpp's router", Json("ModelList")),
     post("/models/load", Peers, "begins to load the model that the body names", Json("Success"))
         .with(&[], TOLD)
         .taking(Body::Model),
@@ -278,7 +281,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         .taking(Body::Model),
     get("/running", Peers, "what is in memory, for users of llama-swap", Json("Running")),
     get("/unload", Peers, "takes everything out of memory and waits for it", Text("text/plain")).with(&[], OFFLOAD),
-    post("/api/models/unload", Peers, "the same, answered in JSON", Json("Done")).with(&[], OFFLOAD),
+    post("/api/models/unload", Peers, "the same, answered in JSON", Json("Unloaded")).with(&[], OFFLOAD),
     post("/api/models/unload/{id}", Peers, "takes one out of memory and waits for it", Text("text/plain"))
         .with(&[], &["model_not_found", "held", "in_use", "stuck", "stopping"]),
     get("/api/version", Peers, "which version this is", Json("Version")),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{common, memory, past, peers, remotes, services};
+use super::{common, memory, models, past, remotes, services};
 
 /// Shapes with their names.
 pub(super) type Shapes = Vec<(&'static str, Value)>;
@@ -17,7 +17,7 @@ pub fn schemas() -> Map<String, Value> {
         memory::plans(),
         past::history(),
         past::reloads(),
-        peers::peers(),
+        models::models(),
     ];
     rooms.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

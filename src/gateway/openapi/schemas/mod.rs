@@ -6,8 +6,8 @@
 mod all;
 mod common;
 mod memory;
+mod models;
 mod past;
-mod peers;
 mod remotes;
 mod services;
 
