@@ -11,7 +11,17 @@ pub(super) fn services() -> Shapes {
     let state = one_of(ServiceState::ALL.map(ServiceState::name), "What it is doing.");
     let disposition = one_of(["up", "down", "on_demand"], "What is wanted of it.");
     vec![
-        ("Status", object("", [("runtime", shape("Runtime")), ("services", list(shape("Service")))])),
+        (
+            "Status",
+            object(
+                "",
+                [
+                    ("runtime", shape("Runtime")),
+                    ("services", list(shape("Service"))),
+                    ("remotes", list(shape("Remote"))),
+                ],
+            ),
+        ),
         (
             "Runtime",
             object(
