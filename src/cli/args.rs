@@ -34,6 +34,13 @@ pub struct Global {
     /// Sets one key, above every file, for example `--set runtime.name=studio`.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The runtime to speak to, by its gateway: `http://HOST:PORT`, or `unix:` and a path. Its key is read from the
+    /// variable GREENROOM_API_KEY.
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The file with the key for `--url`, before the variable.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
     /// The state dir, in place of the configuration's.
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,

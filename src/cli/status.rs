@@ -36,7 +36,8 @@ fn tell_kept(failure: &Failure, asked: &Asked, terminal: &Terminal) {
     if !matches!(failure, Failure::NotRunning(_)) || terminal.json {
         return;
     }
-    for kept in kept_now(&asked.place.state_dir) {
+    let Some(place) = asked.place() else { return };
+    for kept in kept_now(&place.state_dir) {
         terminal.note(format!(
             "kept: {} (process {}) goes on; the next `greenroom run` takes it over, `greenroom sweep --kept` ends it\n",
             kept.service, kept.main.pid

@@ -4,15 +4,18 @@ mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
-mod kills;
 mod fairness;
+mod kills;
 mod loads;
 mod memory;
 mod own_doors;
 mod passage;
+mod peers;
 mod queue;
 mod refusals;
+mod security;
 mod streams;
+mod url;
 mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};

@@ -16,6 +16,10 @@ const DOCUMENTED: &str = "http://127.0.0.1:8484";
 /// The control socket of the document.
 const SOCKET: &str = "~/.local/state/greenroom/greenroom.sock";
 
+/// Where paths begin that the control socket does not have.
+const GATEWAYS_OWN: [&str; 8] =
+    ["/v1/", "/upstream/", "/models", "/running", "/unload", "/api/models", "/api/version", "/logs"];
+
 /// The lines, in their order.
 fn lines() -> Vec<String> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/http.md");
@@ -27,7 +31,7 @@ fn lines() -> Vec<String> {
 #[track_caller]
 fn run(greenroom: &Greenroom, line: &str) -> (u16, String) {
     assert!(line.contains(DOCUMENTED) || line.contains(SOCKET), "{line}");
-    let is_traffic = ["/v1/", "/upstream/"].iter().any(|part| line.contains(&format!("{DOCUMENTED}{part}")));
+    let is_traffic = GATEWAYS_OWN.iter().any(|part| line.contains(&format!("{DOCUMENTED}{part}")));
     let (address, by) = if is_traffic || line.contains(SOCKET) {
         (format!("http://127.0.0.1:{}", greenroom.port(0)), String::new())
     } else {

@@ -8,7 +8,7 @@
 //! the connections, `relay` and `events` an answer on its way back, `refusal` what is said where there is none, `ending`
 //! what is said to one who has had half of it, and `loading` to one who waits. `websocket` is for what is no request any
 //! more, `own` for doors of one service alone. `account` is what is told of a request at its end, `accounting` carries it
-//! there.
+//! there. `models` tells what there is, `peers` is what the users of other such programs know, with `tails` for their logs.
 //!
 //! Nothing in here decides about memory or processes, and no answer is collected before it is sent on.
 
@@ -18,20 +18,23 @@ mod desk;
 mod ending;
 mod events;
 mod headers;
-mod keys;
+pub(super) mod keys;
 pub mod listen;
 mod loading;
 mod model;
+mod models;
 mod names;
 mod outgoing;
 mod own;
 mod pass;
+mod peers;
 mod priority;
 mod refusal;
 mod relay;
 pub mod routes;
 pub mod server;
 mod table;
+mod tails;
 pub mod unit;
 mod upstream;
 mod websocket;

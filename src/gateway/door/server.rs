@@ -22,9 +22,16 @@ use super::{
     desk::Desk,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
+    peers,
     routes::{Doorway, routes},
 };
-use crate::runtime::RuntimeHandle;
+use crate::{
+    gateway::{
+        control::{Door, configure},
+        guard::Guard,
+    },
+    runtime::RuntimeHandle,
+};
 
 /// Threads that serve.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
@@ -56,20 +63,31 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
+    let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
+    let guard = Guard::of_gateway(spec);
     let app = move || {
-        // Made by each worker for itself: connections stay on their thread.
         App::new()
             .app_data(doorway.clone())
+            // Made by each worker for itself: connections stay on their thread.
             .app_data(Data::new(Desk::default()))
+            .app_data(control.clone())
+            .app_data(Data::new(guard.clone()))
+            // Model traffic first: routes are tried in this order.
             .configure(routes)
+            .configure(peers::routes)
+            .configure(configure::<RuntimeHandle>)
             .wrap(Accounting)
+            .wrap(guard.clone())
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
+    // A worker that has as many as it may passes newcomers on to the other, so that their shares add up. Of an odd number
+    // one is not given.
+    let workers = WORKERS.get().min(most);
     let mut server = HttpServer::new(app)
-        .workers(WORKERS.get())
+        .workers(workers)
         .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
@@ -77,7 +95,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         // Without this a client that leaves while it waits is not noticed.
         .h1_allow_half_closed(false)
         .client_request_timeout(spec.header_timeout)
-        .max_connections((most / WORKERS.get()).max(1))
+        .max_connections((most / workers.max(1)).max(1))
         .shutdown_timeout(0);
     for listener in tcp {
         server = server.listen(listener).map_err(refuse)?;

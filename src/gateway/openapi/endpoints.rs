@@ -114,6 +114,17 @@ const EVENTS: &[Parameter] = &[
 const SHUTDOWN: &[Parameter] = &[query("force", "boolean", "skip every grace; off by default")];
 const TRAFFIC: &[Parameter] = &[header("X-Model", "the model, where the body does not say it")];
 
+const STREAM: &[Parameter] = &[
+    query("no-history", "string", "begin with what is added; whatever it says"),
+    query("follow", "boolean", "off: end where waiting would begin; on by default"),
+];
+
+/// Of a name that is nobody's.
+const UNKNOWN: &[&str] = &["model_not_found"];
+/// What taking everything out of memory may come to.
+const UNLOAD: &[&str] = &["held", "in_use", "stuck", "stopping"];
+/// What taking one out may come to.
+const UNLOAD_ONE: &[&str] = &["model_not_found", "held", "in_use", "stuck", "stopping"];
 /// What a command may come to.
 const COMMAND: &[&str] = &[
     "service_not_found",
@@ -150,6 +161,11 @@ const fn post(path: &'static str, group: Group, summary: &'static str, answer: A
     Endpoint { method: "POST", ..get(path, group, summary, answer) }
 }
 
+/// What the gateway itself answers to those who ask for models.
+const fn told(method: &'static str, path: &'static str, summary: &'static str, answer: Answer) -> Endpoint {
+    Endpoint { method, ..get(path, Group::Traffic, summary, answer) }
+}
+
 const fn passed(method: &'static str, path: &'static str, body: Body, summary: &'static str) -> Endpoint {
     let to = get(path, Group::Traffic, summary, Answer::Passed);
     Endpoint { method, parameters: TRAFFIC, body, codes: PASSED, ..to }
@@ -158,6 +174,11 @@ const fn passed(method: &'static str, path: &'static str, body: Body, summary: &
 impl Endpoint {
     const fn with(self, parameters: &'static [Parameter], codes: &'static [&'static str]) -> Self {
         Self { parameters, codes, ..self }
+    }
+
+    /// With a model in its body, which may be nobody's.
+    const fn named(self) -> Self {
+        Self { body: Body::Model, codes: &["model_not_found", "stopping"], ..self }
     }
 
     /// Whether it is answered without a key.
@@ -218,4 +239,20 @@ pub const ENDPOINTS: &[Endpoint] = &[
     passed("POST", "/v1/chat/completions", Body::Model, "a chat, by the service that the request names"),
     passed("any", "/upstream/{service}", Body::Whatever, "to that service, as `/`"),
     passed("any", "/upstream/{service}/{path}", Body::Whatever, "to that service, as `/{path}`, byte for byte"),
+    told("GET", "/v1/models", "the models that can be asked for, with their state", Json("ModelList")),
+    told("GET", "/v1/models/{id}", "one of them", Json("Model")).with(&[], UNKNOWN),
+    told("GET", "/models", "the same as `/v1/models`, for users of llama.cpp's router", Json("ModelList")),
+    told("POST", "/models/load", "begins to load a model", Json("Success")).named(),
+    told("POST", "/models/unload", "begins to take a model out of memory", Json("Success")).named(),
+    told("GET", "/running", "what is in memory, for users of llama-swap", Json("Running")),
+    told("GET", "/unload", "takes everything out of memory and waits for it", Text("text/plain")).with(&[], UNLOAD),
+    told("POST", "/api/models/unload", "the same as `/unload`", Json("Unloaded")).with(&[], UNLOAD),
+    told("POST", "/api/models/unload/{id}", "takes one out of memory and waits for it", Text("text/plain"))
+        .with(&[], UNLOAD_ONE),
+    told("GET", "/api/version", "this program's version", Json("Version")),
+    told("GET", "/logs", "the last lines of each service as one text", Text("text/plain"))
+        .with(&[], &["logs_unreadable"]),
+    told("GET", "/logs/stream", "the same, and what is added", Text("text/plain")).with(STREAM, &["logs_unreadable"]),
+    told("GET", "/logs/stream/{id}", "the same of one model, or of all as `upstream`", Text("text/plain"))
+        .with(STREAM, &["model_not_found", "logs_unreadable"]),
 ];
