@@ -4,8 +4,8 @@ mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
-mod kills;
 mod fairness;
+mod kills;
 mod loads;
 mod memory;
 mod own_doors;
