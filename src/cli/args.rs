@@ -34,6 +34,13 @@ pub struct Global {
     /// Sets one key, above every file, for example `--set runtime.name=studio`.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// The runtime to speak to, by its gateway: `http://HOST:PORT`, or `unix:` and a path. Its key is read from the
+    /// variable GREENROOM_API_KEY.
+    #[arg(long, global = true, value_name = "URL")]
+    pub url: Option<String>,
+    /// The file with the key for `--url`, before the variable.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub api_key_file: Option<PathBuf>,
     /// The state dir, in place of the configuration's.
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
@@ -62,6 +69,9 @@ pub enum Command {
     Config(ConfigCommand),
     /// Write a commented configuration to start from.
     Init(InitArgs),
+    /// Turn another program's configuration into one of Greenroom.
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// What runs, and how it fares.
     #[command(visible_alias = "ps")]
     Status,
@@ -152,6 +162,27 @@ pub struct InitArgs {
     pub output: PathBuf,
     /// Replace a file that is there.
     #[arg(long)]
+    pub force: bool,
+}
+
+/// Subcommands of `import`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ImportCommand {
+    /// llama-swap's YAML; what has no counterpart is told line by line.
+    LlamaSwap(ImportArgs),
+}
+
+/// Options of `import`.
+#[derive(Debug, Clone, Args)]
+pub struct ImportArgs {
+    /// The file that llama-swap is started with.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where to write the new one; without it, to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long, requires = "output")]
     pub force: bool,
 }
 

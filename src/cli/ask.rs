@@ -2,6 +2,7 @@
 
 use std::{future::Future, path::PathBuf};
 
+use hyper::StatusCode;
 use serde_json::Value;
 
 use super::{
@@ -10,41 +11,86 @@ use super::{
     failure::Failure,
     interrupt::Interrupt,
     place::{self, Place},
+    target::{ApiKey, Target},
 };
+
+/// The variable with the key for `--url`.
+const KEY: &str = "GREENROOM_API_KEY";
 
 /// A runtime that may or may not be running.
 #[derive(Debug, Clone)]
 pub struct Asked {
     /// Where it is.
-    pub place: Place,
+    pub at: Where,
     /// How to speak to it.
     pub client: Client,
+}
+
+/// Where a runtime is.
+#[derive(Debug, Clone)]
+pub enum Where {
+    /// Here, with its files.
+    Here(Place),
+    /// Where `--url` says; its files are not for this command.
+    There(Target),
 }
 
 impl Asked {
     /// The runtime that the options mean.
     ///
     /// # Errors
-    /// When a configuration is there and cannot be used.
+    /// When a configuration is there and cannot be used, or `--url` or its key is none.
     pub fn find(global: &Global) -> Result<Self, Failure> {
-        let place = place::find(global)?;
-        let client = Client::new(&place.socket());
-        Ok(Self { place, client })
+        let Some(url) = &global.url else {
+            let place = place::find(global)?;
+            let client = Client::new(&place.socket());
+            return Ok(Self { at: Where::Here(place), client });
+        };
+        let target = Target::parse(url).map_err(|why| Failure::Option { option: "--url", why })?;
+        Ok(Self { client: Client::at(target.clone(), key(global)?), at: Where::There(target) })
+    }
+
+    /// Where it is, if it is here.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match &self.at {
+            Where::Here(place) => Some(place),
+            Where::There(_) => None,
+        }
     }
 
     /// What a client error means for a command.
     #[must_use]
     pub fn failure(&self, error: ClientError) -> Failure {
-        match error {
-            ClientError::NobodyListens(_) => Failure::NotRunning(self.place.state_dir.clone()),
-            ClientError::Refused { status, body } => {
+        match (error, &self.at) {
+            (ClientError::NobodyListens(_), Where::Here(place)) => Failure::NotRunning(place.state_dir.clone()),
+            (ClientError::NobodyListens(_), Where::There(target)) => Failure::NotThere(target.to_string()),
+            (ClientError::Refused { status, .. }, Where::There(target)) if status == StatusCode::UNAUTHORIZED => {
+                Failure::Key { url: target.to_string(), was_sent: self.client.has_key() }
+            }
+            (ClientError::Refused { status, body }, Where::There(target)) if body["src"] != "greenroom" => {
+                Failure::NotGreenroom { url: target.to_string(), why: format!("it answered {status}") }
+            }
+            (ClientError::Refused { status, body }, _) => {
                 let text = |key: &str| body["error"][key].as_str().map(str::to_owned);
                 let code = text("code").unwrap_or_else(|| "refused".to_owned());
                 let message = text("message").unwrap_or_else(|| format!("the runtime answered {status}"));
                 Failure::Refused { code, message, body }
             }
-            other => Failure::Client(other),
+            (other, _) => Failure::Client(other),
         }
+    }
+}
+
+/// The key for `--url`, if there is one.
+fn key(global: &Global) -> Result<Option<ApiKey>, Failure> {
+    let bad = |option| move |why| Failure::Option { option, why };
+    match &global.api_key_file {
+        Some(file) => {
+            let refuse = |source| Failure::Io { operation: "read the key in", path: file.clone(), source };
+            ApiKey::parse(&std::fs::read_to_string(file).map_err(refuse)?).map_err(bad("--api-key-file"))
+        }
+        None => ApiKey::parse(&std::env::var(KEY).unwrap_or_default()).map_err(bad(KEY)),
     }
 }
 

@@ -1,12 +1,8 @@
-//! HTTP/1.1 over a unix socket (the control API), or over TCP to an engine on this machine (the demo).
+//! HTTP/1.1 over a unix socket or TCP (the control API), or over TCP to an engine on this machine (the demo).
 //!
 //! One connection a request, as the server wants it. Bodies of streams are handed on piece by piece.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use greenroom_actors::event::EventId;
@@ -19,6 +15,8 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
 };
+
+use super::target::{ApiKey, Target};
 
 /// How long the runtime may take to take a connection: it does nothing else on that thread.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,11 +31,11 @@ const ANSWER: Duration = Duration::from_secs(20);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens.
-    #[error("nobody listens on {}", .0.display())]
-    NobodyListens(PathBuf),
-    /// The socket is there and may not be opened, or does not take connections.
-    #[error("cannot connect to {}", .0.display())]
-    Connect(PathBuf, #[source] io::Error),
+    #[error("nobody listens on {0}")]
+    NobodyListens(String),
+    /// The socket is there and may not be opened, or does not take connections; or the name is nobody's.
+    #[error("cannot connect to {0}")]
+    Connect(String, #[source] io::Error),
     /// The runtime has taken the question and says nothing.
     #[error("nothing came within {} s: it hangs, or it is stopped (kill -CONT wakes it)", ANSWER.as_secs())]
     Silent,
@@ -63,14 +61,27 @@ pub enum ClientError {
 /// Speaks to one runtime.
 #[derive(Debug, Clone)]
 pub struct Client {
-    socket: PathBuf,
+    target: Target,
+    key: Option<ApiKey>,
 }
 
 impl Client {
     /// Of the runtime that listens on `socket`. Connects at each request.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+        Self { target: Target::Socket(socket.to_owned()), key: None }
+    }
+
+    /// Of the runtime that is found there, with this key.
+    #[must_use]
+    pub fn at(target: Target, key: Option<ApiKey>) -> Self {
+        Self { target, key }
+    }
+
+    /// Whether it has a key.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
     }
 
     /// GET, as a value.
@@ -114,14 +125,24 @@ impl Client {
     }
 
     async fn send(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
-        let connect = tokio::time::timeout(CONNECT, connect(&self.socket)).await;
-        let stream = connect.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                ClientError::NobodyListens(self.socket.clone())
+        let key = self.key.as_ref();
+        let ask = Ask { method, host: self.target.host(), path: format!("{}{path}", self.target.base()), key };
+        match &self.target {
+            Target::Socket(socket) => exchange(self.connected(connect(socket)).await?, ask, Bytes::new()).await,
+            Target::Http { authority, .. } => {
+                exchange(self.connected(TcpStream::connect(authority)).await?, ask, Bytes::new()).await
             }
-            _ => ClientError::Connect(self.socket.clone(), e),
-        })?;
-        exchange(stream, method, "localhost", path, Bytes::new()).await
+        }
+    }
+
+    async fn connected<S>(&self, connect: impl Future<Output = io::Result<S>>) -> Result<S, ClientError> {
+        let connect = tokio::time::timeout(CONNECT, connect).await;
+        connect.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NobodyListens(self.target.to_string())
+            }
+            _ => ClientError::Connect(self.target.to_string(), e),
+        })
     }
 }
 
@@ -141,29 +162,32 @@ async fn connect(socket: &Path) -> io::Result<UnixStream> {
 /// See [`ClientError`].
 pub async fn post_json(port: u16, path: &str, body: &Value) -> Result<Value, ClientError> {
     let address = format!("127.0.0.1:{port}");
-    let stream = TcpStream::connect(&address).await.map_err(|e| ClientError::Connect(PathBuf::from(&address), e))?;
-    let answer = exchange(stream, Method::POST, &address, path, body.to_string().into()).await?;
+    let stream = TcpStream::connect(&address).await.map_err(|e| ClientError::Connect(address.clone(), e))?;
+    let ask = Ask { method: Method::POST, host: &address, path: path.to_owned(), key: None };
+    let answer = exchange(stream, ask, body.to_string().into()).await?;
     let bytes = accept(answer).await?.into_body().collect().await?.to_bytes();
     serde_json::from_slice(&bytes).map_err(|e| ClientError::Answer(path.to_owned(), e))
 }
 
-async fn exchange<S>(
-    stream: S,
+/// The head of a request.
+struct Ask<'a> {
     method: Method,
-    host: &str,
-    path: &str,
-    body: Bytes,
-) -> Result<Response<Incoming>, ClientError>
+    host: &'a str,
+    path: String,
+    key: Option<&'a ApiKey>,
+}
+
+async fn exchange<S>(stream: S, ask: Ask<'_>, body: Bytes) -> Result<Response<Incoming>, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("Host", host)
-        .header("Content-Type", "application/json")
-        .body(Full::new(body))
-        .map_err(|_| ClientError::Path(path.to_owned()))?;
+    let Ask { method, host, path, key } = ask;
+    let mut request = Request::builder().method(method).uri(&path).header("Host", host);
+    request = request.header("Content-Type", "application/json");
+    if let Some(key) = key {
+        request = request.header("Authorization", key.authorization());
+    }
+    let request = request.body(Full::new(body)).map_err(|_| ClientError::Path(path))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Drives the connection until the answer has been read or dropped; its error is the request's as well.
     tokio::spawn(connection);

@@ -23,6 +23,28 @@ pub enum Failure {
     /// Nobody listens on the state dir's socket.
     #[error("no runtime is running in {}; start one with `greenroom run`", .0.display())]
     NotRunning(PathBuf),
+    /// Nobody listens where `--url` says.
+    #[error("nobody listens at {0}; is the runtime running, and does its gateway.listen name that address?")]
+    NotThere(String),
+    /// What listens where `--url` says wants another key, or one at all.
+    #[error(
+        "{url} {}", if *.was_sent { "does not take this key; name one of its gateway.api_keys with GREENROOM_API_KEY or \
+         --api-key-file" } else { "wants a key; set GREENROOM_API_KEY, or name a file with it with --api-key-file" }
+    )]
+    Key {
+        /// Where it is.
+        url: String,
+        /// Whether there was one.
+        was_sent: bool,
+    },
+    /// What listens where `--url` says is something else.
+    #[error("what listens at {url} is no gateway of Greenroom: {why}")]
+    NotGreenroom {
+        /// Where it is.
+        url: String,
+        /// How it shows.
+        why: String,
+    },
     /// A runtime is running where there must be none.
     #[error("a runtime is running in {}; it looks after its processes itself. End it with `greenroom shutdown`", .0.display())]
     Running(PathBuf),
@@ -168,7 +190,7 @@ impl Failure {
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::NotRunning(_) => 3,
+            Self::NotRunning(_) | Self::NotThere(_) => 3,
             Self::Running(_) => 4,
             Self::NoConfig
             | Self::Config(_)
@@ -186,6 +208,8 @@ impl Failure {
             Self::TimedOut { .. } | Self::Client(ClientError::Silent) => 124,
             Self::Interrupted => 130,
             Self::Client(_)
+            | Self::Key { .. }
+            | Self::NotGreenroom { .. }
             | Self::End(_)
             | Self::Refused { .. }
             | Self::StateDir(_)
@@ -205,7 +229,9 @@ impl Failure {
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
-            Self::NotRunning(_) => "not_running",
+            Self::NotRunning(_) | Self::NotThere(_) => "not_running",
+            Self::Key { .. } => "unauthorized",
+            Self::NotGreenroom { .. } => "not_greenroom",
             Self::Running(_) | Self::StateDir(StateDirError::AlreadyRunning { .. }) => "already_running",
             Self::NoConfig => "no_config",
             Self::Config(_) | Self::Unplaced(_) | Self::NotReloaded(_) => BAD_CONFIG,

@@ -1,10 +1,7 @@
-//! `history`: what the database remembers, read straight from its file, whether a runtime runs or not.
+//! `history`: what the database remembers, read straight from its file, whether a runtime runs or not, or over `--url`.
 
 use greenroom_actors::{
-    history_store::{
-        HistoryReader,
-        messages::{EventRow, HistoryFilter, RunRow},
-    },
+    history_store::messages::{EventRow, HistoryFilter, RunRow},
     os::clock,
     state::ExitReport,
     time::Timestamp,
@@ -14,7 +11,8 @@ use super::{
     args::{Global, HistoryCommand},
     failure::Failure,
     follow::event_line,
-    place, requests, swaps,
+    past::Past,
+    requests, swaps,
     table::{Cell, age, table},
     terminal::Terminal,
 };
@@ -32,7 +30,7 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
         }
         HistoryCommand::Swaps(args) => filter(args.service.as_deref(), args.since.as_deref(), false, args.limit, now)?,
     };
-    let reader = HistoryReader::open(&place::find(global)?.history)?;
+    let reader = Past::find(global)?;
     match command {
         HistoryCommand::Runs(_) => {
             let rows = reader.runs(&filter)?;

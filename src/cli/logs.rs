@@ -26,10 +26,12 @@ pub fn run(args: &LogsArgs, global: &Global, terminal: &Terminal) -> Result<i32,
             let query = format!("/logs?follow={}&tail={}", u8::from(args.follow), args.lines);
             match asked.client.stream(&service_path(name, &query)).await {
                 Ok(stream) => streams.push(stream),
-                Err(ClientError::NobodyListens(_)) if !args.follow => {
-                    return from_files(args, &asked.place.state_dir, terminal);
-                }
-                Err(error) => return Err(asked.failure(error)),
+                Err(error) => match (error, asked.place()) {
+                    (ClientError::NobodyListens(_), Some(place)) if !args.follow => {
+                        return from_files(args, &place.state_dir, terminal);
+                    }
+                    (error, _) => return Err(asked.failure(error)),
+                },
             }
         }
         let printer = Printer { names: &args.names, terminal };

@@ -10,6 +10,7 @@ use super::{
     ask::{Asked, block_on, get, read},
     columns::services,
     failure::Failure,
+    remotes::remotes,
     seen::{Runtime, Status},
     table::{age, paint},
     terminal::Terminal,
@@ -36,7 +37,8 @@ fn tell_kept(failure: &Failure, asked: &Asked, terminal: &Terminal) {
     if !matches!(failure, Failure::NotRunning(_)) || terminal.json {
         return;
     }
-    for kept in kept_now(&asked.place.state_dir) {
+    let Some(place) = asked.place() else { return };
+    for kept in kept_now(&place.state_dir) {
         terminal.note(format!(
             "kept: {} (process {}) goes on; the next `greenroom run` takes it over, `greenroom sweep --kept` ends it\n",
             kept.service, kept.main.pid
@@ -53,6 +55,10 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
         lines.push("no services".to_owned());
     } else {
         lines.extend(services(&status.services, now, width, color));
+    }
+    if !status.remotes.is_empty() {
+        lines.push(String::new());
+        lines.extend(remotes(&status.remotes, width, color));
     }
     lines.join("\n")
 }

@@ -278,7 +278,9 @@ pub fn http_call(text: &str) -> Option<(&str, &str)> {
     (known && (http_path(target) || url(target))).then_some((method, target))
 }
 
-fn http_path(text: &str) -> bool {
+/// A path such as `"/health"`.
+#[must_use]
+pub fn http_path(text: &str) -> bool {
     text.starts_with('/') && text.chars().all(|c| c.is_ascii_graphic())
 }
 

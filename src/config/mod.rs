@@ -11,6 +11,7 @@ mod build;
 mod diff;
 mod effective;
 mod holes;
+mod import_llama_swap;
 mod in_code;
 mod kind;
 mod layers;
@@ -31,6 +32,7 @@ mod walk;
 
 pub use diff::{KeyChange, Values, difference};
 pub use effective::{Effective, EffectiveRow};
+pub use import_llama_swap::{Imported, Told, import_llama_swap};
 pub use in_code::{Config, Setting};
 pub use load::{Loaded, LogFormat, Sources, environment, find_default, load, load_text};
 pub use problem::{ConfigErrors, Place, Problem, Severity, Snippet};

@@ -2,12 +2,12 @@
 //!
 //! Every route takes what it answers from a [`Control`] and turns a refusal into an [`ApiError`].
 
-use std::future::Future;
+use std::{convert::Infallible, future::Future};
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Route,
     http::StatusCode,
-    web::{self, Data, Path, Query, ServiceConfig},
+    web::{self, Bytes, Data, JsonConfig, Path, PathConfig, Query, QueryConfig, ServiceConfig},
 };
 use futures_util::stream;
 use greenroom_actors::{
@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use super::{
     api::Control,
     errors::ApiError,
+    guard::Guard,
     metrics, openapi,
     query::{HistoryQuery, number, switch},
     sse,
@@ -30,10 +31,11 @@ use super::{
 use crate::runtime::{
     ServiceCommand,
     service_log::{LogReader, folder},
+    view::ServiceView,
 };
 
 /// Lines of a log that are given where the caller does not say how many.
-const TAIL: u64 = 100;
+pub(super) const TAIL: u64 = 100;
 
 /// What every route has at hand.
 #[derive(Debug, Clone)]
@@ -45,6 +47,14 @@ pub struct Door<C> {
 }
 
 type Answer = Result<HttpResponse, ApiError>;
+
+/// Adds every route of the control API, and how what cannot be read is refused.
+pub fn configure<C: Control>(app: &mut ServiceConfig) {
+    app.app_data(QueryConfig::default().error_handler(|e, _| ApiError::bad_param("query", e.to_string()).into()))
+        .app_data(PathConfig::default().error_handler(|e, _| ApiError::bad_param("path", e.to_string()).into()))
+        .app_data(JsonConfig::default().error_handler(|e, _| ApiError::bad_param("body", e.to_string()).into()))
+        .configure(routes::<C>);
+}
 
 /// Adds every route of the control API; `Door<C>` must be there as app data.
 pub fn routes<C: Control>(app: &mut ServiceConfig) {
@@ -59,6 +69,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             "/api/services/{name}/{command:start|stop|restart|load|offload|reset}",
             web::post().to(command::<C>),
         ))
+        .service(at("/api/remotes", web::get().to(remotes::<C>)))
         .service(at("/api/gpus", web::get().to(gpus::<C>)))
         .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
@@ -74,7 +85,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
 }
 
 /// A path with the one method it has; other methods are refused in the shape of every refusal.
-fn at(path: &str, route: Route) -> Resource {
+pub(super) fn at(path: &str, route: Route) -> Resource {
     web::resource(path).route(route).default_service(web::to(wrong_method))
 }
 
@@ -88,18 +99,35 @@ async fn nothing_here(request: HttpRequest) -> Answer {
     Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
 }
 
-/// 200 when everything that is wanted up is ready.
-async fn ready<C: Control>(door: Data<Door<C>>) -> Answer {
-    let missing = |s: &crate::runtime::view::ServiceView| {
-        s.disposition == Disposition::Up && !matches!(s.state, ServiceState::Ready | ServiceState::Completed)
-    };
+/// 200 when everything that is wanted up is of use. Who brings no key learns how many are not, and not which.
+async fn ready<C: Control>(request: HttpRequest, door: Data<Door<C>>) -> Answer {
     let status = door.control.status();
-    let waiting: Vec<String> =
-        status.services.iter().filter(|s| missing(s)).map(|s| format!("{} is {}", s.name, s.state.name())).collect();
-    if waiting.is_empty() {
+    let missing: Vec<&ServiceView> = status.services.iter().filter(|service| is_missing(service)).collect();
+    if missing.is_empty() {
         return Ok(HttpResponse::Ok().json(json!({ "ready": true })));
     }
-    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", waiting.join(", ")))
+    let may_know = request.app_data::<Data<Guard>>().is_none_or(|guard| guard.opens_for(request.headers()));
+    let message = if may_know {
+        let each: Vec<String> = missing.iter().map(|s| format!("{} is {}", s.name, s.state.name())).collect();
+        each.join(", ")
+    } else {
+        format!("not ready: {} of {}", missing.len(), status.services.len())
+    };
+    Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", message))
+}
+
+/// Whether it is wanted up and neither is, nor leaves memory to come back when there is room.
+fn is_missing(service: &ServiceView) -> bool {
+    let is_planned = matches!(
+        service.state,
+        ServiceState::Draining
+            | ServiceState::Stopping
+            | ServiceState::Reclaiming
+            | ServiceState::Offloaded
+            | ServiceState::Sleeping
+    );
+    let is_of_use = matches!(service.state, ServiceState::Ready | ServiceState::Completed);
+    service.disposition == Disposition::Up && !is_of_use && !is_planned
 }
 
 async fn status<C: Control>(door: Data<Door<C>>) -> HttpResponse {
@@ -116,6 +144,10 @@ async fn service<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer 
 
 async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(door.control.why(&name).await?))
+}
+
+async fn remotes<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.status().remotes)
 }
 
 async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {
@@ -152,7 +184,7 @@ async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, 
 }
 
 /// Waits for `wait`, but no longer than the server lives.
-async fn unless_closing<C, T>(door: &Door<C>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
+pub(super) async fn unless_closing<C, T>(door: &Door<C>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
     let mut closing = door.closing.subscribe();
     tokio::select! {
         biased;
@@ -261,10 +293,17 @@ struct ShutdownQuery {
 
 /// 202: the stop has begun. Its end is the end of the process.
 async fn shutdown<C: Control>(door: Data<Door<C>>, query: Query<ShutdownQuery>) -> Answer {
-    if switch("force", query.force.as_deref(), false)? {
+    let force = switch("force", query.force.as_deref(), false)?;
+    // The stop closes this very server, and waits for whoever holds a receiver: until the answer has been sent.
+    let guest = door.closing.subscribe();
+    if force {
         door.control.force_shutdown();
     } else {
-        door.control.begin_shutdown("asked over the control socket");
+        door.control.begin_shutdown("asked over the control API");
     }
-    Ok(HttpResponse::Accepted().json(door.control.runtime()))
+    let body = serde_json::to_vec(&door.control.runtime()).unwrap_or_default();
+    let whole = stream::unfold((Some(Bytes::from(body)), guest), |(body, guest)| async move {
+        body.map(|body| (Ok::<_, Infallible>(body), (None, guest)))
+    });
+    Ok(HttpResponse::Accepted().content_type("application/json").streaming(whole))
 }

@@ -1,8 +1,9 @@
 //! What a running runtime can be asked over HTTP: the control API on the unix socket of the state dir, and the [`door`]
-//! for model traffic.
+//! for model traffic, which answers the control API as well.
 //!
 //! For the control API, [`server`] owns the socket and the worker, [`control`] has the routes, [`errors`] the shape of every refusal, `sse`
-//! and [`service_log`](crate::runtime::service_log) the two streams. Whatever a route answers comes from a [`Control`], which in earnest is a
+//! and [`service_log`](crate::runtime::service_log) the two streams. [`guard`] says who may come in by the gateway,
+//! `origin` from which pages, and `patience` how long a body is waited for. Whatever a route answers comes from a [`Control`], which in earnest is a
 //! [`RuntimeHandle`](crate::runtime::RuntimeHandle) and in tests a fake.
 //!
 //! Nothing in here decides about processes or memory, and no stream is ever collected before it is sent on.
@@ -14,9 +15,15 @@ pub mod control;
 mod control_tests;
 pub mod door;
 pub mod errors;
+pub mod guard;
+#[cfg(test)]
+mod guard_tests;
 pub mod metrics;
 pub mod openapi;
+mod origin;
+mod patience;
 pub mod query;
+mod remotes;
 pub mod server;
 mod sse;
 

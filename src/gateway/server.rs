@@ -14,12 +14,7 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{
-    App, HttpServer,
-    dev::ServerHandle,
-    http::KeepAlive,
-    web::{Data, JsonConfig, PathConfig, QueryConfig},
-};
+use actix_web::{App, HttpServer, dev::ServerHandle, http::KeepAlive, web::Data};
 use nix::sys::{
     socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind as bind_socket, listen, socket},
     stat::{Mode, fchmod},
@@ -28,8 +23,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     api::Control,
-    control::{Door, routes},
-    errors::ApiError,
+    control::{Door, configure},
 };
 
 /// How long open streams have to say their last word when the server closes.
@@ -83,25 +77,18 @@ pub fn bind<C: Control>(path: &Path, control: C) -> Result<ControlServer, Contro
     let (closing, _) = watch::channel(false);
     let door = Door { control, closing: closing.clone() };
     let refuse = |operation| move |source| ControlError::System { operation, path: path.to_owned(), source };
-    let server = HttpServer::new(move || {
-        App::new()
-            .app_data(Data::new(door.clone()))
-            .app_data(QueryConfig::default().error_handler(|e, _| ApiError::bad_param("query", e.to_string()).into()))
-            .app_data(PathConfig::default().error_handler(|e, _| ApiError::bad_param("path", e.to_string()).into()))
-            .app_data(JsonConfig::default().error_handler(|e, _| ApiError::bad_param("body", e.to_string()).into()))
-            .configure(routes::<C>)
-    })
-    .workers(1)
-    .disable_signals()
-    // One request a connection: nothing idles on it when the runtime stops.
-    .keep_alive(KeepAlive::Disabled)
-    .client_request_timeout(HEAD)
-    // Without this a client that leaves while it waits is not noticed.
-    .h1_allow_half_closed(false)
-    .shutdown_timeout(0)
-    .listen_uds(listener)
-    .map_err(refuse("serve on"))?
-    .run();
+    let server = HttpServer::new(move || App::new().app_data(Data::new(door.clone())).configure(configure::<C>))
+        .workers(1)
+        .disable_signals()
+        // One request a connection: nothing idles on it when the runtime stops.
+        .keep_alive(KeepAlive::Disabled)
+        .client_request_timeout(HEAD)
+        // Without this a client that leaves while it waits is not noticed.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(0)
+        .listen_uds(listener)
+        .map_err(refuse("serve on"))?
+        .run();
     let handle = server.handle();
     Ok(ControlServer { socket: path.to_owned(), closing, handle, served: actix_rt::spawn(server) })
 }

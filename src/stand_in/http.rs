@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use super::{
     life::{Stage, Wake},
     options::Options,
-    output, websocket,
+    others, output, websocket,
     work::{self, Work},
 };
 
@@ -67,6 +67,16 @@ impl Engine {
         }
     }
 
+    /// Tokens in an answer, unless the request says how many.
+    pub fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// How long a token takes.
+    pub fn token_time(&self) -> Duration {
+        self.token_time
+    }
+
     fn stage(&self) -> Stage {
         *self.stage.borrow()
     }
@@ -102,6 +112,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .app_data(engine.clone())
             .app_data(work.clone())
             .configure(work::routes)
+            .configure(others::routes)
             .configure(websocket::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
@@ -111,8 +122,6 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             .route("/sdapi/v1/reload-checkpoint", web::post().to(reload))
             .route("/v1/models", web::get().to(models))
             .route("/v1/chat/completions", web::post().to(chat))
-            // The same words: for tests of who is told what when they end.
-            .route("/v1/messages", web::post().to(chat))
             .default_service(web::to(not_found))
     };
     let server = HttpServer::new(app).workers(1).tcp_nodelay(true).h1_allow_half_closed(false).disable_signals();
@@ -301,7 +310,7 @@ impl Answer {
 }
 
 /// The `n`-th word the stand-in says.
-fn token(n: u32) -> String {
+pub fn token(n: u32) -> String {
     const WORDS: [&str; 6] = ["the ", "heron ", "waits ", "in ", "the ", "greenroom "];
     WORDS[n as usize % WORDS.len()].to_owned()
 }

@@ -15,6 +15,7 @@ mod family;
 mod http;
 mod life;
 mod options;
+mod others;
 mod output;
 mod vram;
 mod websocket;

@@ -122,3 +122,20 @@ fn check_accepts_what_run_accepts() {
     let shown = greenroom.bare(&["config", "show", "--effective", "-c", &file]).expect(0);
     assert!(shown.stdout.contains("sleep") && shown.stdout.contains("greenroom.toml"), "{shown:?}");
 }
+
+#[test]
+fn a_file_of_llama_swap_that_is_none_is_refused_with_its_place() {
+    let greenroom = Greenroom::new();
+    let file = greenroom.folder().join("config.yaml");
+    let named = file.display().to_string();
+    for (text, place) in [("models:\n  a: [\n", ":3:1: "), ("models: 1\n", ":1:1: "), ("", ":1:1: ")] {
+        std::fs::write(&file, text).expect("the test's folder is writable");
+        let cli = greenroom.bare(&["import", "llama-swap", &named]).expect(2);
+        says(&cli, &[&format!("{named}{place}")]);
+        assert_eq!(cli.stdout, "", "nothing is taken over from it");
+    }
+    std::fs::write(&file, b"models: \xff\xfe\n").expect("the test's folder is writable");
+    says(&greenroom.bare(&["import", "llama-swap", &named]).expect(2), &[&named, "line 1"]);
+    says(&greenroom.bare(&["import", "llama-swap", "/nowhere.yaml"]).expect(2), &["/nowhere.yaml"]);
+    says(&greenroom.bare(&["import", "comfyui", &named]).expect(2), &["comfyui"]);
+}

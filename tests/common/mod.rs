@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
 mod cli;
+pub mod fetched;
 pub mod gguf;
 mod greenroom;
 mod http;

@@ -7,7 +7,7 @@ use std::{
 
 use greenroom::{
     actors::spec::{Probe, StartMode},
-    config::{load_text, starter},
+    config::{Loaded, load_text, starter},
 };
 
 use crate::folder::{Folder, service};
@@ -18,11 +18,13 @@ fn the_files_that_come_along_are_right() {
     let folder = Folder::new();
     let bin = folder.dir.path().join("bin");
     fs::create_dir(&bin).unwrap();
-    for program in ["bin/llama-server", "main.py"] {
+    for program in ["bin/llama-server", "bin/sd-server", "main.py"] {
         folder.write(program, "#!/bin/sh\n");
     }
     let model = folder.write("model.gguf", "GGUF");
-    make_executable(&bin.join("llama-server"));
+    for program in ["llama-server", "sd-server"] {
+        make_executable(&bin.join(program));
+    }
     std::os::unix::fs::symlink("/bin/sh", bin.join("python")).unwrap();
     let folder = folder.variable("MODEL", &model.display().to_string()).variable("COMFYUI_PYTHON", "bin/python");
     let home = folder.dir.path().display().to_string();
@@ -41,6 +43,47 @@ fn the_files_that_come_along_are_right() {
     let loaded = folder.loaded();
     assert_eq!(loaded.warnings, []);
     assert_eq!(service(&loaded.spec, "comfyui").ready.probe, Probe::Http("/system_stats".to_owned()));
+}
+
+/// The configuration of this name, with the model files that it names in a folder, and a key.
+#[track_caller]
+fn with_models(name: &str) -> Loaded {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+    let folder = Folder::new();
+    let home = folder.dir.path().display().to_string();
+    let text = fs::read_to_string(&path).unwrap();
+    for file in text.split("${env.MODELS}/").skip(1).filter_map(|rest| rest.split('"').next()) {
+        folder.write(file, "GGUF");
+    }
+    for program in ["llama-server", "sd-server"] {
+        make_executable(&folder.write(program, "#!/bin/sh\n"));
+    }
+    let folder = folder.variable("MODELS", &home).variable("PATH", &home);
+    let mut folder = folder.variable("GREENROOM_KEY", "sk-1");
+    folder.sources.files = vec![path];
+    let loaded = folder.loaded();
+    assert_eq!(loaded.warnings, []);
+    loaded
+}
+
+#[test]
+fn the_one_for_open_webui_has_a_model_for_each_of_its_uses_and_one_key() {
+    let spec = with_models("open-webui.toml").spec;
+    assert_eq!(spec.gateway.api_keys, ["sk-1"]);
+    let engine = |name: &str| service(&spec, name).engine.name().to_owned();
+    assert_eq!([engine("chat"), engine("embed"), engine("image")], ["llama-server", "llama-server", "sd-server"]);
+    // What its comments tell people to enter.
+    assert_eq!(service(&spec, "chat").serves, ["gemma"]);
+    assert!(["embed", "image"].iter().all(|name| service(&spec, name).serves == [*name]));
+    assert_eq!(service(&spec, "embed").start, StartMode::Eager);
+}
+
+#[test]
+fn the_one_with_several_models_lets_them_take_turns() {
+    let spec = with_models("several-models.toml").spec;
+    assert_eq!(spec.services.len(), 3);
+    assert!(spec.services.iter().all(|service| service.start == StartMode::OnDemand && service.model_file.is_some()));
+    assert_eq!(service(&spec, "small").serves, ["small", "gpt-4o-mini"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod files;
 mod folder;
 mod gateway;
 mod hostile;
+mod import;
 mod layers;
 mod memory;
 mod problems;

@@ -152,7 +152,7 @@ fn nonsense_gets_its_status_and_what_is_cut_off_none() {
                     }
                     let (what, sent, expected) = &all[n / 2 % all.len()];
                     let mut stream = connect(port);
-                    if n % 2 == 0 {
+                    if n.is_multiple_of(2) {
                         // What the door does not want to read any more it need not take.
                         stream.write_all(sent).ok();
                         let got = status(&rest(&mut stream));

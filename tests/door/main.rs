@@ -4,14 +4,19 @@ mod abuse;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod fairness;
 mod kills;
 mod loads;
 mod memory;
 mod own_doors;
 mod passage;
+mod peers;
 mod queue;
 mod refusals;
+mod remotes;
+mod security;
 mod streams;
+mod url;
 mod websocket;
 
 use common::{Answer, EventReader, Greenroom, Http};

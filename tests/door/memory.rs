@@ -8,11 +8,12 @@ use crate::{
     door, gateway, on_demand, refused, tokens,
 };
 
-/// One card of 8 GB and two services that do not fit on it together, with further keys of the first.
+/// One card of 8 GB and two services that do not fit on it together, with further keys of the first. First come, first
+/// served.
 fn card(greenroom: &Greenroom, keys: &str) -> String {
     let resources = "[resources]\ngpu_backend = \"declared\"\nvram_reserve = \"0B\"\nram_reserve = \"0B\"\n\
                      [[resources.gpu]]\nname = \"card\"\nmemory = \"8GiB\"\n";
-    gateway(greenroom, "")
+    gateway(greenroom, "queue.fairness = \"0s\"")
         + resources
         + &on_demand(greenroom, "chat", "--token-ms 50", &format!("vram = \"6GiB\"\nram = \"0B\"\n{keys}"))
         + &on_demand(greenroom, "image", "", "vram = \"5GiB\"\nram = \"0B\"")

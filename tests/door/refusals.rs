@@ -32,7 +32,7 @@ fn an_unknown_model_and_no_model_are_told_with_those_there_are() {
     let door = door(&greenroom);
     refused(&door.get("/upstream/nobody/x").expect("it answers"), 404, "model_not_found");
     refused(&door.get("/upstream/").expect("it answers"), 400, "invalid_request");
-    for path in ["/", "/v1/models", "/api/status", "/upstream", "/v1/chat/completions"] {
+    for path in ["/", "/v1/nothing", "/api/nothing", "/upstream", "/v1/chat/completions"] {
         refused(&door.get(path).expect("it answers"), 404, "not_found");
     }
     for service in ["one", "two", "plain"] {

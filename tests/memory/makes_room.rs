@@ -5,8 +5,8 @@ use std::{thread, time::Duration};
 use serde_json::json;
 
 use crate::{
-    common::{BOUND, Http, stopwatch, wait_for},
-    house::{chat, chat_at, chat_well, refused, running, service},
+    common::{BOUND, Greenroom, Http, stopwatch, wait_for},
+    house::{CARD, chat, chat_at, chat_well, door, refused, running, service},
 };
 
 #[test]
@@ -48,9 +48,11 @@ fn what_is_busy_finishes_first() {
 
 #[test]
 fn what_does_not_finish_in_time_stays_and_the_newcomer_is_told_who_holds_the_memory() {
-    let greenroom = running(|g| {
-        service(g, "a", "vram = \"5GiB\"\noffload.drain = \"300ms\"", "--token-ms 100")
-            + &service(g, "b", "vram = \"5GiB\"", "")
+    // First come, first served: it is asked to leave at once.
+    let greenroom = Greenroom::running(|g| {
+        let a = service(g, "a", "vram = \"5GiB\"\noffload.drain = \"300ms\"", "--token-ms 100");
+        let b = service(g, "b", "vram = \"5GiB\"", "");
+        format!("{}queue.fairness = \"0s\"\n{CARD}{a}{b}", door(g))
     });
     chat_well(&greenroom, "a");
     let port = greenroom.port(0);

@@ -5,7 +5,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 use crate::{engines::EngineRef, ids::ServiceName, units::ByteSize};
 
 /// `[gateway]`, as far as it is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct GatewaySpec {
     /// Where it listens; nowhere: no gateway.
     pub listen: Vec<ListenAddress>,
@@ -47,6 +47,25 @@ impl Default for GatewaySpec {
             max_wait: Duration::from_secs(300),
             fairness: Duration::from_secs(10),
         }
+    }
+}
+
+/// Without the keys.
+impl fmt::Debug for GatewaySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewaySpec")
+            .field("listen", &self.listen)
+            .field("api_keys", &self.api_keys.len())
+            .field("default_model", &self.default_model)
+            .field("max_body", &self.max_body)
+            .field("max_connections", &self.max_connections)
+            .field("header_timeout", &self.header_timeout)
+            .field("cors_origins", &self.cors_origins)
+            .field("loading_comments", &self.loading_comments)
+            .field("max_waiting", &self.max_waiting)
+            .field("max_wait", &self.max_wait)
+            .field("fairness", &self.fairness)
+            .finish()
     }
 }
 

@@ -23,6 +23,12 @@ use super::{effective::Effective, outside::Outside, problem::Problem};
 
 use read::Reader;
 
+/// Whether this is the URL of a server as a remote takes it.
+#[must_use]
+pub fn is_server(url: &str) -> bool {
+    url::Url::read(url).is_some()
+}
+
 /// Builds the spec. It is complete only if no problem is an error.
 #[must_use]
 pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {

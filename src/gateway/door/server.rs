@@ -22,10 +22,18 @@ use super::{
     desk::Desk,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
+    peers,
     routes::{Doorway, routes},
     unread::Unread,
 };
-use crate::runtime::RuntimeHandle;
+use crate::{
+    gateway::{
+        control::{Door, configure},
+        guard::Guard,
+        remotes::{self, Connector, Messenger, Watchers},
+    },
+    runtime::RuntimeHandle,
+};
 
 /// Threads that serve.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).expect("two");
@@ -37,6 +45,8 @@ pub(super) const THREADS_END: Duration = Duration::from_secs(2);
 pub struct OpenDoor {
     shutter: Shutter,
     closing: watch::Sender<bool>,
+    /// Who look after the remotes as long as requests can come in.
+    watchers: Watchers,
     /// Done with the first guest.
     begun: JoinHandle<Serving>,
 }
@@ -57,21 +67,35 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
+    let connector = Connector::new(runtime.remotes());
+    let watchers = remotes::watch(runtime.remotes(), &connector);
+    let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
+    let guard = Guard::of_gateway(spec);
     let app = move || {
-        // Made by each worker for itself: connections stay on their thread.
         App::new()
             .app_data(doorway.clone())
+            // Made by each worker for itself: connections stay on their thread.
             .app_data(Data::new(Desk::default()))
+            .app_data(Data::new(Messenger::new(&connector)))
+            .app_data(control.clone())
+            .app_data(Data::new(guard.clone()))
+            // Model traffic first: routes are tried in this order.
             .configure(routes)
-            .wrap(Unread)
+            .configure(peers::routes)
+            .configure(configure::<RuntimeHandle>)
             .wrap(Accounting)
+            .wrap(guard.clone())
+            .wrap(Unread)
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)
     };
     let most = usize::try_from(spec.max_connections).unwrap_or(usize::MAX);
+    // A worker that has as many as it may passes newcomers on to the other, so that their shares add up. Of an odd number
+    // one is not given.
+    let workers = WORKERS.get().min(most);
     let mut server = HttpServer::new(app)
-        .workers(WORKERS.get())
+        .workers(workers)
         .on_connect(move |connection, to| own.note(connection, to))
         .disable_signals()
         // A token is sent as it comes, not with the next one.
@@ -79,7 +103,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         // Without this a client that leaves while it waits is not noticed.
         .h1_allow_half_closed(false)
         .client_request_timeout(spec.header_timeout)
-        .max_connections((most / WORKERS.get()).max(1))
+        .max_connections((most / workers.max(1)).max(1))
         .shutdown_timeout(0);
     for listener in tcp {
         server = server.listen(listener).map_err(refuse)?;
@@ -92,7 +116,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         let server = server.run();
         Serving { handle: server.handle(), served: actix_rt::spawn(server) }
     });
-    Ok(OpenDoor { shutter, closing, begun })
+    Ok(OpenDoor { shutter, closing, watchers, begun })
 }
 
 fn told(addresses: &[ListenAddress]) -> String {
@@ -108,7 +132,8 @@ impl OpenDoor {
     /// until `until`, or until `hurry` turns to `true`; what is left then is cut off. Takes four seconds more at the very
     /// most, and next to nothing where nobody is in. Returns how many were cut off.
     pub async fn close(self, until: Instant, mut hurry: watch::Receiver<bool>) -> usize {
-        let Self { shutter, closing, begun } = self;
+        let Self { shutter, closing, watchers, begun } = self;
+        drop(watchers);
         // Shut sockets look like a guest. Where nobody has come, nobody is to come any more.
         begun.abort();
         let serving = begun.await.ok();

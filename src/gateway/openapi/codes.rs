@@ -21,6 +21,8 @@ pub const CODES: &[Code] = &[
     code(400, "bad_config", "a reload: the configuration cannot be used; nothing has changed"),
     code(400, "no_model", "a request names no model, and there are several"),
     code(401, "unauthorized", "no key, or a wrong one"),
+    code(403, "cross_site", "a page of another site asks"),
+    code(403, "strange_host", "`Host` is not a name that only this machine can have, and no key is set"),
     code(404, "model_not_found", "no service has that name; the message names those there are"),
     code(404, "service_not_found", "there is no such service; the message names those there are"),
     code(404, "metrics_disabled", "the configuration says `metrics.enabled = false`"),

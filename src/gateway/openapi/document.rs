@@ -12,7 +12,7 @@ use super::{
 /// The methods that the specification knows and a path can be asked by; CONNECT is refused.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 /// What every path may give, beside what is its own.
-const EVERYWHERE: [&str; 2] = ["invalid_request", "method_not_allowed"];
+const EVERYWHERE: [&str; 4] = ["invalid_request", "cross_site", "strange_host", "method_not_allowed"];
 
 /// The document.
 #[must_use]
@@ -64,6 +64,9 @@ fn operation(endpoint: &Endpoint, method: &str) -> Value {
         Body::Nothing => None,
         Body::Model => {
             Some(json!({ "required": true, "content": { "application/json": { "schema": shape("ModelRequest") } } }))
+        }
+        Body::Form => {
+            Some(json!({ "required": true, "content": { "multipart/form-data": { "schema": shape("ModelRequest") } } }))
         }
         Body::Whatever => Some(json!({ "content": { "*/*": {} } })),
     };

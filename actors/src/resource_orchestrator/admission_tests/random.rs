@@ -24,7 +24,7 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
     // One backend measures all of them or none.
     let measured = cards[0].1;
     let cards: Vec<(u64, bool)> = cards.into_iter().map(|(total, _)| (total, measured)).collect();
-    let fairness = [0, 300, 1000, 5000][chance.usize(0..4)];
+    let fairness = [0, 100, 400, 1500][chance.usize(0..4)];
     let mut world = World::fair(&cards, ms(fairness));
     world.names = chance.u8(0..4) > 0;
     let count = chance.usize(2..=30);

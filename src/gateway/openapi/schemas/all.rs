@@ -2,14 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use super::{common, memory, past, services};
+use super::{common, memory, models, past, services};
 
 /// Shapes with their names.
 pub(super) type Shapes = Vec<(&'static str, Value)>;
 
 /// All of them, by name.
 pub fn schemas() -> Map<String, Value> {
-    let rooms =
-        [common::common(), services::services(), memory::memory(), memory::plans(), past::history(), past::reloads()];
+    let rooms = [
+        common::common(),
+        services::services(),
+        memory::memory(),
+        memory::plans(),
+        past::history(),
+        past::reloads(),
+        models::models(),
+    ];
     rooms.into_iter().flatten().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -6,6 +6,7 @@
 mod all;
 mod common;
 mod memory;
+mod models;
 mod past;
 mod services;
 
