@@ -15,14 +15,14 @@ use std::{
 
 use actix_web::{
     Error, HttpMessage,
-    body::{BodySize, BoxBody, MessageBody},
+    body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform},
     error::PayloadError,
 };
 use bytes::Bytes;
 use futures_util::{
     FutureExt, Stream,
-    future::{Either, LocalBoxFuture},
+    future::{Either, LocalBoxFuture, Map},
 };
 
 /// A body that its reader and the answer have.
@@ -36,14 +36,15 @@ pub struct Unread;
 #[derive(Debug)]
 pub struct Watched<S>(S);
 
-type Outcome = Result<ServiceResponse<BoxBody>, Error>;
+type Outcome<B> = Result<ServiceResponse<B>, Error>;
 
-impl<S> Transform<S, ServiceRequest> for Unread
+impl<S, B> Transform<S, ServiceRequest> for Unread
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     S::Future: 'static,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<BoxBody>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
     type Transform = Watched<S>;
     type InitError = ();
@@ -54,14 +55,18 @@ where
     }
 }
 
-impl<S> Service<ServiceRequest> for Watched<S>
+impl<S, B> Service<ServiceRequest> for Watched<S>
 where
-    S: Service<ServiceRequest, Response = ServiceResponse<BoxBody>, Error = Error>,
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
     S::Future: 'static,
+    B: MessageBody + 'static,
 {
-    type Response = ServiceResponse<BoxBody>;
+    type Response = ServiceResponse<EitherBody<B>>;
     type Error = Error;
-    type Future = Either<S::Future, LocalBoxFuture<'static, Outcome>>;
+    type Future = Either<
+        Map<S::Future, fn(Outcome<B>) -> Outcome<EitherBody<B>>>,
+        LocalBoxFuture<'static, Outcome<EitherBody<B>>>,
+    >;
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.0.poll_ready(cx)
@@ -69,12 +74,12 @@ where
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
         if !request.headers().contains_key("transfer-encoding") {
-            return Either::Left(self.0.call(request));
+            return Either::Left(self.0.call(request).map(|answer| Ok(answer?.map_into_left_body())));
         }
         let body: Shared = Rc::new(RefCell::new(request.take_payload()));
         request.set_payload(Payload::Stream { payload: Box::pin(Reader(Rc::clone(&body))) });
-        let answer = self.0.call(request);
-        let answer = answer.map(|answer| Ok(answer?.map_body(|_, answer| BoxBody::new(Holding { answer, body }))));
+        let holding = |answer| EitherBody::right(BoxBody::new(Holding { answer: BoxBody::new(answer), body }));
+        let answer = self.0.call(request).map(|answer| Ok(answer?.map_body(|_, answer| holding(answer))));
         Either::Right(answer.boxed_local())
     }
 }
