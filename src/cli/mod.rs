@@ -33,6 +33,7 @@ mod place;
 mod plan;
 mod progress;
 mod reload;
+mod remotes;
 mod requests;
 mod run;
 mod seen;

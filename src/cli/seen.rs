@@ -19,6 +19,39 @@ pub struct Status {
     pub runtime: Runtime,
     /// Its services.
     pub services: Vec<Service>,
+    /// What answers elsewhere.
+    #[serde(default)]
+    pub remotes: Vec<Remote>,
+}
+
+/// A remote.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Remote {
+    /// Its name.
+    pub name: String,
+    /// Its URLs.
+    pub urls: Vec<RemoteUrl>,
+}
+
+/// A URL of a remote.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RemoteUrl {
+    /// The URL.
+    pub url: String,
+    /// `in` or `out`.
+    pub state: String,
+    /// Requests on their way to it.
+    pub in_flight: u32,
+    /// What was wrong last.
+    pub last_error: Option<String>,
+}
+
+impl RemoteUrl {
+    /// Whether it gets requests.
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        self.state == "in"
+    }
 }
 
 /// The runtime.

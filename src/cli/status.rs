@@ -10,6 +10,7 @@ use super::{
     ask::{Asked, block_on, get, read},
     columns::services,
     failure::Failure,
+    remotes::remotes,
     seen::{Runtime, Status},
     table::{age, paint},
     terminal::Terminal,
@@ -54,6 +55,10 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
         lines.push("no services".to_owned());
     } else {
         lines.extend(services(&status.services, now, width, color));
+    }
+    if !status.remotes.is_empty() {
+        lines.push(String::new());
+        lines.extend(remotes(&status.remotes, width, color));
     }
     lines.join("\n")
 }

@@ -69,6 +69,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             "/api/services/{name}/{command:start|stop|restart|load|offload|reset}",
             web::post().to(command::<C>),
         ))
+        .service(at("/api/remotes", web::get().to(remotes::<C>)))
         .service(at("/api/gpus", web::get().to(gpus::<C>)))
         .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
@@ -143,6 +144,10 @@ async fn service<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer 
 
 async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(door.control.why(&name).await?))
+}
+
+async fn remotes<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.status().remotes)
 }
 
 async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {

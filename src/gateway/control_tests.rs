@@ -103,7 +103,7 @@ impl Control for Fake {
         &self.dir
     }
     fn status(&self) -> StatusView {
-        StatusView { runtime: self.runtime(), services: vec![self.view()] }
+        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new() }
     }
     fn runtime(&self) -> RuntimeView {
         RuntimeView {

@@ -23,6 +23,7 @@ pub mod openapi;
 mod origin;
 mod patience;
 pub mod query;
+mod remotes;
 pub mod server;
 mod sse;
 

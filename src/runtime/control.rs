@@ -13,6 +13,7 @@ use greenroom_actors::{
         containment::{Containment, KeepingContainment, Place, Selection},
         guardian::Charge,
     },
+    remote::Remotes,
     spec::{OnRuntimeExit, ServiceSpec},
     time::Timestamp,
 };
@@ -139,6 +140,7 @@ impl Control {
             timer: Timer::of_this_thread(),
             board: board::Board::default(),
             gateway,
+            remotes: Remotes::new(&spec.remotes),
             memory: actors.memory.clone(),
             orchestrator: actors.orchestrator.downgrade(),
             metrics: Arc::clone(&metrics),

@@ -23,6 +23,7 @@ use greenroom_actors::{
         ProcessSupervisor,
         messages::{LoadService, OffloadService, ResetService, RestartService, StartService, StopService},
     },
+    remote::Remotes,
     resource_orchestrator::{
         ResourceOrchestrator,
         messages::GetPlan,
@@ -84,6 +85,7 @@ pub(super) struct Inner {
     pub board: Board,
     /// Where model traffic comes in.
     pub gateway: Vec<String>,
+    pub remotes: Remotes,
     /// What is known of memory.
     pub memory: MemoryBoard,
     /// Decides about it.
@@ -120,7 +122,7 @@ impl RuntimeHandle {
     #[must_use]
     pub fn status(&self) -> StatusView {
         let services = self.services().iter().map(|s| self.view(s)).collect();
-        StatusView { runtime: self.runtime(), services }
+        StatusView { runtime: self.runtime(), services, remotes: self.remote_views() }
     }
 
     /// The runtime itself.

@@ -14,6 +14,8 @@ use greenroom_actors::{
 };
 use serde::Serialize;
 
+use super::RemoteView;
+
 /// `GET /api/status`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatusView {
@@ -21,6 +23,8 @@ pub struct StatusView {
     pub runtime: RuntimeView,
     /// Its services, in the order of the configuration.
     pub services: Vec<ServiceView>,
+    /// What answers elsewhere, in the order of the configuration.
+    pub remotes: Vec<RemoteView>,
 }
 
 /// The runtime itself.

@@ -13,6 +13,7 @@ mod passage;
 mod peers;
 mod queue;
 mod refusals;
+mod remotes;
 mod security;
 mod streams;
 mod url;

@@ -8,8 +8,10 @@ const FAILURES: u32 = 2;
 const SUCCESSES: u32 = 2;
 /// The longest pause between two looks at one that is out, unless the usual one is longer.
 const LONGEST: Duration = Duration::from_secs(60);
-/// The pause doubles this often at most.
-const DOUBLINGS: u32 = 3;
+/// The pauses of one that is out begin with the usual one divided by this, and double.
+const FIRST: u32 = 8;
+/// They double this often at most.
+const DOUBLINGS: u32 = 6;
 /// The part of the usual pause after which a first good answer is confirmed.
 const CONFIRM: u32 = 10;
 
@@ -94,15 +96,18 @@ impl Health {
         None
     }
 
-    /// How long to wait for the next look, where `usual` is the pause between two looks at one that is well: while it is
-    /// out twice as long after each failure, up to eight times or a minute, whichever is less; and after a first good
-    /// answer a tenth.
+    /// How long to wait for the next look, where `usual` is the pause between two looks at one that is well. While it is
+    /// out, an eighth of it at first, since most are soon back, and twice as long after each failure, up to eight times
+    /// or a minute, whichever is less; and after a first good answer a tenth.
     #[must_use]
     pub fn pause(&self, usual: Duration) -> Duration {
-        if self.is_out && self.streak > 0 {
+        if !self.is_out {
+            return usual;
+        }
+        if self.streak > 0 {
             return usual / CONFIRM;
         }
-        let doubled = usual.saturating_mul(1 << self.failures.min(DOUBLINGS));
+        let doubled = (usual / FIRST).saturating_mul(1 << self.failures.min(DOUBLINGS));
         doubled.min(LONGEST.max(usual))
     }
 }
@@ -148,11 +153,11 @@ mod tests {
     fn one_that_stays_away_is_looked_at_less_and_less_often() {
         let mut health = Health::default();
         let mut pauses = Vec::new();
-        for _ in 0..7 {
+        for _ in 0..10 {
             health.see(bad());
-            pauses.push(health.pause(USUAL).as_secs());
+            pauses.push(health.pause(USUAL).as_secs_f64());
         }
-        assert_eq!(pauses, [4, 4, 8, 16, 32, 32, 32]);
+        assert_eq!(pauses, [4.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 32.0, 32.0]);
         assert_eq!(health.pause(Duration::from_secs(10)), LONGEST);
         assert_eq!(health.pause(Duration::from_secs(100)), Duration::from_secs(100));
         health.see(Look::Good);

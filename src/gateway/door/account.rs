@@ -62,9 +62,10 @@ impl Account {
         self.code = Some(status);
     }
 
-    /// It is refused.
+    /// It is refused; where an answer has begun, that says so in its own way, and the status stays.
     pub fn refused(&mut self, error: &ApiError) {
-        (self.code, self.error, self.whole) = (Some(error.status.as_u16()), Some(error.code), true);
+        self.code.get_or_insert(error.status.as_u16());
+        self.error = Some(error.code);
     }
 
     /// So many more bytes of the answer's body are sent on.
@@ -82,6 +83,8 @@ impl Drop for Account {
     fn drop(&mut self) {
         let took = clock::now().saturating_duration_since(self.came);
         let waited = self.entered.map_or(took, |entered| entered.saturating_duration_since(self.came));
+        // Who has no key fills no disk.
+        let is_stranger = matches!(self.code, Some(401 | 403)) && self.error.is_some();
         let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         let row = RequestRow {
             at: Timestamp::from_micros(clock::wall().as_micros().saturating_sub(micros)),
@@ -94,7 +97,8 @@ impl Drop for Account {
             bytes: self.bytes,
             whole: self.whole,
         };
-        self.metrics.ended(EndedRequest { row, entered: self.entered.is_some(), work: self.work });
+        let (entered, work) = (self.entered.is_some(), self.work && !is_stranger);
+        self.metrics.ended(EndedRequest { row, entered, work });
     }
 }
 

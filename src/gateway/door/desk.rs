@@ -3,7 +3,10 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
-use greenroom_actors::assembly::Supervised;
+use greenroom_actors::{
+    assembly::Supervised,
+    remote::{Remote, Remotes},
+};
 
 use super::{
     table::{Entry, Table},
@@ -11,8 +14,17 @@ use super::{
 };
 use crate::runtime::RuntimeHandle;
 
-/// The services that requests can go to, by name.
-pub type Routes = Table<Supervised>;
+/// The services and remotes that requests can go to, by name.
+pub type Routes = Table<Target>;
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Target {
+    /// To a service of this runtime.
+    Service(Rc<Supervised>),
+    /// To what answers elsewhere.
+    Remote(Arc<Remote>),
+}
 
 /// What one worker has at hand.
 #[derive(Debug, Default)]
@@ -39,19 +51,24 @@ impl Desk {
         {
             return Rc::clone(routes);
         }
-        let routes = Rc::new(table(&services, default_model));
+        let routes = Rc::new(table(&services, runtime.remotes(), default_model));
         *made = Some(Made { of: services, routes: Rc::clone(&routes) });
         routes
     }
 }
 
-/// Of those services that have a port.
-fn table(services: &[Supervised], default_model: &str) -> Routes {
+/// Of those services that have a port, and of the remotes, which stay the same as long as the runtime.
+fn table(services: &[Supervised], remotes: &Remotes, default_model: &str) -> Routes {
     let with_port = services.iter().filter(|service| service.spec.port.is_some());
     let entries = with_port.map(|service| Entry {
         name: service.spec.name.as_str(),
         serves: &service.spec.serves,
-        target: service.clone(),
+        target: Target::Service(Rc::new(service.clone())),
     });
-    Table::new(entries, default_model)
+    let far = remotes.iter().map(|remote| Entry {
+        name: remote.name().as_str(),
+        serves: &remote.spec().serves,
+        target: Target::Remote(Arc::clone(remote)),
+    });
+    Table::new(entries.chain(far), default_model)
 }

@@ -5,7 +5,7 @@
 //! [`routes`] are the paths. Whom a request means is said by `names` (in its path), [`model`] (in its body) and [`table`]
 //! (whose name it is); `keys` says who may ask, `headers` which headers go on: these decide and touch nothing. `desk` is
 //! what one worker has at hand, `pass` takes a request to its service: `outgoing` is its body on its way there, `upstream`
-//! the connections, `relay` and `events` an answer on its way back, `refusal` what is said where there is none, `ending`
+//! the connections, `far` takes one to a remote, `relay` and `events` an answer on its way back, `refusal` what is said where there is none, `ending`
 //! what is said to one who has had half of it, and `loading` to one who waits. `websocket` is for what is no request any
 //! more, `own` for doors of one service alone. `account` is what is told of a request at its end, `accounting` carries it
 //! there. `models` tells what there is, `peers` is what the users of other such programs know, with `tails` for their logs.
@@ -17,6 +17,7 @@ mod accounting;
 mod desk;
 mod ending;
 mod events;
+mod far;
 mod headers;
 pub(super) mod keys;
 pub mod listen;
@@ -39,5 +40,8 @@ pub mod unit;
 mod upstream;
 mod websocket;
 
+pub(super) use headers::{Way, to_service as headers_to_service};
 pub use listen::{DoorError, Listeners};
+pub use outgoing::BodyError;
+pub(super) use refusal::body_error;
 pub use server::{OpenDoor, open};

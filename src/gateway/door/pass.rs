@@ -87,7 +87,12 @@ impl Doorway {
             async move {
                 let guest = door.closing.subscribe();
                 let journey = Journey { door: &door, desk: &desk, request: &request, service: &service, path: &path };
-                journey.fetch(body, guest, None, &is_in).await
+                let fetched = journey.fetch(body, guest, None, &is_in).await;
+                if let Err(error) = &fetched {
+                    // The answer may have begun.
+                    note(&request, |account| account.refused(error));
+                }
+                fetched
             }
             .boxed_local()
         };

@@ -115,14 +115,19 @@ pub fn answered_otherwise(status: u16, text: &str) -> ApiError {
 
 /// Why a request could not be sent: through the fault of its own body, or because the service is gone.
 pub fn not_sent(error: &(dyn Error + 'static)) -> ApiError {
+    body_error(error).unwrap_or_else(|| upstream_closed(error))
+}
+
+/// What is said where a request could not be sent through the fault of its own body.
+pub fn body_error(error: &(dyn Error + 'static)) -> Option<ApiError> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if let Some(body) = error.downcast_ref::<BodyError>() {
-            return body.clone().into();
+            return Some(body.clone().into());
         }
         cause = error.source();
     }
-    upstream_closed(error)
+    None
 }
 
 #[cfg(test)]

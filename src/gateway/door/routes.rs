@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::{
     accounting::{note, open},
-    desk::Desk,
+    desk::{Desk, Target},
     headers::has_body,
     keys,
     model::{Scan, in_query},
@@ -21,7 +21,10 @@ use super::{
     refusal::unauthorized,
     websocket,
 };
-use crate::{gateway::errors::ApiError, runtime::RuntimeHandle};
+use crate::{
+    gateway::{errors::ApiError, remotes::Messenger},
+    runtime::RuntimeHandle,
+};
 
 /// What every route has at hand.
 #[derive(Debug, Clone)]
@@ -72,7 +75,13 @@ async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
 
 /// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
 /// as it takes to know.
-async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
+async fn model(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<Doorway>,
+    desk: Data<Desk>,
+    far: Data<Messenger>,
+) -> Answer {
     open(&request, &door.runtime);
     door.check_key(request.headers())?;
     if websocket::is_wanted(request.head())? {
@@ -86,16 +95,26 @@ async fn model(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk
     let said = [named, in_query.as_deref(), text("x-model")];
     note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let service = routes.choose(said)?;
-    if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
-        body.rename(spotted, name);
-    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    door.pass(&request, service, path, body, &desk).await
+    match &**routes.choose(said)? {
+        Target::Service(service) => {
+            if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
+                body.rename(spotted, name);
+            }
+            door.pass(&request, service, path, body, &desk).await
+        }
+        Target::Remote(remote) => door.pass_far(&request, remote, path, body, &far).await,
+    }
 }
 
 /// To the service that the path names, with whatever follows.
-async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, desk: Data<Desk>) -> Answer {
+async fn upstream(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<Doorway>,
+    desk: Data<Desk>,
+    far: Data<Messenger>,
+) -> Answer {
     open(&request, &door.runtime);
     door.check_key(request.headers())?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -104,12 +123,21 @@ async fn upstream(request: HttpRequest, payload: Payload, door: Data<Doorway>, d
     };
     note(&request, |account| account.asks_for(&name));
     let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let service = routes.find(&name)?;
-    if websocket::is_wanted(request.head())? {
-        return door.connect(&request, payload, service, &path).await;
+    let wants_websocket = websocket::is_wanted(request.head())?;
+    match &**routes.find(&name)? {
+        Target::Service(service) if wants_websocket => door.connect(&request, payload, service, &path).await,
+        Target::Remote(_) if wants_websocket => {
+            Err(ApiError::bad_param("headers", "WebSockets of remotes are not passed on"))
+        }
+        Target::Service(service) => {
+            let body = door.body(&request, payload)?;
+            door.pass(&request, service, &path, body, &desk).await
+        }
+        Target::Remote(remote) => {
+            let body = door.body(&request, payload)?;
+            door.pass_far(&request, remote, &path, body, &far).await
+        }
     }
-    let body = door.body(&request, payload)?;
-    door.pass(&request, service, &path, body, &desk).await
 }
 
 impl Doorway {

@@ -29,6 +29,7 @@ use crate::{
     gateway::{
         control::{Door, configure},
         guard::Guard,
+        remotes::{self, Connector, Messenger, Watchers},
     },
     runtime::RuntimeHandle,
 };
@@ -43,6 +44,8 @@ pub(super) const THREADS_END: Duration = Duration::from_secs(2);
 pub struct OpenDoor {
     shutter: Shutter,
     closing: watch::Sender<bool>,
+    /// Who look after the remotes as long as requests can come in.
+    watchers: Watchers,
     /// Done with the first guest.
     begun: JoinHandle<Serving>,
 }
@@ -63,6 +66,8 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let own = listeners.own();
     let (tcp, unix, shutter) = listeners.split().map_err(refuse)?;
     let (closing, _) = watch::channel(false);
+    let connector = Connector::new(runtime.remotes());
+    let watchers = remotes::watch(runtime.remotes(), &connector);
     let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let guard = Guard::of_gateway(spec);
@@ -71,6 +76,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
             .app_data(doorway.clone())
             // Made by each worker for itself: connections stay on their thread.
             .app_data(Data::new(Desk::default()))
+            .app_data(Data::new(Messenger::new(&connector)))
             .app_data(control.clone())
             .app_data(Data::new(guard.clone()))
             // Model traffic first: routes are tried in this order.
@@ -108,7 +114,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
         let server = server.run();
         Serving { handle: server.handle(), served: actix_rt::spawn(server) }
     });
-    Ok(OpenDoor { shutter, closing, begun })
+    Ok(OpenDoor { shutter, closing, watchers, begun })
 }
 
 fn told(addresses: &[ListenAddress]) -> String {
@@ -124,7 +130,8 @@ impl OpenDoor {
     /// until `until`, or until `hurry` turns to `true`; what is left then is cut off. Takes four seconds more at the very
     /// most, and next to nothing where nobody is in. Returns how many were cut off.
     pub async fn close(self, until: Instant, mut hurry: watch::Receiver<bool>) -> usize {
-        let Self { shutter, closing, begun } = self;
+        let Self { shutter, closing, watchers, begun } = self;
+        drop(watchers);
         // Shut sockets look like a guest. Where nobody has come, nobody is to come any more.
         begun.abort();
         let serving = begun.await.ok();

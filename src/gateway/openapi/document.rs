@@ -65,6 +65,9 @@ fn operation(endpoint: &Endpoint, method: &str) -> Value {
         Body::Model => {
             Some(json!({ "required": true, "content": { "application/json": { "schema": shape("ModelRequest") } } }))
         }
+        Body::Form => {
+            Some(json!({ "required": true, "content": { "multipart/form-data": { "schema": shape("ModelRequest") } } }))
+        }
         Body::Whatever => Some(json!({ "content": { "*/*": {} } })),
     };
     if let (Some(body), Some(object)) =

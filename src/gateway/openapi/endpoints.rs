@@ -30,6 +30,8 @@ pub enum Group {
     Control,
     /// Requests for models.
     Traffic,
+    /// What clients of other gateways know.
+    Peers,
 }
 
 impl Group {
@@ -40,6 +42,7 @@ impl Group {
             Self::Operations => "operations",
             Self::Control => "control",
             Self::Traffic => "model traffic",
+            Self::Peers => "for clients of other gateways",
         }
     }
 }
@@ -64,6 +67,8 @@ pub enum Body {
     Nothing,
     /// JSON with at least a `model`; the rest is the engine's.
     Model,
+    /// A form with at least a `model`; the rest is the engine's.
+    Form,
     /// Whatever the service takes.
     Whatever,
 }
@@ -111,20 +116,19 @@ const EVENTS: &[Parameter] = &[
     query("since", "string", "the same, where there is no such header"),
     query("follow", "boolean", "off: end where waiting would begin; on by default"),
 ];
-const SHUTDOWN: &[Parameter] = &[query("force", "boolean", "skip every grace; off by default")];
-const TRAFFIC: &[Parameter] = &[header("X-Model", "the model, where the body does not say it")];
-
 const STREAM: &[Parameter] = &[
-    query("no-history", "string", "begin with what is added; whatever it says"),
+    query("no-history", "string", "begin with what is added, whatever its value"),
     query("follow", "boolean", "off: end where waiting would begin; on by default"),
 ];
+const SHUTDOWN: &[Parameter] = &[query("force", "boolean", "skip every grace; off by default")];
+const TRAFFIC: &[Parameter] = &[
+    header("X-Model", "the model, where the body does not say it"),
+    header(
+        "X-Priority",
+        "a whole number; a higher one is let in before others that wait, where a key is needed and brought",
+    ),
+];
 
-/// Of a name that is nobody's.
-const UNKNOWN: &[&str] = &["model_not_found"];
-/// What taking everything out of memory may come to.
-const UNLOAD: &[&str] = &["held", "in_use", "stuck", "stopping"];
-/// What taking one out may come to.
-const UNLOAD_ONE: &[&str] = &["model_not_found", "held", "in_use", "stuck", "stopping"];
 /// What a command may come to.
 const COMMAND: &[&str] = &[
     "service_not_found",
@@ -136,11 +140,16 @@ const COMMAND: &[&str] = &[
     "stuck",
     "stopping",
 ];
+/// What a command may come to that is not waited for.
+const TOLD: &[&str] = &["model_not_found", "stopping"];
+/// What taking everything out of memory may come to.
+const OFFLOAD: &[&str] = &["held", "in_use", "stuck", "stopping"];
 /// What a request for a model may come to.
 const PASSED: &[&str] = &[
     "no_model",
     "model_not_found",
     "body_too_large",
+    "queue_full",
     "start_failed",
     "upstream_closed",
     "insufficient_memory",
@@ -161,11 +170,6 @@ const fn post(path: &'static str, group: Group, summary: &'static str, answer: A
     Endpoint { method: "POST", ..get(path, group, summary, answer) }
 }
 
-/// What the gateway itself answers to those who ask for models.
-const fn told(method: &'static str, path: &'static str, summary: &'static str, answer: Answer) -> Endpoint {
-    Endpoint { method, ..get(path, Group::Traffic, summary, answer) }
-}
-
 const fn passed(method: &'static str, path: &'static str, body: Body, summary: &'static str) -> Endpoint {
     let to = get(path, Group::Traffic, summary, Answer::Passed);
     Endpoint { method, parameters: TRAFFIC, body, codes: PASSED, ..to }
@@ -176,9 +180,8 @@ impl Endpoint {
         Self { parameters, codes, ..self }
     }
 
-    /// With a model in its body, which may be nobody's.
-    const fn named(self) -> Self {
-        Self { body: Body::Model, codes: &["model_not_found", "stopping"], ..self }
+    const fn taking(self, body: Body) -> Self {
+        Self { body, ..self }
     }
 
     /// Whether it is answered without a key.
@@ -189,7 +192,7 @@ impl Endpoint {
 }
 
 use Answer::{Accepted, Events, Json, JsonOrAccepted, List, Text};
-use Group::{Control, Operations};
+use Group::{Control, Operations, Peers};
 
 /// All of them.
 pub const ENDPOINTS: &[Endpoint] = &[
@@ -236,23 +239,49 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/api/reload", Control, "reads the configuration anew and answers what came of it", JsonOrAccepted("Reload"))
         .with(WAIT, &["bad_config", "not_reloadable", "reload_failed", "busy", "stopping"]),
     post("/api/shutdown", Control, "the stop has begun", Accepted("Runtime")).with(SHUTDOWN, &[]),
-    passed("POST", "/v1/chat/completions", Body::Model, "a chat, by the service that the request names"),
-    passed("any", "/upstream/{service}", Body::Whatever, "to that service, as `/`"),
-    passed("any", "/upstream/{service}/{path}", Body::Whatever, "to that service, as `/{path}`, byte for byte"),
-    told("GET", "/v1/models", "the models that can be asked for, with their state", Json("ModelList")),
-    told("GET", "/v1/models/{id}", "one of them", Json("Model")).with(&[], UNKNOWN),
-    told("GET", "/models", "the same as `/v1/models`, for users of llama.cpp's router", Json("ModelList")),
-    told("POST", "/models/load", "begins to load a model", Json("Success")).named(),
-    told("POST", "/models/unload", "begins to take a model out of memory", Json("Success")).named(),
-    told("GET", "/running", "what is in memory, for users of llama-swap", Json("Running")),
-    told("GET", "/unload", "takes everything out of memory and waits for it", Text("text/plain")).with(&[], UNLOAD),
-    told("POST", "/api/models/unload", "the same as `/unload`", Json("Unloaded")).with(&[], UNLOAD),
-    told("POST", "/api/models/unload/{id}", "takes one out of memory and waits for it", Text("text/plain"))
-        .with(&[], UNLOAD_ONE),
-    told("GET", "/api/version", "this program's version", Json("Version")),
-    told("GET", "/logs", "the last lines of each service as one text", Text("text/plain"))
+    passed("POST", "/v1/chat/completions", Body::Model, "a chat"),
+    passed("POST", "/v1/completions", Body::Model, "a text goes on"),
+    passed("POST", "/v1/responses", Body::Model, "a chat in OpenAI's later shape"),
+    passed("POST", "/v1/messages", Body::Model, "a chat in Anthropic's shape"),
+    passed("POST", "/v1/messages/count_tokens", Body::Model, "how long such a chat is"),
+    passed("POST", "/v1/embeddings", Body::Model, "texts as vectors"),
+    passed("POST", "/v1/rerank", Body::Model, "documents by how well they answer"),
+    passed("POST", "/v1/images/generations", Body::Model, "an image from a text"),
+    passed("POST", "/v1/images/edits", Body::Form, "an image from an image"),
+    passed("POST", "/v1/audio/speech", Body::Model, "a text as speech"),
+    passed("POST", "/v1/audio/transcriptions", Body::Form, "speech as text"),
+    passed("POST", "/v1/audio/translations", Body::Form, "speech as English text"),
+    passed("POST", "/infill", Body::Model, "llama.cpp: what stands between two texts"),
+    passed("POST", "/completion", Body::Model, "llama.cpp: a text goes on"),
+    passed("any", "/props", Body::Whatever, "llama.cpp: what the model is set to"),
+    passed("any", "/slots", Body::Whatever, "llama.cpp: what it works on"),
+    passed("any", "/slots/{id}", Body::Whatever, "llama.cpp: one of them"),
+    passed("any", "/sdapi/v1/{call}", Body::Whatever, "the API of Stable Diffusion web UI"),
+    passed("any", "/upstream/{service}", Body::Whatever, "to that service, as `/`; also a WebSocket"),
+    passed(
+        "any",
+        "/upstream/{service}/{path}",
+        Body::Whatever,
+        "to that service, as `/{path}`, byte for byte, with its query; also a WebSocket",
+    ),
+    get("/v1/models", Peers, "what there is, as OpenAI's clients ask for it", Json("ModelList")),
+    get("/v1/models/{id}", Peers, "one of them", Json("Model")).with(&[], &["model_not_found"]),
+    get("/models", Peers, "the same as `/v1/models`, for users of llama.cpp's router", Json("ModelList")),
+    post("/models/load", Peers, "begins to load the model that the body names", Json("Success"))
+        .with(&[], TOLD)
+        .taking(Body::Model),
+    post("/models/unload", Peers, "begins to take it out of memory", Json("Success"))
+        .with(&[], TOLD)
+        .taking(Body::Model),
+    get("/running", Peers, "what is in memory, for users of llama-swap", Json("Running")),
+    get("/unload", Peers, "takes everything out of memory and waits for it", Text("text/plain")).with(&[], OFFLOAD),
+    post("/api/models/unload", Peers, "the same, answered in JSON", Json("Unloaded")).with(&[], OFFLOAD),
+    post("/api/models/unload/{id}", Peers, "takes one out of memory and waits for it", Text("text/plain"))
+        .with(&[], &["model_not_found", "held", "in_use", "stuck", "stopping"]),
+    get("/api/version", Peers, "which version this is", Json("Version")),
+    get("/logs", Peers, "the last 100 lines of each service, each part under its name", Text("text/plain"))
         .with(&[], &["logs_unreadable"]),
-    told("GET", "/logs/stream", "the same, and what is added", Text("text/plain")).with(STREAM, &["logs_unreadable"]),
-    told("GET", "/logs/stream/{id}", "the same of one model, or of all as `upstream`", Text("text/plain"))
-        .with(STREAM, &["model_not_found", "logs_unreadable"]),
+    get("/logs/stream", Peers, "the same, and what is added", Text("text/plain")).with(STREAM, &["logs_unreadable"]),
+    get("/logs/stream/{id}", Peers, "of one model, or of all as `upstream`", Text("text/plain"))
+        .with(STREAM, &["model_not_found", "not_found", "logs_unreadable"]),
 ];

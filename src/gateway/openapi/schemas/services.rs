@@ -64,6 +64,7 @@ pub(super) fn services() -> Shapes {
                     ("run_id", nullable(text("Its current or last run."))),
                     ("since", time("Since when it is in that state.")),
                     ("ready_since", nullable(time(""))),
+                    ("loaded_in", nullable(number("Seconds that its last start took."))),
                     (
                         "restarts",
                         object(
@@ -78,6 +79,10 @@ pub(super) fn services() -> Shapes {
                     ("serves", list(text("A name that clients use."))),
                     ("depends_on", list(text("A service."))),
                     ("in_flight", whole("Who uses it at this moment.")),
+                    (
+                        "max_concurrency",
+                        nullable(whole("How many may use it at a time; `null`: as many as there are.")),
+                    ),
                     ("waiting", list(shape("Waiter"))),
                     ("idle_for", nullable(number("Seconds since it worked last."))),
                     ("load", nullable(shape("Load"))),
