@@ -153,3 +153,21 @@ fn what_users_of_llama_cpps_router_know_is_there() {
         refused(&post(&greenroom, "/models/load", &body), 400, "invalid_request");
     }
 }
+
+#[test]
+fn what_answers_elsewhere_is_listed_and_is_not_loaded_here() {
+    let greenroom = Greenroom::running(|g| {
+        let nobody = format!("[remote.pod]\nurls = [\"http://127.0.0.1:{}\"]\nserves = [\"cloud\"]\n", g.port(3));
+        gateway(g, "") + &on_demand(g, "chat", "", "") + &nobody
+    });
+    wait_for("nobody answers there", BOUND, || {
+        listed(&get(&greenroom, "/v1/models"))[1] == ("cloud".to_owned(), "unloaded".to_owned())
+    });
+    let one = get(&greenroom, "/v1/models/cloud").json();
+    assert_eq!(
+        (&one["service"], &one["status"]),
+        (&json!("pod"), &json!({ "value": "unloaded", "state": "remote", "failed": true }))
+    );
+    refused(&post(&greenroom, "/models/load", &json!({ "model": "cloud" })), 404, "model_not_found");
+    assert_eq!(get(&greenroom, "/running").json(), json!({ "running": [] }));
+}

@@ -220,3 +220,26 @@ fn no_more_connections_than_may_be_are_served_and_the_next_one_waits_for_its_tur
     drop(second);
     wait_for("nobody is in", BOUND, || greenroom.service("chat")["in_flight"] == 0);
 }
+
+#[test]
+fn a_page_that_is_listed_is_answered_also_by_its_browsers_question() {
+    const PAGE: &str = "https://chat.example";
+    let greenroom = Greenroom::running(|g| {
+        let keys = format!("api_keys = [\"{KEY}\"]\ncors_origins = [\"{PAGE}\"]");
+        gateway(g, &keys) + &on_demand(g, "chat", "", "")
+    });
+    let door = door(&greenroom);
+    let origin = format!("Origin: {PAGE}\r\n");
+    let shared = |answer: &Answer| answer.headers.contains(&format!("access-control-allow-origin: {PAGE}\r\n"));
+    let question =
+        format!("{origin}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-api-key\r\n");
+    let told = ask(&door, "OPTIONS", CHAT, &question);
+    assert!(told.status == 204 && shared(&told), "{told:?}");
+    let refusal = ask(&door, "GET", "/v1/models", &origin);
+    refused(&refusal, 401, "unauthorized");
+    assert!(shared(&refusal), "{refusal:?}");
+    let answer = ask(&door, "GET", "/upstream/chat/v1/models", &(origin + &bearer(KEY)));
+    assert!(answer.status == 200 && shared(&answer), "{answer:?}");
+    let other = ask(&door, "OPTIONS", CHAT, &question.replace("chat.example", "evil.example"));
+    refused(&other, 403, "cross_site");
+}

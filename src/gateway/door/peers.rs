@@ -71,28 +71,17 @@ fn host<'a>(service: &'a Supervised, status: &'a ServiceStatus) -> Host<'a> {
     }
 }
 
-/// Those and the remotes: what requests can go to.
-fn all<'a>(door: &'a Runtime, services: &'a [(Supervised, ServiceStatus)]) -> Vec<Host<'a>> {
-    let far = door.control.remotes().iter().map(|remote| Host {
-        name: remote.name().as_str(),
-        serves: &remote.spec().serves,
-        state: None,
-        is_reached: remote.is_in(),
-        last_exit: None,
-    });
-    hosts(services).into_iter().chain(far).collect()
-}
-
-/// The service that a client means by a name of a model.
+/// The service that a client means by a name of a model. What answers elsewhere is none: nobody here can load it.
 fn find(door: &Runtime, id: &str) -> Result<(Supervised, ServiceStatus), ApiError> {
     let services = services(door);
-    let place = models::place(&hosts(&services), id);
-    place.and_then(|place| services.get(place).cloned()).ok_or_else(|| unknown(&services, id))
+    let hosts = hosts(&services);
+    let place = models::place(&hosts, id);
+    place.and_then(|place| services.get(place).cloned()).ok_or_else(|| unknown(&hosts, id))
 }
 
 /// 404 `model_not_found`, with those there are.
-fn unknown(services: &[(Supervised, ServiceStatus)], id: &str) -> ApiError {
-    let known = models::names(&hosts(services)).join(", ");
+fn unknown(hosts: &[Host<'_>], id: &str) -> ApiError {
+    let known = models::names(hosts).join(", ");
     let message = format!("there is no model `{id}`; there are: {known}");
     ApiError { param: Some("model"), ..ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message) }
 }
@@ -104,13 +93,26 @@ fn created(door: &Runtime) -> u64 {
 
 async fn list(door: Runtime) -> HttpResponse {
     let services = services(&door);
-    HttpResponse::Ok().json(models::list(&all(&door, &services), created(&door)))
+    HttpResponse::Ok().json(models::list(&with_remotes(&services, &door), created(&door)))
 }
 
 async fn model(door: Runtime, id: Path<String>) -> Answer {
     let services = services(&door);
-    let found = models::find(&all(&door, &services), &id, created(&door));
-    found.map(|model| HttpResponse::Ok().json(model)).ok_or_else(|| unknown(&services, &id))
+    let hosts = with_remotes(&services, &door);
+    let found = models::find(&hosts, &id, created(&door));
+    found.map(|model| HttpResponse::Ok().json(model)).ok_or_else(|| unknown(&hosts, &id))
+}
+
+/// The services, and what answers elsewhere.
+fn with_remotes<'a>(services: &'a [(Supervised, ServiceStatus)], door: &'a Runtime) -> Vec<Host<'a>> {
+    let remotes = door.control.remotes().iter().map(|remote| Host {
+        name: remote.name().as_str(),
+        serves: &remote.spec().serves,
+        state: None,
+        is_reached: remote.is_in(),
+        last_exit: None,
+    });
+    hosts(services).into_iter().chain(remotes).collect()
 }
 
 #[derive(Debug, Deserialize)]
