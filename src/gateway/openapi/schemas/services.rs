@@ -11,7 +11,17 @@ pub(super) fn services() -> Shapes {
     let state = one_of(ServiceState::ALL.map(ServiceState::name), "What it is doing.");
     let disposition = one_of(["up", "down", "on_demand"], "What is wanted of it.");
     vec![
-        ("Status", object("", [("runtime", shape("Runtime")), ("services", list(shape("Service")))])),
+        (
+            "Status",
+            object(
+                "",
+                [
+                    ("runtime", shape("Runtime")),
+                    ("services", list(shape("Service"))),
+                    ("remotes", list(shape("Remote"))),
+                ],
+            ),
+        ),
         (
             "Runtime",
             object(
@@ -108,6 +118,32 @@ pub(super) fn services() -> Shapes {
                     ("refusal", nullable(shape("Refusal"))),
                     ("last_exit", nullable(shape("Exit"))),
                     ("next_start", nullable(time("In `backoff`."))),
+                ],
+            ),
+        ),
+        (
+            "Remote",
+            object(
+                "What answers elsewhere.",
+                [
+                    ("name", text("")),
+                    ("engine", text("What kind of program it is.")),
+                    ("serves", list(text("A name that clients use."))),
+                    ("balance", one_of(["least_busy", "round_robin"], "")),
+                    ("state", one_of(["in", "out"], "Whether one of its URLs gets requests.")),
+                    ("in_flight", whole("Requests on their way to it.")),
+                    (
+                        "urls",
+                        list(object(
+                            "",
+                            [
+                                ("url", text("")),
+                                ("state", one_of(["in", "out"], "Whether it gets requests.")),
+                                ("in_flight", whole("")),
+                                ("last_error", nullable(text("What was wrong when something was wrong last."))),
+                            ],
+                        )),
+                    ),
                 ],
             ),
         ),
