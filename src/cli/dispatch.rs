@@ -115,6 +115,7 @@ mod tests {
         for line in [
             "init -c a.toml",
             "import llama-swap a.yaml -c b.toml",
+            "import llama-swap a.yaml --url http://a",
             "demo --state-dir /x",
             "--set a=1",
             "completions bash --log-level info",

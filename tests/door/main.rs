@@ -8,6 +8,7 @@ mod fairness;
 mod kills;
 mod loads;
 mod memory;
+mod models;
 mod own_doors;
 mod passage;
 mod peers;

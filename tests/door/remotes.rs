@@ -7,9 +7,9 @@ use std::{
     net::TcpListener,
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -18,11 +18,9 @@ use serde_json::{Value, json};
 
 use crate::{
     CHAT, chat,
-    common::{Answer, Greenroom, stopwatch, wait_for},
+    common::{Answer, BOUND, Greenroom, Http, read_answer, signal, stopwatch, wait_for},
     door, gateway, refused,
 };
-
-const BOUND: Duration = Duration::from_secs(30);
 
 /// What answers elsewhere, and who asks it.
 struct Two {
@@ -125,7 +123,7 @@ fn the_least_busy_url_is_asked_and_requests_are_counted_until_their_end() {
     drop(long);
     wait_for("nothing is in flight", BOUND, || in_flight(&greenroom) == [0, 0]);
     let port = if busy == "a" { far.port(1) } else { far.port(2) };
-    let props = || crate::common::Http::Tcp(port).get("/props").expect("it answers").json();
+    let props = || Http::Tcp(port).get("/props").expect("it answers").json();
     wait_for("the remote works for nobody", BOUND, || props()["slots_busy"] == 0);
 }
 
@@ -145,6 +143,23 @@ fn a_stream_comes_piece_by_piece() {
     let apart = began.elapsed() - first;
     assert_eq!(events, 11, "ten tokens and the end");
     assert!(apart.as_millis() >= u128::from(EACH_MS) * 7, "the last came {apart:?} after the first");
+}
+
+#[test]
+fn a_stream_that_breaks_off_ends_with_an_event_that_says_so() {
+    let Two { far, near: greenroom } = Two::new("--token-ms 20 --stop-ms 0", "");
+    let body = json!({ "model": "model", "stream": true, "max_tokens": 100_000 });
+    let mut stream = door(&greenroom).post_events(CHAT, &body).expect("the door answers");
+    let mut last = stream.next().expect("a token");
+    let name = last.data["system_fingerprint"].as_str().expect("its name").to_owned();
+    signal(far.service_pid(&name), Signal::SIGKILL);
+    while let Some(event) = stream.next() {
+        last = event;
+    }
+    assert_eq!(last.data["error"]["code"], "upstream_closed", "{last:?}");
+    let message = last.data["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("the remote `pod` at http://127.0.0.1:"), "{message}");
+    wait_for("nothing is in flight", BOUND, || in_flight(&greenroom) == [0, 0]);
 }
 
 #[test]
@@ -184,7 +199,7 @@ fn a_body_goes_to_the_next_url_where_the_first_is_gone() {
         let request = format!(
             "PUT /upstream/pod/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n{piece}\r\n3e8\r\n{piece}\r\n0\r\n\r\n"
         );
-        let answer = door(&greenroom).say(&request).and_then(crate::common::read_answer).expect("it answers");
+        let answer = door(&greenroom).say(&request).and_then(read_answer).expect("it answers");
         assert_eq!(answer.json()["asked"]["body"], format!("{piece}{piece}"), "{answer:?}");
     }
     assert_eq!(seen(&greenroom)["urls"][1]["state"], "out", "one refused connection is enough");
@@ -203,6 +218,9 @@ fn where_nobody_can_be_asked_the_answer_says_what_each_has_said() {
     assert_eq!(message.matches("Connection refused").count(), 2, "{message}");
     wait_states(&greenroom, &["out", "out"]);
     assert_eq!(seen(&greenroom)["state"], "out");
+    let models = door(&greenroom).get("/v1/models").expect("it answers").json();
+    let listed = (&models["data"][0]["id"], &models["data"][0]["service"], &models["data"][0]["status"]["value"]);
+    assert_eq!(listed, (&json!("model"), &json!("pod"), &json!("unloaded")), "{models}");
     refused(&chat(&greenroom, "model"), 502, "upstream_closed");
 }
 

@@ -145,6 +145,28 @@ fn a_permit_is_waited_for_through_failures_that_may_pass_and_no_longer() {
 }
 
 #[test]
+fn permits_are_given_in_the_order_in_which_they_were_wanted_and_no_more_than_there_is_room_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let handle = running(folder.path(), chat("").set("max_concurrency", 1));
+    let service = handle.service("chat").expect("there");
+    let first = block_on(service.enter()).expect("it comes up");
+    let (mut second, mut third) = (service.enter().boxed(), service.enter().boxed());
+    assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+    drop(first);
+    assert!(third.as_mut().now_or_never().is_none(), "it has come later");
+    let permit = second.now_or_never().expect("its turn has come").expect("it is ready");
+    assert!(third.as_mut().now_or_never().is_none());
+    let mut fourth = service.enter().boxed();
+    assert!(fourth.as_mut().now_or_never().is_none());
+    // Whoever gives up leaves the line, and the service as it is.
+    drop(third);
+    drop(permit);
+    drop(fourth.now_or_never().expect("its turn has come").expect("it is ready"));
+    assert_eq!(service.status().state, ServiceState::Ready);
+    end(&handle);
+}
+
+#[test]
 fn who_gives_up_the_wait_for_a_permit_withdraws_the_load() {
     let folder = tempfile::tempdir().expect("a folder");
     let handle = running(folder.path(), chat("--load-ms 600000"));

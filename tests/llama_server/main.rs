@@ -94,6 +94,35 @@ fn the_config_that_is_shipped_runs_as_its_comment_says() {
 }
 
 #[test]
+fn the_first_configuration_of_the_readme_serves_through_the_door() {
+    let Some(server) = llama::server() else { return };
+    let greenroom = Greenroom::new();
+    let readme = include_str!("../../README.md");
+    let first = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a configuration");
+    greenroom.write_config(first);
+    let models = greenroom.folder().join("models");
+    fs::create_dir(&models).expect("the test's folder is writable");
+    gguf::write(&models.join("gemma-3-12b-q4.gguf"), gguf::Shape::default()).expect("the test's folder is writable");
+    let folder = server.parent().expect("a program lies in a folder").display();
+    let path = format!("{folder}:{}", std::env::var("PATH").unwrap_or_default());
+    greenroom.start_as(|command| {
+        command.env("PATH", path).args(["run", "-c"]).arg(greenroom.config_file());
+        command.arg("--state-dir").arg(greenroom.state_dir());
+        // The ports alone are the test's own.
+        command.arg("--set").arg(format!("gateway.listen=127.0.0.1:{}", greenroom.port(0)));
+        command.arg("--set").arg(format!("runtime.ports={}", greenroom.port_range()));
+    });
+    assert_eq!(greenroom.state("chat"), "stopped", "the first request loads it");
+    let mut question = ask(4);
+    question["model"] = json!("gemma");
+    let answer = Http::Tcp(greenroom.port(0)).post("/v1/chat/completions", Some(&question)).expect("an answer");
+    assert_eq!((answer.status, &answer.json()["usage"]["completion_tokens"]), (200, &json!(4)), "{answer:?}");
+    assert_eq!(greenroom.state("chat"), "ready");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn a_busy_one_stops_bounded_and_clean() {
     // Slow enough that its 4000 tokens outlast the test by far.
     let shape = gguf::Shape { layers: 8, embedding: 512, feed_forward: 1408, words: 256 };

@@ -141,7 +141,7 @@ mod tests {
     use std::{
         collections::VecDeque,
         future::Future,
-        sync::atomic::AtomicUsize,
+        sync::atomic::{AtomicU32, AtomicUsize},
         task::{Context, Waker},
         time::Duration,
     };
@@ -284,8 +284,7 @@ mod tests {
         });
     }
 
-    /// Many threads come, stand in line, give up, and leave, while one opens and closes the gate and changes its limit. A
-    /// wake-up that is lost leaves somebody parked, and the test without an end.
+    /// Many threads come, stand in line, give up, and leave, while one opens and closes the gate and changes its limit.
     #[test]
     fn everybody_in_line_is_let_in_and_never_too_many() {
         const MOST: u32 = 3;
@@ -335,6 +334,50 @@ mod tests {
             assert!(all_came_in);
         });
         assert_eq!((gate.waiting(), gate.in_flight(), gate.enter().is_some()), (Waiting::default(), 0, true));
+    }
+
+    /// One makes room at the very moment at which another joins the line, and does nothing after that: whoever is forgotten
+    /// then stays forgotten.
+    #[test]
+    fn who_joins_the_line_as_room_is_made_is_not_forgotten() {
+        const ROUNDS: u32 = 20_000;
+        for way in ["leaves", "opens", "raises the limit"] {
+            let gate = Gate::new();
+            let (begun, done) = (AtomicU32::new(0), AtomicU32::new(0));
+            std::thread::scope(|scope| {
+                let joins = scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        while begun.load(Ordering::Acquire) < round {
+                            std::thread::yield_now();
+                        }
+                        drop(futures_executor(line_up(&gate, 0)));
+                        done.store(round, Ordering::Release);
+                    }
+                });
+                for round in 1..=ROUNDS {
+                    gate.limit(Some(1));
+                    gate.open();
+                    let mut inside = gate.enter();
+                    if way == "opens" {
+                        inside = None;
+                        gate.close();
+                    }
+                    begun.store(round, Ordering::Release);
+                    // Another moment each time.
+                    (0..round % 64).for_each(|_| std::hint::spin_loop());
+                    match way {
+                        "leaves" => inside = None,
+                        "opens" => gate.open(),
+                        _ => gate.limit(Some(2)),
+                    }
+                    while done.load(Ordering::Acquire) < round && !joins.is_finished() {
+                        std::thread::yield_now();
+                    }
+                    drop(inside);
+                }
+                assert!(joins.join().is_ok(), "one was forgotten when another {way}");
+            });
+        }
     }
 
     /// Drives a future on this thread, without any executor: woken or not at all.

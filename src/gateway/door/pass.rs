@@ -204,7 +204,6 @@ impl Journey<'_> {
         if *guest.borrow() {
             return Err(ApiError::stopping());
         }
-        note(self.request, |account| account.goes_to(&self.spec().name));
         let (method, path) = (self.request.method().as_str(), self.path.split('?').next().unwrap_or(self.path));
         if self.spec().memory.wake_on.iter().any(|rule| rule.matches(method, path)) {
             self.priority()?;

@@ -71,6 +71,18 @@ fn host<'a>(service: &'a Supervised, status: &'a ServiceStatus) -> Host<'a> {
     }
 }
 
+/// Those and the remotes: what requests can go to.
+fn all<'a>(door: &'a Runtime, services: &'a [(Supervised, ServiceStatus)]) -> Vec<Host<'a>> {
+    let far = door.control.remotes().iter().map(|remote| Host {
+        name: remote.name().as_str(),
+        serves: &remote.spec().serves,
+        state: None,
+        is_reached: remote.is_in(),
+        last_exit: None,
+    });
+    hosts(services).into_iter().chain(far).collect()
+}
+
 /// The service that a client means by a name of a model.
 fn find(door: &Runtime, id: &str) -> Result<(Supervised, ServiceStatus), ApiError> {
     let services = services(door);
@@ -92,12 +104,12 @@ fn created(door: &Runtime) -> u64 {
 
 async fn list(door: Runtime) -> HttpResponse {
     let services = services(&door);
-    HttpResponse::Ok().json(models::list(&hosts(&services), created(&door)))
+    HttpResponse::Ok().json(models::list(&all(&door, &services), created(&door)))
 }
 
 async fn model(door: Runtime, id: Path<String>) -> Answer {
     let services = services(&door);
-    let found = models::find(&hosts(&services), &id, created(&door));
+    let found = models::find(&all(&door, &services), &id, created(&door));
     found.map(|model| HttpResponse::Ok().json(model)).ok_or_else(|| unknown(&services, &id))
 }
 

@@ -58,7 +58,7 @@ pub fn routes(app: &mut ServiceConfig) {
         .route("/completion", web::post().to(model))
         .route("/props", web::route().to(model))
         .route("/slots", web::route().to(model))
-        .route("/slots/{id:[^/]*}", web::route().to(model))
+        .route("/slots/{id}", web::route().to(model))
         .route("/sdapi/v1/{call:.*}", web::route().to(model))
         .route("/health", web::get().to(|| async { "OK" }))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))

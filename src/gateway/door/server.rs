@@ -24,6 +24,7 @@ use super::{
     own::ByOwnDoor,
     peers,
     routes::{Doorway, routes},
+    unread::Unread,
 };
 use crate::{
     gateway::{
@@ -85,6 +86,7 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
             .configure(configure::<RuntimeHandle>)
             .wrap(Accounting)
             .wrap(guard.clone())
+            .wrap(Unread)
             // The last one is the first to see a request.
             .wrap(ByOwnDoor)
     };

@@ -215,7 +215,12 @@ pub const ENDPOINTS: &[Endpoint] = &[
         JsonOrAccepted("Service"),
     )
     .with(WAIT, COMMAND),
-    get("/api/remotes", Control, "what answers elsewhere, and how it fares", List("Remote")),
+    get(
+        "/api/remotes",
+        Control,
+        "what answers elsewhere: each URL, whether it gets requests, how many, and its last error",
+        List("Remote"),
+    ),
     get("/api/gpus", Control, "cards and who holds their memory, RAM, further pools, leases, needs", Json("Memory")),
     get("/api/plan/{name}", Control, "what a load of the service would do now; changes nothing", Json("Plan"))
         .with(&[], &["service_not_found", "stopping"]),

@@ -31,13 +31,13 @@ pub fn flood() -> Mix {
 
 /// Requests by chance.
 pub fn by_chance() -> Mix {
-    mix("by chance: A twenty times a second, B five times", 2, vec![chance(0, 50), chance(1, 200)])
+    mix("by chance: A four times a second, B once", 2, vec![chance(0, 250), chance(1, 1000)])
 }
 
 /// The same with three models.
 pub fn three() -> Mix {
-    let clients = vec![chance(0, 50), chance(1, 200), chance(2, 5000)];
-    mix("the same, and a third model every 5 s", 3, clients)
+    let clients = vec![chance(0, 330), chance(1, 1000), chance(2, 5000)];
+    mix("by chance: A three times a second, B once, C every 5 s", 3, clients)
 }
 
 /// So few that the models are mostly idle.

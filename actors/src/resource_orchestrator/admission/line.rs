@@ -70,13 +70,12 @@ impl Admission {
     /// Who cannot be asked to leave for whom: the runs of those who let others finish, each with those of the residents that
     /// may stay for now.
     pub(super) fn stand(&self, around: &dyn Around) -> impl Iterator<Item = (RunId, RunId)> {
-        let pairs = self.asks.iter().filter(|ask| ask.held_up).flat_map(move |ask| {
+        self.asks.iter().filter(|ask| ask.held_up).flat_map(move |ask| {
             let stay = self.ledger.leases.values().filter(|lease| {
                 self.leaves(lease, &around.usage(&lease.service), &ask.turn, around.now()) != Leave::Now
             });
             stay.map(|lease| (ask.question.run, lease.run))
-        });
-        pairs
+        })
     }
 
     /// Whether all who are in use still are, and nothing is due but another look. Then there is nothing to be planned anew.

@@ -24,7 +24,9 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
     // One backend measures all of them or none.
     let measured = cards[0].1;
     let cards: Vec<(u64, bool)> = cards.into_iter().map(|(total, _)| (total, measured)).collect();
-    let fairness = [0, 100, 400, 1500][chance.usize(0..4)];
+    // What is drawn for the lines is drawn apart, so that a seed makes the same machine with and without them.
+    let mut apart = fastrand::Rng::with_seed(chance.get_seed());
+    let fairness = [0, 100, 400, 1500][apart.usize(0..4)];
     let mut world = World::fair(&cards, ms(fairness));
     world.names = chance.u8(0..4) > 0;
     let count = chance.usize(2..=30);
@@ -51,7 +53,9 @@ fn machine(chance: &mut fastrand::Rng) -> (World, Vec<ServiceName>) {
             }
         });
         let service = world.add(spec, some_need(chance));
-        world.of(&service).slots = (chance.u8(0..3) == 0).then(|| chance.u32(1..3));
+        let one = world.of(&service);
+        one.slots = (apart.u8(0..3) == 0).then(|| apart.u32(1..3));
+        one.usage.waiting.priority = apart.i32(-1..2);
         services.push(service);
     }
     (world, services)
@@ -91,10 +95,7 @@ fn act(world: &mut World, services: &[ServiceName], chance: &mut fastrand::Rng) 
             world.want(service, wish);
         }
         35..45 => world.use_it(service, true),
-        45..55 => {
-            world.of(service).usage.waiting.priority = chance.i32(-1..2);
-            world.come(service);
-        }
+        45..55 => world.come(service),
         55..72 => world.use_it(service, false),
         72..77 => {
             world.of(service).down = chance.bool();

@@ -110,7 +110,7 @@ fn a_multipart_body_has_it_in_a_field_also_behind_files() {
         format!("a preamble\r\n{file}{qwen}--a b--\r\n"),
         format!("{}{file}{qwen}{file}", field("name=\"x\"", "")),
         format!("--a b\r\n\r\nno headers\r\n{qwen}--a b--"),
-        format!("--a b\r\nX: y\r\ncontent-disposition:form-data;  NAME = \"mod\\el\"\r\n\r\nqwen\r\n--a b"),
+        "--a b\r\nX: y\r\ncontent-disposition:form-data;  NAME = \"mod\\el\"\r\n\r\nqwen\r\n--a b".to_owned(),
     ] {
         assert_eq!(name(MULTIPART, &body).as_deref(), Some("qwen"), "{body}");
     }

@@ -185,3 +185,7 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

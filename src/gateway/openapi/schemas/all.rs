@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{common, memory, models, past, services};
+use super::{common, memory, models, past, remotes, services};
 
 /// Shapes with their names.
 pub(super) type Shapes = Vec<(&'static str, Value)>;
@@ -12,6 +12,7 @@ pub fn schemas() -> Map<String, Value> {
     let rooms = [
         common::common(),
         services::services(),
+        remotes::remotes(),
         memory::memory(),
         memory::plans(),
         past::history(),

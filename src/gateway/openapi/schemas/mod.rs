@@ -8,6 +8,7 @@ mod common;
 mod memory;
 mod models;
 mod past;
+mod remotes;
 mod services;
 
 pub use all::schemas;

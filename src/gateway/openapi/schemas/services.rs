@@ -122,32 +122,6 @@ pub(super) fn services() -> Shapes {
             ),
         ),
         (
-            "Remote",
-            object(
-                "What answers elsewhere.",
-                [
-                    ("name", text("")),
-                    ("engine", text("What kind of program it is.")),
-                    ("serves", list(text("A name that clients use."))),
-                    ("balance", one_of(["least_busy", "round_robin"], "")),
-                    ("state", one_of(["in", "out"], "Whether one of its URLs gets requests.")),
-                    ("in_flight", whole("Requests on their way to it.")),
-                    (
-                        "urls",
-                        list(object(
-                            "",
-                            [
-                                ("url", text("")),
-                                ("state", one_of(["in", "out"], "Whether it gets requests.")),
-                                ("in_flight", whole("")),
-                                ("last_error", nullable(text("What was wrong when something was wrong last."))),
-                            ],
-                        )),
-                    ),
-                ],
-            ),
-        ),
-        (
             "Waiter",
             object("", [("position", whole("From 1.")), ("reason", text("")), ("eta", nullable(number("Seconds.")))]),
         ),
