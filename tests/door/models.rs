@@ -48,9 +48,19 @@ fn form(model: &str) -> String {
 fn every_endpoint_of_a_model_goes_to_the_one_that_is_named() {
     let greenroom = two();
     let door = door(&greenroom);
-    let posted = ["completions", "responses", "messages", "messages/count_tokens", "embeddings", "rerank"];
-    let images = ["images/generations", "images/edits", "audio/speech", "audio/transcriptions", "audio/translations"];
-    let paths = posted.iter().chain(&images).map(|path| format!("/v1/{path}"));
+    // Those that the stand-in does not answer itself.
+    let posted = ["completions", "responses", "rerank", "images/edits"];
+    let audio = ["audio/speech", "audio/transcriptions", "audio/translations"];
+    let paths = posted.iter().chain(&audio).map(|path| format!("/v1/{path}"));
+    for (path, body) in [
+        ("/v1/embeddings", json!({ "model": "qwen", "input": "x" })),
+        ("/v1/messages", json!({ "model": "qwen", "max_tokens": 1, "messages": [] })),
+        ("/v1/messages/count_tokens", json!({ "model": "qwen", "messages": [] })),
+        ("/v1/images/generations", json!({ "model": "qwen", "prompt": "x" })),
+    ] {
+        assert_eq!(door.post(path, Some(&body)).expect("it answers").status, 200, "{path}");
+    }
+    assert_eq!((greenroom.state("one").as_str(), greenroom.state("two").as_str()), ("stopped", "ready"));
     for path in paths.chain(["/infill", "/completion", "/slots/0?action=save", "/sdapi/v1/txt2img"].map(str::to_owned))
     {
         for (model, service) in [("gemma", "one"), ("qwen", "two")] {
@@ -66,7 +76,7 @@ fn every_endpoint_of_a_model_goes_to_the_one_that_is_named() {
     let (who, asked) = asked(&door.get("/sdapi/v1/samplers?model=qwen").expect("it answers"));
     assert_eq!((who.as_str(), &asked["target"]), ("two", &json!("/sdapi/v1/samplers?model=qwen")));
     assert_eq!(door.get("/props?model=gemma").expect("it answers").json()["model_alias"], "one");
-    refused(&door.get("/v1/embeddings?model=gemma").expect("it answers"), 404, "not_found");
+    refused(&door.get("/v1/rerank?model=gemma").expect("it answers"), 404, "not_found");
 }
 
 #[test]
@@ -75,15 +85,15 @@ fn the_name_stands_in_the_body_the_query_or_a_header() {
     let door = door(&greenroom);
     let to =
         |path: &str, headers: &str, body: &str| asked(&door.ask("POST", path, headers, body).expect("it answers")).0;
-    let plain = "/v1/embeddings";
+    let plain = "/v1/rerank";
     assert_eq!(to(plain, FORM, "a=b&model=qwen"), "two");
     assert_eq!(to(plain, FORM, r#"{"model":"qwen"}"#), "two", "as `curl -d` sends it");
     assert_eq!(to(plain, MULTIPART, &form("qwen")), "two");
-    assert_eq!(to("/v1/embeddings?a&model=qwen", JSON, "{}"), "two");
+    assert_eq!(to("/v1/rerank?a&model=qwen", JSON, "{}"), "two");
     assert_eq!(to(plain, &format!("{JSON}X-Model: qwen\r\n"), "{}"), "two");
     let all = format!("{JSON}X-Model: nobody\r\n");
-    assert_eq!(to("/v1/embeddings?model=nobody", &all, r#"{"model":"gemma"}"#), "one", "the body counts first");
-    assert_eq!(to("/v1/embeddings?model=gemma", &all, "{}"), "one", "then the query");
+    assert_eq!(to("/v1/rerank?model=nobody", &all, r#"{"model":"gemma"}"#), "one", "the body counts first");
+    assert_eq!(to("/v1/rerank?model=gemma", &all, "{}"), "one", "then the query");
     refused(&door.ask("POST", plain, JSON, r#"{"x":{"model":"qwen"}}"#).expect("it answers"), 400, "no_model");
 }
 
@@ -91,7 +101,7 @@ fn the_name_stands_in_the_body_the_query_or_a_header() {
 fn the_rest_of_a_body_is_sent_on_as_it_comes() {
     let greenroom = two();
     // The name comes first, the rest only after the service could have begun to read, and in pieces.
-    let head = format!("POST /v1/embeddings HTTP/1.1\r\nHost: x\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
+    let head = format!("POST /v1/rerank HTTP/1.1\r\nHost: x\r\n{JSON}Transfer-Encoding: chunked\r\n\r\n");
     let mut request = door(&greenroom).say(&head).expect("the door listens");
     let mut say = |piece: &str| {
         let piece = format!("{:x}\r\n{piece}\r\n", piece.len());
@@ -118,7 +128,7 @@ fn a_service_reads_the_name_that_it_goes_by_itself() {
     });
     let door = door(&greenroom);
     let ask = |headers: &str, body: &str| {
-        let (_, asked) = asked(&door.ask("POST", "/v1/embeddings", headers, body).expect("it answers"));
+        let (_, asked) = asked(&door.ask("POST", "/v1/rerank", headers, body).expect("it answers"));
         let body = asked["body"].as_str().expect("a body").to_owned();
         assert_eq!(header(&asked, "content-length"), Some(body.len().to_string()));
         body

@@ -89,8 +89,14 @@ impl Outgoing {
         self.left = self.left.map(|left| left.saturating_add_signed(grown));
     }
 
+    /// Whether it could want its answer as a stream.
+    #[must_use]
+    pub fn may_want_stream(&self) -> bool {
+        self.is_json
+    }
+
     /// Whether its answer is wanted as a stream: `"stream": true` in a JSON body. All of such a body is taken in for that,
-    /// which is for those alone who have to wait anyway.
+    /// which is for those alone who have to wait anyway. Dropping the future loses nothing of the body.
     ///
     /// # Errors
     /// When it turns out to be too large, or the client does not send it to its end.

@@ -1,6 +1,6 @@
 //! A request on its way to its service and the answer on its way back.
 
-use std::{cell::Cell, future::Future, rc::Rc};
+use std::{future::Future, rc::Rc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -55,7 +55,7 @@ impl Doorway {
         request: &HttpRequest,
         service: &Rc<Supervised>,
         path: &str,
-        mut body: Outgoing,
+        body: Outgoing,
         desk: &Data<Desk>,
     ) -> Answer {
         note(request, |account| account.goes_to(&service.spec.name));
@@ -63,44 +63,12 @@ impl Doorway {
         let journey = Journey { door: self, desk, request, service, path };
         let guest = self.closing.subscribe();
         let entered = journey.enter_at_once(&guest)?;
-        if entered.is_none() && self.spec.loading_comments && body.wants_stream().await? {
-            return self.pass_telling(request, service, path, body, desk, asked).await;
-        }
-        let fetched = journey.fetch(body, guest, entered, &Cell::default()).await?;
-        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
-    }
-
-    /// The same for one who is told how it stands once that has taken long.
-    async fn pass_telling(
-        &self,
-        request: &HttpRequest,
-        service: &Rc<Supervised>,
-        path: &str,
-        body: Outgoing,
-        desk: &Data<Desk>,
-        asked: Asked,
-    ) -> Answer {
-        let is_in = Rc::new(Cell::new(false));
-        let mut errand: Errand = {
+        if entered.is_none() && self.spec.loading_comments && body.may_want_stream() {
             let (door, desk, request) = (self.clone(), desk.clone(), request.clone());
-            let (service, path, is_in) = (Rc::clone(service), path.to_owned(), Rc::clone(&is_in));
-            async move {
-                let guest = door.closing.subscribe();
-                let journey = Journey { door: &door, desk: &desk, request: &request, service: &service, path: &path };
-                let fetched = journey.fetch(body, guest, None, &is_in).await;
-                if let Err(error) = &fetched {
-                    // The answer may have begun.
-                    note(&request, |account| account.refused(error));
-                }
-                fetched
-            }
-            .boxed_local()
-        };
-        let fetched = match tokio::time::timeout(loading::PATIENCE, &mut errand).await {
-            Ok(fetched) => fetched?,
-            Err(_) if is_in.get() => errand.await?,
-            Err(_) => return Ok(loading::telling(errand, service.status.clone(), asked)),
-        };
+            let kept = Kept { door, desk, request, service: Rc::clone(service), path: path.to_owned() };
+            return kept.pass_telling(body, guest, asked).await;
+        }
+        let fetched = journey.fetch(body, guest, entered).await?;
         relay(fetched.answer, asked, fetched.stay, fetched.inquest)
     }
 
@@ -150,15 +118,69 @@ impl Doorway {
     }
 }
 
+/// The same, to be kept while an answer has begun.
+struct Kept {
+    door: Doorway,
+    desk: Data<Desk>,
+    request: HttpRequest,
+    service: Rc<Supervised>,
+    path: String,
+}
+
+impl Kept {
+    fn journey(&self) -> Journey<'_> {
+        let Self { door, desk, request, service, path } = self;
+        Journey { door, desk, request, service, path }
+    }
+
+    /// Sends a request on when its turn has come, and its answer back. Once that has taken long, whoever wants a stream is
+    /// told how it stands. That it wants one is read in its body while it waits, as far as the body comes meanwhile.
+    async fn pass_telling(self, mut body: Outgoing, guest: watch::Receiver<bool>, asked: Asked) -> Answer {
+        let kept = Rc::new(self);
+        let mut entering = {
+            let (kept, guest) = (Rc::clone(&kept), guest.clone());
+            async move { kept.journey().enter(&guest).await }.boxed_local()
+        };
+        let long = tokio::time::sleep(loading::PATIENCE);
+        let is_to_be_told = async {
+            let wants_stream = body.wants_stream().await?;
+            long.await;
+            Ok::<_, ApiError>(wants_stream)
+        };
+        let entered = tokio::select! {
+            biased;
+            entered = &mut entering => Some(entered?),
+            is_to_be_told = is_to_be_told => if is_to_be_told? { None } else { Some(entering.as_mut().await?) },
+        };
+        if entered.is_some() {
+            let fetched = kept.journey().fetch(body, guest, entered).await?;
+            return relay(fetched.answer, asked, fetched.stay, fetched.inquest);
+        }
+        let status = kept.service.status.clone();
+        let errand: Errand = async move {
+            let fetched = match entering.await {
+                Ok(entered) => kept.journey().fetch(body, guest, Some(entered)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &fetched {
+                // The answer has begun.
+                note(&kept.request, |account| account.refused(error));
+            }
+            fetched
+        }
+        .boxed_local();
+        Ok(loading::telling(errand, status, asked))
+    }
+}
+
 impl Journey<'_> {
     /// The answer of the service, from when it can be used. Where its run has ended before anything was sent to it, and
-    /// that was not known yet, the next one is asked. `is_in` is set as soon as it is not waited for any more.
+    /// that was not known yet, the next one is asked.
     async fn fetch(
         &self,
         body: Outgoing,
         guest: watch::Receiver<bool>,
         entered: Option<Entered>,
-        is_in: &Cell<bool>,
     ) -> Result<Fetched, ApiError> {
         let mut request = to_service(self.request.head(), self.path, body, &self.way())?;
         let mut entered = entered;
@@ -167,7 +189,6 @@ impl Journey<'_> {
                 Some(entered) => entered,
                 None => self.enter(&guest).await?,
             };
-            is_in.set(true);
             note(self.request, |account| account.enters(permit.is_some()));
             let pool = self.desk.upstreams.of(&endpoint).map_err(|error| upstream_closed(&error))?;
             match pool.send(request).await {
