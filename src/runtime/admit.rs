@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::{
     RuntimeHandle,
     admission::{AdmitError, Mark, Step, is_kept_down, next},
-    handle::BY_REQUEST,
+    orders::BY_REQUEST,
     outcome,
 };
 

@@ -13,6 +13,7 @@ mod handle;
 mod launch;
 pub mod metrics;
 mod narrate;
+mod orders;
 mod outcome;
 mod owner;
 mod past;

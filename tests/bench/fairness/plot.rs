@@ -23,8 +23,11 @@ fn line(body: &mut String, from: (f64, f64), to: (f64, f64)) {
     writeln!(body, "<line {ends} stroke=\"{INK}\" stroke-width=\"0.6\"/>").expect("a string");
 }
 
+/// Which model was in, from when to when.
+pub type Stay = (usize, Duration, Duration);
+
 /// Rows of which model was in from when to when.
-pub fn stays(rows: &[(String, Vec<(usize, Duration, Duration)>)], time: Duration) -> String {
+pub fn stays(rows: &[(String, Vec<Stay>)], time: Duration) -> String {
     const ROW: f64 = 54.0;
     let (left, right) = (10.0, WIDTH - 10.0);
     let at = |moment: Duration| left + (right - left) * moment.as_secs_f64() / time.as_secs_f64();

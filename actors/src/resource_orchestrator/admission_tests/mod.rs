@@ -6,6 +6,7 @@ mod driver;
 mod fair;
 mod given;
 mod lines;
+mod others;
 mod promises;
 mod random;
 mod supervisors;
