@@ -80,6 +80,7 @@ pub(super) struct Inner {
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// What is counted of requests and swaps.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "counted everywhere, shown by the gateway alone"))]
     pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
