@@ -111,7 +111,7 @@ fn nonsense() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("chunks that are too many", chunked(&too_much), 413),
         ("a chunk of no size", chunked("zz\r\n{}\r\n0\r\n\r\n"), 400),
         ("a method that is none", b"B@D / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec(), 400),
-        ("a tunnel", b"CONNECT chat:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), 404),
+        ("a tunnel", b"CONNECT chat:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".to_vec(), 405),
         ("too long a header", [b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ".to_vec(), vec![b'x'; 131_072]].concat(), 431),
     ]
 }

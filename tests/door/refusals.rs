@@ -173,15 +173,6 @@ fn a_body_that_is_too_large_is_refused_however_it_comes() {
 }
 
 #[test]
-fn a_websocket_is_refused_and_not_half_opened() {
-    let greenroom = with_chat("", "");
-    let headers = "Upgrade: websocket\r\nConnection: Upgrade\r\n";
-    let request = format!("GET /upstream/chat/ws HTTP/1.1\r\nHost: x\r\n{headers}\r\n");
-    let answer = door(&greenroom).say(&request).and_then(crate::common::read_answer).expect("it answers");
-    refused(&answer, 501, "upgrade_not_supported");
-}
-
-#[test]
 fn a_port_that_is_taken_is_told_with_who_has_it_and_nothing_is_left() {
     let greenroom = Greenroom::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");

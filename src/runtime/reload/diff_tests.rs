@@ -59,7 +59,6 @@ fn what_is_no_part_of_the_process_is_live_and_the_rest_restarts() {
         ("offload.retries", "offload.retries = 7"),
         ("offload.backoff", "offload.backoff = \"7s..8s\""),
         ("upstream_model", "upstream_model = \"own\""),
-        ("listen", "listen = \"127.0.0.1:7777\""),
         ("max_concurrency", "max_concurrency = 7"),
     ];
     for (key, line) in live {
