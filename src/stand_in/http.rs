@@ -13,7 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
-    web::{self, Bytes, Data, Json},
+    web::{self, Bytes, Data, Json, JsonConfig},
 };
 use futures_util::stream;
 use greenroom_actors::os::clock;
@@ -111,6 +111,8 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
         App::new()
             .app_data(engine.clone())
             .app_data(work.clone())
+            // As `llama-server`, which reads a body whatever its type is said to be.
+            .app_data(JsonConfig::default().content_type(|_| true).content_type_required(false))
             .configure(work::routes)
             .configure(others::routes)
             .configure(websocket::routes)

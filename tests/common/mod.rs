@@ -23,5 +23,5 @@ pub use greenroom::{BIN, Greenroom};
 pub use http::{Answer, EventReader, Http, Pending, SseEvent, read_answer};
 pub use layer::Layer;
 pub(crate) use layer::{in_every_layer, with_shims};
-pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, threads};
+pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, taken, threads};
 pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};

@@ -117,7 +117,17 @@ pub fn threads(pid: i32) -> usize {
 
 /// Memory of a process in bytes, shared pages counted in part (PSS); 0 when it is gone.
 pub fn pss(pid: i32) -> u64 {
+    rolled_up(pid, &["Pss:"])
+}
+
+/// Of that what is no page of a file: what a process has taken since, whoever runs the same program meanwhile. A page of
+/// the program's own file counts for more in each as soon as fewer run it.
+pub fn taken(pid: i32) -> u64 {
+    rolled_up(pid, &["Pss_Anon:", "Pss_Shmem:"])
+}
+
+fn rolled_up(pid: i32, keys: &[&str]) -> u64 {
     let rollup = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+    let lines = rollup.lines().filter_map(|line| keys.iter().find_map(|key| line.strip_prefix(key)));
+    lines.filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum::<u64>() * 1024
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     CHAT, chat,
-    common::{BOUND, Greenroom, descriptors, pss, wait_for},
+    common::{BOUND, Greenroom, descriptors, taken, wait_for},
     door, gateway, on_demand,
 };
 
@@ -125,13 +125,13 @@ fn unharmed(greenroom: &Greenroom, (before, memory): (usize, u64)) {
     }
     // Connections to the services are kept for a while.
     wait_for("their connections are closed", BOUND, || descriptors(greenroom.pid()) <= before + 16);
-    let grown = pss(greenroom.pid()).saturating_sub(memory);
+    let grown = taken(greenroom.pid()).saturating_sub(memory);
     assert!(grown < 48 << 20, "{grown} bytes more");
     assert!(!greenroom.output().contains("panicked"), "{}", greenroom.output());
 }
 
 fn figures(greenroom: &Greenroom) -> (usize, u64) {
-    (descriptors(greenroom.pid()), pss(greenroom.pid()))
+    (descriptors(greenroom.pid()), taken(greenroom.pid()))
 }
 
 #[test]

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     common::{
-        BOUND, Greenroom, descriptors, pss, signal, timed, wait_for,
+        BOUND, Greenroom, descriptors, signal, taken, timed, wait_for,
         websocket::{BINARY, CLOSE, PING, PONG, TEXT, WebSocket},
     },
     door, gateway, on_demand, refused, with_chat,
@@ -80,7 +80,7 @@ fn a_side_that_does_not_read_holds_the_other_one_back_and_no_memory() {
     const COUNT: usize = 96;
     let greenroom = with_chat("", "");
     let mut socket = open(&greenroom);
-    let before = pss(greenroom.pid());
+    let before = taken(greenroom.pid());
     let mut writer = socket.second();
     let sent = std::sync::atomic::AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn a_side_that_does_not_read_holds_the_other_one_back_and_no_memory() {
             std::mem::replace(&mut seen, count()) == count()
         });
         assert!(seen < COUNT, "all of it went somewhere");
-        let grown = pss(greenroom.pid()).saturating_sub(before);
+        let grown = taken(greenroom.pid()).saturating_sub(before);
         assert!(grown < 8 << 20, "{grown} bytes more in the runtime with {seen} MiB sent");
         for n in 0..COUNT {
             assert!(socket.receive().expect("the echo") == (BINARY, vec![n as u8; EACH]), "the {n}-th");

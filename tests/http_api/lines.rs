@@ -113,7 +113,9 @@ fn every_line_of_the_document_works_and_its_answer_has_the_shape_that_is_told() 
         let is_traffic = operation(&document, &method, &path)["tags"] == json!(["model traffic"]);
         let is_its_own = is_traffic && status == 404 && body.contains("File Not Found");
         assert!(status == 200 || is_its_own, "{line}: {status} {body}");
-        assert_shape(&document, line, status, &body);
+        if !is_its_own {
+            assert_shape(&document, line, status, &body);
+        }
     }
     let (status, body) = run(&greenroom, &last[0]);
     assert_eq!(status, 202, "{body}");

@@ -5,7 +5,7 @@ mod common;
 
 use std::{fs, time::Duration};
 
-use common::{BOUND, Greenroom, note, pss, wait_for};
+use common::{BOUND, Greenroom, note, taken, wait_for};
 use serde_json::Value;
 
 /// More than the runtime needs for anything but keeping what is written.
@@ -36,11 +36,11 @@ fn flood(size: &str, line: usize) -> Greenroom {
             g.stand_in("x", &options)
         )
     });
-    let before = pss(greenroom.pid());
+    let before = taken(greenroom.pid());
     let began = common::stopwatch();
     greenroom.cli(&["start", "--no-wait", "x"]).expect(0);
     completed(&greenroom);
-    let (after, kept) = (pss(greenroom.pid()), log_bytes(&greenroom));
+    let (after, kept) = (taken(greenroom.pid()), log_bytes(&greenroom));
     note(&format!("{size} in lines of {line}: {:?}, memory {before} -> {after}, kept {kept}", began.elapsed()));
     assert!(after < before + GROWTH, "memory grew from {before} to {after}");
     // Three files of 4 MiB, and one may have been about to be turned.
