@@ -1,8 +1,8 @@
 //! Who may come in by the gateway: before any route is looked for, and so for each of them.
 //!
-//! A request is let in if it comes from no strange page ([`origin`](super::origin)) and brings a key where one is asked
+//! A request is let in if it comes from no strange page (`origin`) and brings a key where one is asked
 //! for. To a request of a program that costs a look at some headers, and one allocation where there is a body
-//! ([`patience`](super::patience)); no future is boxed.
+//! (`patience`); no future is boxed.
 
 use std::{
     future::{Ready, ready},

@@ -2,7 +2,7 @@
 //! it for as long as the answer lasts.
 //!
 //! [`listen`] opens the addresses, [`server`] runs the workers and ends them, `unit` is its place in the ordered stop,
-//! [`routes`] are the paths. Whom a request means is said by `names` (in its path), [`model`] (in its body) and [`table`]
+//! [`routes`] are the paths. Whom a request means is said by `names` (in its path), `model` (in its body) and `table`
 //! (whose name it is); `keys` says who may ask, `headers` which headers go on: these decide and touch nothing. `desk` is
 //! what one worker has at hand, `pass` takes a request to its service: `outgoing` is its body on its way there, `upstream`
 //! the connections, `far` takes one to a remote, `relay` and `events` an answer on its way back, `refusal` what is said
