@@ -80,6 +80,11 @@ impl Admission {
     }
 
     fn leaving(&mut self, run: RunId) {
+        // A sleeper that had asked to be woken asks no more: it is being stopped.
+        if let Some(at) = self.asks.iter().position(|ask| ask.question.run == run) {
+            let ask = self.asks.remove(at);
+            self.release(&ask);
+        }
         if let Some(lease) = self.ledger.leases.get_mut(&run).filter(|lease| !lease.has_ended()) {
             lease.stage = Stage::Draining;
         }

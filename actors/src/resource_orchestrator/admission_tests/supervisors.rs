@@ -76,7 +76,9 @@ impl World {
     pub fn offload(&mut self, service: &ServiceName, run: Option<RunId>) {
         let now = self.now;
         let one = self.of(service);
-        if one.doing == Doing::Sleeps {
+        if one.doing == Doing::Sleeps || one.asks_from_sleep() {
+            // One that asks to be woken is stopped like any that sleeps; whoever waits for it asks for another run.
+            one.doing = Doing::Sleeps;
             return self.stop(service);
         }
         if one.doing != Doing::Works || (run.is_some() && one.run != run) {
@@ -165,7 +167,7 @@ impl World {
                     assert!(!one.spec.memory.pinned, "{service} is pinned and is to leave\n{}", self.story());
                     assert_eq!(one.usage.holds, 0, "{service} is held and is to leave\n{}", self.story());
                     assert!(
-                        matches!(one.doing, Doing::Works | Doing::Sleeps),
+                        matches!(one.doing, Doing::Works | Doing::Sleeps) || one.asks_from_sleep(),
                         "{service} is to leave: {:?}\n{}",
                         one.doing,
                         self.story()

@@ -86,6 +86,14 @@ pub struct Service {
     pub wish: Wish,
 }
 
+impl Service {
+    /// Whether it sleeps and waits for the memory to be woken.
+    pub fn asks_from_sleep(&self) -> bool {
+        let holds = self.ram > 0 || self.vram.values().any(|bytes| *bytes > 0);
+        matches!(self.doing, Doing::Asks { .. }) && holds
+    }
+}
+
 /// Something that is due.
 #[derive(Debug, Clone)]
 pub enum Due {
