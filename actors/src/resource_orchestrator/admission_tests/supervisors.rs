@@ -36,10 +36,10 @@ impl World {
         let Some(run) = self.of(service).run else { return };
         match self.of(service).doing {
             Doing::Asks { .. } => {
-                self.of(service).doing = Doing::Nothing;
+                let slept = self.of(service).asks_from_sleep();
+                self.of(service).doing = if slept { Doing::Sleeps } else { Doing::Nothing };
                 self.fate(service, run, Fate::Withdrawn);
-                // One that slept ends.
-                if self.of(service).vram.values().any(|bytes| *bytes > 0) || self.of(service).ram > 0 {
+                if slept {
                     self.end(service, run, false);
                 }
             }
