@@ -8,20 +8,28 @@ use crate::{
 };
 
 /// The planner's question. Cards that do not work are left out; where all of several are wanted and one does not work,
-/// there is none.
+/// there is none. `asleep`: where its run sleeps, which can wake up there and nowhere else. `again`: where it was.
 pub(super) fn demand(
     ledger: &Ledger,
     spec: &ServiceSpec,
     need: &Need,
     may_push_out: bool,
-    again: Option<Placement>,
+    (asleep, again): (Option<Placement>, Option<Placement>),
 ) -> Demand {
     let (gpus, all_of_them) = match &spec.memory.gpu {
         GpuChoice::Any => (ledger.working().map(|book| book.card.id.clone()).collect(), false),
         GpuChoice::None => (Vec::new(), false),
         GpuChoice::These(names) => (these(ledger, names), names.len() > 1),
     };
-    let again = again.filter(|placement| placement.gpus.iter().all(|gpu| gpus.contains(gpu)));
+    let is_there = |placement: &Placement| placement.gpus.iter().all(|gpu| gpus.contains(gpu));
+    let (gpus, again) = match asleep {
+        Some(place) if is_there(&place) => (gpus, Some(place)),
+        Some(_) => (Vec::new(), None),
+        None => {
+            let again = again.filter(is_there);
+            (gpus, again)
+        }
+    };
     Demand { service: spec.name.clone(), need: need.clone(), gpus, all_of_them, may_push_out, again }
 }
 

@@ -230,7 +230,8 @@ impl World {
                     let one = self.of(&service);
                     let custom = one.placement.lease.custom.clone();
                     one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
-                    self.ask_for_line(&service);
+                    // In a step of its own: what else comes of this one is to be carried out first.
+                    self.later(ms(0), Due::Asks { service });
                 }
             }
         }
@@ -239,6 +240,7 @@ impl World {
     pub fn happen(&mut self, due: Due) {
         match due {
             Due::Comes { service } => self.come(&service),
+            Due::Asks { service } => self.ask_for_line(&service),
             Due::Leaves { service, run } => {
                 if self.runs(&service, run) {
                     self.use_it(&service, false);

@@ -97,6 +97,10 @@ impl Service {
 /// Something that is due.
 #[derive(Debug, Clone)]
 pub enum Due {
+    /// Whoever is in the line of one that rests asks for it.
+    Asks {
+        service: ServiceName,
+    },
     /// Somebody comes, and stays for so long.
     Comes {
         service: ServiceName,
