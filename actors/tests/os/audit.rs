@@ -70,6 +70,14 @@ fn in_an_application_only_what_carries_the_runtimes_marks_counts() -> Verdict {
         .stdin(Stdio::piped())
         .spawn()
         .expect("a child");
+    // A spawn returns in the midst of exec, some moments before the kernel knows the new arguments.
+    for child in [&marked, &guardian] {
+        let begun = || std::fs::read(format!("/proc/{}/cmdline", child.id())).is_ok_and(|command| !command.is_empty());
+        assert!(
+            greenroom_actors::os::clock::wait_until(std::time::Duration::from_secs(30), begun),
+            "it does not begin"
+        );
+    }
     let report = baseline.compare(&scope).expect("a report");
     for child in [&mut own, &mut other, &mut marked, &mut guardian] {
         child.kill().expect("killed");
