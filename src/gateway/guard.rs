@@ -16,14 +16,14 @@ use actix_web::{
     dev::{Service, ServiceRequest, ServiceResponse, Transform, forward_ready},
     http::{
         Method, StatusCode,
-        header::{self, HeaderMap, HeaderValue},
+        header::{self, HeaderMap, HeaderName, HeaderValue},
     },
 };
 use futures_util::future::{Either, LocalBoxFuture, MapOk, TryFutureExt};
 use greenroom_actors::spec::GatewaySpec;
 
 use super::{
-    door::keys,
+    door::{X_API_KEY, keys},
     errors::ApiError,
     origin::{Claim, Origins, Verdict},
     patience,
@@ -47,6 +47,10 @@ impl std::fmt::Debug for Rules {
     }
 }
 
+// Names that `http` does not know as its own are made once: a look-up by text would make them anew each time.
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// What the gateway answers without a key: whether it is up, and whether it is of use yet.
 const FREE: &[&str] = &["/health", "/ready"];
 
@@ -69,8 +73,8 @@ impl Guard {
         if keys.is_empty() {
             return true;
         }
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let brought = keys::brought(text("authorization"), text("x-api-key"));
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let brought = keys::brought(text(&header::AUTHORIZATION), text(&X_API_KEY));
         brought.is_some_and(|key| keys::is_one_of(keys, &key))
     }
 
@@ -112,13 +116,13 @@ enum Way {
 
 fn claim(request: &ServiceRequest) -> Claim<'_> {
     // What is not text is what no browser sends, and no origin or host of ours.
-    let text = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
-    let visits = request.method() == Method::GET && text("sec-fetch-mode") == Some("navigate");
+    let text = |name: &HeaderName| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+    let visits = request.method() == Method::GET && text(&SEC_FETCH_MODE) == Some("navigate");
     Claim {
         // RFC 9112, section 3.2.2: a target with an authority goes before `Host`.
-        host: request.uri().authority().map(|authority| authority.as_str()).or_else(|| text("host")),
-        origin: text("origin"),
-        site: text("sec-fetch-site"),
+        host: request.uri().authority().map(|authority| authority.as_str()).or_else(|| text(&header::HOST)),
+        origin: text(&header::ORIGIN),
+        site: text(&SEC_FETCH_SITE),
         is_visit: visits && request.path() != CHANGING_GET,
     }
 }

@@ -28,7 +28,7 @@ const SILENCE: Duration = Duration::from_secs(60);
 pub fn bound(request: &mut ServiceRequest, first: Duration) {
     if has_body(request.headers()) {
         let body = request.take_payload();
-        let patient = Patient { body, limit: first, later: SILENCE, wait: None };
+        let patient = Patient { body, limit: first, later: SILENCE, has_looked: false, wait: None };
         request.set_payload(Payload::Stream { payload: Box::pin(patient) });
     }
 }
@@ -42,6 +42,8 @@ struct Patient<S> {
     body: S,
     limit: Duration,
     later: Duration,
+    /// Whether it has been asked for once when nothing was there.
+    has_looked: bool,
     /// Runs while something is waited for.
     wait: Option<Pin<Box<Sleep>>>,
 }
@@ -55,6 +57,12 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Stream for Patient<S
         if let Poll::Ready(piece) = Pin::new(&mut this.body).poll_next(cx) {
             (this.wait, this.limit) = (None, this.later);
             return Poll::Ready(piece);
+        }
+        if !std::mem::replace(&mut this.has_looked, true) {
+            // A short body comes right behind its head, and is not worth a timer: the server hands on what it has after
+            // this first look.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let wait = this.wait.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
         wait.as_mut().poll(cx).map(|()| {
@@ -74,7 +82,7 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(3600);
 
     fn patient<S>(body: S, limit: Duration, later: Duration) -> Patient<S> {
-        Patient { body, limit, later, wait: None }
+        Patient { body, limit, later, has_looked: false, wait: None }
     }
 
     fn piece() -> Result<Bytes, PayloadError> {

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, http::header::HeaderValue};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+};
 use futures_util::{FutureExt, future::LocalBoxFuture};
 use greenroom_actors::remote::{Remote, Site};
 
 use super::{
-    accounting::note,
+    accounting::Tab,
     events::Inquest,
     headers::Way,
     outgoing::Outgoing,
@@ -31,8 +34,9 @@ impl Doorway {
         path: &str,
         body: Outgoing,
         messenger: &Messenger,
+        tab: &Tab,
     ) -> Result<HttpResponse, ApiError> {
-        note(request, |account| {
+        tab.note(|account| {
             account.goes_to(remote.name());
             account.enters(true);
         });
@@ -44,7 +48,7 @@ impl Doorway {
         let way = Way {
             peer: request.peer_addr().map(|address| address.ip()),
             keeps_key: true,
-            host: request.headers().get("host").map(HeaderValue::as_bytes),
+            host: request.headers().get(header::HOST).map(HeaderValue::as_bytes),
         };
         let letter = Letter { head: request.head(), path, way, body: Lent::new(body) };
         let Passed { answer, site, in_flight } = remotes::pass(messenger, remote, letter).await?;

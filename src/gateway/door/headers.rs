@@ -5,8 +5,17 @@
 use std::{io::Write, net::IpAddr};
 
 use actix_web::http::header as server;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::header as client;
+
+// Names that `http` does not know as its own, made once: a look-up by text would make them anew each time.
+
+/// A model, where neither body nor query names one.
+pub static X_MODEL: server::HeaderName = server::HeaderName::from_static("x-model");
+/// A key.
+pub static X_API_KEY: server::HeaderName = server::HeaderName::from_static("x-api-key");
+/// Who goes first among those who wait.
+pub static X_PRIORITY: server::HeaderName = server::HeaderName::from_static("x-priority");
 
 /// The type of a stream of events.
 const EVENTS: &[u8] = b"text/event-stream";
@@ -38,8 +47,10 @@ pub struct Way<'a> {
 /// A request's headers as they go to the service. `Expect` has been answered here by reading the body.
 #[must_use]
 pub fn to_service(from: &server::HeaderMap, way: &Way<'_>) -> client::HeaderMap {
-    let named = listed(from.get_all("connection").map(server::HeaderValue::as_bytes));
-    let mut to = client::HeaderMap::with_capacity(from.len() + 1);
+    let named = listed(from.get_all(server::CONNECTION).map(server::HeaderValue::as_bytes));
+    let mut to = client::HeaderMap::with_capacity(from.len() + 2);
+    // One allocation for all values.
+    let mut text = BytesMut::with_capacity(from.iter().map(|(_, value)| value.len()).sum());
     for (name, value) in from {
         let is_for_us = match name.as_str() {
             "expect" => true,
@@ -48,7 +59,7 @@ pub fn to_service(from: &server::HeaderMap, way: &Way<'_>) -> client::HeaderMap 
         };
         if !is_for_us
             && let Ok(name) = client::HeaderName::from_bytes(name.as_str().as_bytes())
-            && let Ok(value) = client::HeaderValue::from_bytes(value.as_bytes())
+            && let Ok(value) = carried(value.as_bytes(), &mut text)
         {
             to.append(name, value);
         }
@@ -57,9 +68,16 @@ pub fn to_service(from: &server::HeaderMap, way: &Way<'_>) -> client::HeaderMap 
     to
 }
 
+/// A value of the same bytes, which lie in `text`.
+fn carried(value: &[u8], text: &mut BytesMut) -> Result<client::HeaderValue, client::InvalidHeaderValue> {
+    text.extend_from_slice(value);
+    client::HeaderValue::from_maybe_shared(text.split().freeze())
+}
+
 /// Adds to `Forwarded` whom this came from (RFC 7239, section 4): behind what others have said on the way.
 fn forwarded(to: &mut client::HeaderMap, way: &Way<'_>) {
-    let mut said = Vec::new();
+    // `for="[`, the longest address, `]";proto=http;host="` and `"`: what is added where nothing stands there yet.
+    let mut said = Vec::with_capacity(72 + way.host.map_or(0, <[u8]>::len));
     for before in to.get_all(client::FORWARDED) {
         said.extend_from_slice(before.as_bytes());
         said.extend_from_slice(b", ");
@@ -85,16 +103,15 @@ fn forwarded(to: &mut client::HeaderMap, way: &Way<'_>) {
 }
 
 /// An answer's headers as they go to the client. The length is told apart.
-#[must_use]
-pub fn to_client(from: &client::HeaderMap) -> Vec<(server::HeaderName, server::HeaderValue)> {
-    let named = listed(from.get_all("connection").iter().map(client::HeaderValue::as_bytes));
-    let goes_on = |name: &str| !is_of_the_hop(name, &named) && name != "content-length";
-    let all = from.iter().filter(|(name, _)| goes_on(name.as_str()));
+pub fn to_client(from: &client::HeaderMap) -> impl Iterator<Item = (server::HeaderName, server::HeaderValue)> {
+    let named = listed(from.get_all(client::CONNECTION).iter().map(client::HeaderValue::as_bytes));
+    let goes_on = move |name: &str| !is_of_the_hop(name, &named) && name != "content-length";
+    let all = from.iter().filter(move |(name, _)| goes_on(name.as_str()));
     let all = all.filter_map(|(name, value)| {
         let name = server::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         Some((name, server::HeaderValue::from_bytes(value.as_bytes()).ok()?))
     });
-    all.chain(unbuffered(from)).collect()
+    all.chain(unbuffered(from))
 }
 
 /// Tells a proxy before this one not to collect a stream of events (nginx, ngx_http_upstream.c), unless the service has said
@@ -110,8 +127,8 @@ fn unbuffered(from: &client::HeaderMap) -> Option<(server::HeaderName, server::H
 /// Whether a body follows (RFC 9112, section 6).
 #[must_use]
 pub fn has_body(headers: &server::HeaderMap) -> bool {
-    let length = headers.get("content-length").map(server::HeaderValue::as_bytes);
-    headers.contains_key("transfer-encoding") || length.is_some_and(|length| length != b"0")
+    let length = headers.get(server::CONTENT_LENGTH).map(server::HeaderValue::as_bytes);
+    headers.contains_key(server::TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")
 }
 
 /// The names in `Connection`, in small letters.
@@ -154,7 +171,7 @@ mod tests {
         assert_eq!(values("x-odd"), [b"\xff\xfe".to_vec()]);
         assert_eq!(values("authorization"), [b"Bearer x".to_vec()]);
         assert_eq!(values("forwarded"), [b"for=unknown;proto=http".to_vec()]);
-        let back = to_client(&to);
+        let back: Vec<_> = to_client(&to).collect();
         assert_eq!(back.len(), 5, "{back:?}");
     }
 
@@ -196,7 +213,7 @@ mod tests {
         from.insert("content-type", client::HeaderValue::from_static("text/event-stream"));
         let told = |from: &client::HeaderMap| {
             let told = to_client(from);
-            told.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect::<Vec<_>>()
+            told.map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect::<Vec<_>>()
         };
         assert_eq!(told(&from), ["content-type: text/event-stream", "x-accel-buffering: no"]);
         from.insert("x-accel-buffering", client::HeaderValue::from_static("yes"));

@@ -42,7 +42,7 @@ mod unread;
 mod upstream;
 mod websocket;
 
-pub(super) use headers::{Way, to_service as headers_to_service};
+pub(super) use headers::{Way, X_API_KEY, to_service as headers_to_service};
 pub use listen::{DoorError, Listeners};
 pub use outgoing::BodyError;
 pub(super) use refusal::body_error;

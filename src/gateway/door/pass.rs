@@ -4,7 +4,10 @@ use std::{future::Future, rc::Rc};
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{ConnectionType, header::HeaderValue},
+    http::{
+        ConnectionType,
+        header::{self, HeaderValue},
+    },
     web::{Data, Payload},
 };
 use futures_util::FutureExt;
@@ -12,10 +15,10 @@ use greenroom_actors::{assembly::Supervised, gate::Permit, spec::ServiceSpec};
 use tokio::sync::watch;
 
 use super::{
-    accounting::note,
+    accounting::Tab,
     desk::Desk,
     events::OfRun,
-    headers::Way,
+    headers::{Way, X_PRIORITY},
     loading::{self, Errand, Fetched},
     outgoing::Outgoing,
     priority,
@@ -42,6 +45,7 @@ struct Journey<'a> {
     request: &'a HttpRequest,
     service: &'a Supervised,
     path: &'a str,
+    tab: &'a Tab,
 }
 
 impl Doorway {
@@ -57,15 +61,17 @@ impl Doorway {
         path: &str,
         body: Outgoing,
         desk: &Data<Desk>,
+        tab: &Tab,
     ) -> Answer {
-        note(request, |account| account.goes_to(&service.spec.name));
+        tab.note(|account| account.goes_to(&service.spec.name));
         let asked = Asked::by(request.head(), path);
-        let journey = Journey { door: self, desk, request, service, path };
+        let journey = Journey { door: self, desk, request, service, path, tab };
         let guest = self.closing.subscribe();
         let entered = journey.enter_at_once(&guest)?;
         if entered.is_none() && self.spec.loading_comments && body.may_want_stream() {
             let (door, desk, request) = (self.clone(), desk.clone(), request.clone());
-            let kept = Kept { door, desk, request, service: Rc::clone(service), path: path.to_owned() };
+            let (service, path, tab) = (Rc::clone(service), path.to_owned(), tab.clone());
+            let kept = Kept { door, desk, request, service, path, tab };
             return kept.pass_telling(body, guest, asked).await;
         }
         let fetched = journey.fetch(body, guest, entered).await?;
@@ -76,14 +82,21 @@ impl Doorway {
     ///
     /// # Errors
     /// When the service cannot be used, or gives no answer.
-    pub async fn connect(&self, request: &HttpRequest, client: Payload, service: &Supervised, path: &str) -> Answer {
-        note(request, |account| account.goes_to(&service.spec.name));
-        let journey = Journey { door: self, desk: &Desk::default(), request, service, path };
+    pub async fn connect(
+        &self,
+        request: &HttpRequest,
+        client: Payload,
+        service: &Supervised,
+        path: &str,
+        tab: &Tab,
+    ) -> Answer {
+        tab.note(|account| account.goes_to(&service.spec.name));
+        let journey = Journey { door: self, desk: &Desk::default(), request, service, path, tab };
         let guest = self.closing.subscribe();
         let (answer, endpoint, permit) = loop {
             let (endpoint, permit) = journey.enter(&guest).await?;
             // What it is used for from now on is no work.
-            note(request, |account| account.enters(false));
+            tab.note(|account| account.enters(false));
             let sent = to_service(request.head(), path, Outgoing::nothing(), &journey.way())?;
             let port = endpoint.port.unwrap_or_default();
             let error = match unless_closing(guest.clone(), websocket::handshake(sent, port)).await? {
@@ -125,12 +138,13 @@ struct Kept {
     request: HttpRequest,
     service: Rc<Supervised>,
     path: String,
+    tab: Tab,
 }
 
 impl Kept {
     fn journey(&self) -> Journey<'_> {
-        let Self { door, desk, request, service, path } = self;
-        Journey { door, desk, request, service, path }
+        let Self { door, desk, request, service, path, tab } = self;
+        Journey { door, desk, request, service, path, tab }
     }
 
     /// Sends a request on when its turn has come, and its answer back. Once that has taken long, whoever wants a stream is
@@ -164,7 +178,7 @@ impl Kept {
             };
             if let Err(error) = &fetched {
                 // The answer has begun.
-                note(&kept.request, |account| account.refused(error));
+                kept.tab.note(|account| account.refused(error));
             }
             fetched
         }
@@ -189,7 +203,7 @@ impl Journey<'_> {
                 Some(entered) => entered,
                 None => self.enter(&guest).await?,
             };
-            note(self.request, |account| account.enters(permit.is_some()));
+            self.tab.note(|account| account.enters(permit.is_some()));
             let pool = self.desk.upstreams.of(&endpoint).map_err(|error| upstream_closed(&error))?;
             match pool.send(request).await {
                 Ok((answer, lent)) => {
@@ -242,7 +256,7 @@ impl Journey<'_> {
 
     /// Where keys are asked for, whoever has come so far has one.
     fn priority(&self) -> Result<i32, ApiError> {
-        let said = self.request.headers().get(priority::HEADER).map(HeaderValue::as_bytes);
+        let said = self.request.headers().get(&X_PRIORITY).map(HeaderValue::as_bytes);
         priority::of(said, self.keeps_key())
     }
 
@@ -254,7 +268,7 @@ impl Journey<'_> {
         Way {
             peer: self.request.peer_addr().map(|address| address.ip()),
             keeps_key: self.keeps_key(),
-            host: self.request.headers().get("host").map(HeaderValue::as_bytes),
+            host: self.request.headers().get(header::HOST).map(HeaderValue::as_bytes),
         }
     }
 }

@@ -2,12 +2,9 @@
 
 use crate::gateway::errors::ApiError;
 
-/// What a client with a key may say of its request: whoever waits for the same service with a lower number is let in after
-/// it. A whole number; 0 where nothing is said.
-pub const HEADER: &str = "x-priority";
-
-/// The priority that a header tells. `is_known` says whether the client has brought a key: the word of one without is
-/// passed over, whatever it says.
+/// The priority that a client with a key may tell in a header: whoever waits for the same service with a lower number is let
+/// in after it. A whole number; 0 where nothing is said. `is_known` says whether the client has brought a key: the word of
+/// one without is passed over, whatever it says.
 ///
 /// # Errors
 /// When it is no whole number of 32 bits.

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{StatusCode, header::HeaderMap},
+    HttpRequest, HttpResponse, Route,
+    guard::fn_guard,
+    http::{
+        Method, StatusCode,
+        header::{self, HeaderMap, HeaderName},
+    },
     web::{self, Data, Payload, ServiceConfig},
 };
 use greenroom_actors::spec::GatewaySpec;
 use tokio::sync::watch;
 
 use super::{
-    accounting::{note, open},
+    accounting::Tab,
     desk::{Desk, Target},
-    headers::has_body,
+    headers::{X_API_KEY, X_MODEL, has_body},
     keys,
     model::{Scan, in_query},
     names,
@@ -42,20 +46,20 @@ type Answer = Result<HttpResponse, ApiError>;
 
 /// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order.
 pub fn routes(app: &mut ServiceConfig) {
-    app.route("/v1/chat/completions", web::post().to(model))
-        .route("/v1/completions", web::post().to(model))
-        .route("/v1/responses", web::post().to(model))
-        .route("/v1/messages", web::post().to(model))
-        .route("/v1/messages/count_tokens", web::post().to(model))
-        .route("/v1/embeddings", web::post().to(model))
-        .route("/v1/rerank", web::post().to(model))
-        .route("/v1/images/generations", web::post().to(model))
-        .route("/v1/images/edits", web::post().to(model))
-        .route("/v1/audio/speech", web::post().to(model))
-        .route("/v1/audio/transcriptions", web::post().to(model))
-        .route("/v1/audio/translations", web::post().to(model))
-        .route("/infill", web::post().to(model))
-        .route("/completion", web::post().to(model))
+    app.route("/v1/chat/completions", posted().to(model))
+        .route("/v1/completions", posted().to(model))
+        .route("/v1/responses", posted().to(model))
+        .route("/v1/messages", posted().to(model))
+        .route("/v1/messages/count_tokens", posted().to(model))
+        .route("/v1/embeddings", posted().to(model))
+        .route("/v1/rerank", posted().to(model))
+        .route("/v1/images/generations", posted().to(model))
+        .route("/v1/images/edits", posted().to(model))
+        .route("/v1/audio/speech", posted().to(model))
+        .route("/v1/audio/transcriptions", posted().to(model))
+        .route("/v1/audio/translations", posted().to(model))
+        .route("/infill", posted().to(model))
+        .route("/completion", posted().to(model))
         .route("/props", web::route().to(model))
         .route("/slots", web::route().to(model))
         .route("/slots/{id}", web::route().to(model))
@@ -64,6 +68,12 @@ pub fn routes(app: &mut ServiceConfig) {
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
         .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
         .default_service(web::to(nothing_here));
+}
+
+/// A route for POST. The guard of `web::post` writes down at each request which methods there are, for an answer that is
+/// never given here.
+fn posted() -> Route {
+    web::route().guard(fn_guard(|request| request.head().method == Method::POST))
 }
 
 /// Who comes without a key learns nothing of what there is.
@@ -81,30 +91,11 @@ async fn model(
     door: Data<Doorway>,
     desk: Data<Desk>,
     far: Data<Messenger>,
-) -> Answer {
-    open(&request, &door.runtime);
-    door.check_key(request.headers())?;
-    if websocket::is_wanted(request.head())? {
-        return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
-    }
-    let mut body = door.body(&request, payload)?;
-    let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let spotted = body.look(Scan::new(text("content-type"))).await?;
-    let in_query = request.uri().query().and_then(in_query);
-    let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
-    let said = [named, in_query.as_deref(), text("x-model")];
-    note(&request, |account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
-    let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    match &**routes.choose(said)? {
-        Target::Service(service) => {
-            if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
-                body.rename(spotted, name);
-            }
-            door.pass(&request, service, path, body, &desk).await
-        }
-        Target::Remote(remote) => door.pass_far(&request, remote, path, body, &far).await,
-    }
+) -> HttpResponse {
+    let tab = Tab::open(&door.runtime);
+    let hands = Hands { door: &door, desk: &desk, far: &far, tab: &tab };
+    let answer = hands.to_model(&request, payload).await;
+    tab.answer(answer)
 }
 
 /// To the service that the path names, with whatever follows.
@@ -114,28 +105,71 @@ async fn upstream(
     door: Data<Doorway>,
     desk: Data<Desk>,
     far: Data<Messenger>,
-) -> Answer {
-    open(&request, &door.runtime);
-    door.check_key(request.headers())?;
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-    let Some((name, path)) = names::upstream(path) else {
-        return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
-    };
-    note(&request, |account| account.asks_for(&name));
-    let routes = desk.routes(&door.runtime, &door.spec.default_model);
-    let wants_websocket = websocket::is_wanted(request.head())?;
-    match &**routes.find(&name)? {
-        Target::Service(service) if wants_websocket => door.connect(&request, payload, service, &path).await,
-        Target::Remote(_) if wants_websocket => {
-            Err(ApiError::bad_param("headers", "WebSockets of remotes are not passed on"))
+) -> HttpResponse {
+    let tab = Tab::open(&door.runtime);
+    let hands = Hands { door: &door, desk: &desk, far: &far, tab: &tab };
+    let answer = hands.to_named(&request, payload).await;
+    tab.answer(answer)
+}
+
+/// What it takes to send a request on.
+struct Hands<'a> {
+    door: &'a Doorway,
+    desk: &'a Data<Desk>,
+    far: &'a Messenger,
+    tab: &'a Tab,
+}
+
+impl Hands<'_> {
+    async fn to_model(&self, request: &HttpRequest, payload: Payload) -> Answer {
+        let Self { door, desk, far, tab } = self;
+        door.check_key(request.headers())?;
+        if websocket::is_wanted(request.head())? {
+            return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
         }
-        Target::Service(service) => {
-            let body = door.body(&request, payload)?;
-            door.pass(&request, service, &path, body, &desk).await
+        let mut body = door.body(request, payload)?;
+        let text = |name: &HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let spotted = body.look(Scan::new(text(&header::CONTENT_TYPE))).await?;
+        let in_query = request.uri().query().and_then(in_query);
+        let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
+        let said = [named, in_query.as_deref(), text(&X_MODEL)];
+        tab.note(|account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
+        let routes = desk.routes(&door.runtime, &door.spec.default_model);
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        match &**routes.choose(said)? {
+            Target::Service(service) => {
+                if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
+                    body.rename(spotted, name);
+                }
+                door.pass(request, service, path, body, desk, tab).await
+            }
+            Target::Remote(remote) => door.pass_far(request, remote, path, body, far, tab).await,
         }
-        Target::Remote(remote) => {
-            let body = door.body(&request, payload)?;
-            door.pass_far(&request, remote, &path, body, &far).await
+    }
+
+    async fn to_named(&self, request: &HttpRequest, payload: Payload) -> Answer {
+        let Self { door, desk, far, tab } = self;
+        door.check_key(request.headers())?;
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let Some((name, path)) = names::upstream(path) else {
+            return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
+        };
+        tab.note(|account| account.asks_for(&name));
+        let routes = desk.routes(&door.runtime, &door.spec.default_model);
+        let wants_websocket = websocket::is_wanted(request.head())?;
+        match &**routes.find(&name)? {
+            Target::Service(service) if wants_websocket => door.connect(request, payload, service, &path, tab).await,
+            Target::Remote(_) if wants_websocket => {
+                Err(ApiError::bad_param("headers", "WebSockets of remotes are not passed on"))
+            }
+            Target::Service(service) => {
+                let body = door.body(request, payload)?;
+                door.pass(request, service, &path, body, desk, tab).await
+            }
+            Target::Remote(remote) => {
+                let body = door.body(request, payload)?;
+                door.pass_far(request, remote, &path, body, far, tab).await
+            }
         }
     }
 }
@@ -146,8 +180,8 @@ impl Doorway {
         if keys.is_empty() {
             return Ok(());
         }
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let brought = keys::brought(text("authorization"), text("x-api-key"));
+        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        let brought = keys::brought(text(&header::AUTHORIZATION), text(&X_API_KEY));
         let opens = brought.is_some_and(|key| keys::is_one_of(keys, &key));
         if opens { Ok(()) } else { Err(unauthorized()) }
     }
@@ -161,7 +195,7 @@ impl Doorway {
         if !has_body(headers) {
             return Ok(Outgoing::nothing());
         }
-        let told = headers.get("content-length").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let told = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         let most = self.spec.max_body.0;
         if told.is_some_and(|told| told > most) {
             return Err(BodyError::TooLarge(most).into());

@@ -18,7 +18,6 @@ use greenroom_actors::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    accounting::Accounting,
     desk::Desk,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
@@ -84,7 +83,6 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
             .configure(routes)
             .configure(peers::routes)
             .configure(configure::<RuntimeHandle>)
-            .wrap(Accounting)
             .wrap(guard.clone())
             .wrap(Unread)
             // The last one is the first to see a request.

@@ -18,6 +18,7 @@ use actix_web::{
     body::{BodySize, BoxBody, EitherBody, MessageBody},
     dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform},
     error::PayloadError,
+    http::header,
 };
 use bytes::Bytes;
 use futures_util::{
@@ -73,7 +74,7 @@ where
     }
 
     fn call(&self, mut request: ServiceRequest) -> Self::Future {
-        if !request.headers().contains_key("transfer-encoding") {
+        if !request.headers().contains_key(header::TRANSFER_ENCODING) {
             return Either::Left(self.0.call(request).map(|answer| Ok(answer?.map_into_left_body())));
         }
         let body: Shared = Rc::new(RefCell::new(request.take_payload()));

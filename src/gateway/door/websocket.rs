@@ -55,6 +55,9 @@ type Wire = TokioIo<Upgraded>;
 /// 400 when it says so in a request that is no handshake (RFC 6455, section 4.1). Such a one cannot go on without: with
 /// `Upgrade: websocket` the server takes all that comes on the connection for its body.
 pub fn is_wanted(request: &RequestHead) -> Result<bool, ApiError> {
+    if !request.headers().contains_key(server::UPGRADE) {
+        return Ok(false);
+    }
     let values = |name: &str| {
         let all = request.headers().get_all(name).filter_map(|value| value.to_str().ok());
         all.flat_map(|value| value.split(',')).map(|one| one.trim().to_ascii_lowercase()).collect::<Vec<_>>()
@@ -116,7 +119,7 @@ pub async fn tunnel(
     client: Payload,
     over: impl Future<Output = ()> + 'static,
 ) -> Result<HttpResponse, ApiError> {
-    let headers = to_client(answer.headers());
+    let headers: Vec<_> = to_client(answer.headers()).collect();
     let upgraded = hyper::upgrade::on(answer).await.map_err(|error| upstream_closed(&error))?;
     let (from, to) = tokio::io::split(TokioIo::new(upgraded));
     let (end, is_over) = oneshot::channel();

@@ -67,14 +67,14 @@ impl Scan {
     #[must_use]
     pub fn new(content_type: Option<&str>) -> Self {
         let (kind, parameters) = content_type.map_or(("", ""), |all| all.split_once(';').unwrap_or((all, "")));
-        let kind = kind.trim().to_ascii_lowercase();
-        match kind.as_str() {
-            "multipart/form-data" => match super::multipart::boundary(parameters) {
-                Some(boundary) => Self::Multipart(Box::new(Multipart::new(&boundary))),
-                None => Self::Json(Json::default()),
-            },
-            "application/x-www-form-urlencoded" => Self::Undecided(0),
-            _ => Self::Json(Json::default()),
+        let is = |other: &str| kind.trim().eq_ignore_ascii_case(other);
+        if is("application/x-www-form-urlencoded") {
+            return Self::Undecided(0);
+        }
+        let boundary = is("multipart/form-data").then(|| super::multipart::boundary(parameters)).flatten();
+        match boundary {
+            Some(boundary) => Self::Multipart(Box::new(Multipart::new(&boundary))),
+            None => Self::Json(Json::default()),
         }
     }
 

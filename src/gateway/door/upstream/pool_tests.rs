@@ -1,9 +1,13 @@
 use std::{cell::Cell, future::poll_fn, pin::Pin};
 
+use actix_web::{FromRequest, dev::Payload, test::TestRequest, web};
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use hyper::body::Body;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::mpsc,
 };
 
 use super::*;
@@ -116,5 +120,43 @@ fn what_is_idle_for_too_long_is_closed_the_oldest_first() {
         assert!(pool.close_old(now).is_some() && pool.idle.borrow().len() == 2);
         assert_eq!(pool.close_old(now + IDLE + Duration::from_secs(1)), None);
         assert!(pool.idle.borrow().is_empty() && !pool.is_watched.get());
+    });
+}
+
+/// A body of which nothing has come yet, and where its pieces are put in.
+async fn to_come() -> (Outgoing, mpsc::UnboundedSender<Bytes>) {
+    let (pieces, mut body) = mpsc::unbounded_channel();
+    let body = stream::poll_fn(move |cx| body.poll_recv(cx));
+    let mut payload: Payload = Payload::Stream { payload: Box::pin(body.map(Ok)) };
+    let request = TestRequest::default().to_http_request();
+    let payload = web::Payload::from_request(&request, &mut payload).await.expect("it is one");
+    (Outgoing::of(payload, None, u64::MAX), pieces)
+}
+
+#[test]
+fn what_a_client_still_sends_arrives_while_nobody_reads_the_answer() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let pool = Rc::new(Pool::new(listener.local_addr().expect("an address")));
+        let (body, pieces) = to_come().await;
+        let mut request = request().map(|_| body);
+        request.headers_mut().insert("transfer-encoding", hyper::header::HeaderValue::from_static("chunked"));
+        let service = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            stream.write_all(WHOLE.as_bytes()).await.expect("it is there");
+            stream
+        };
+        let (mut stream, answer) = tokio::join!(service, pool.send(request));
+        let answer = answer.expect("a head");
+        for piece in ["first", "second"] {
+            pieces.send(Bytes::from_static(piece.as_bytes())).expect("it is waited for");
+            let mut came = Vec::new();
+            while !came.ends_with(format!("{piece}\r\n").as_bytes()) {
+                came.push(stream.read_u8().await.expect("it goes on"));
+            }
+        }
+        drop((answer, pieces));
+        while stream.read_u8().await.is_ok() {}
+        assert!(pool.idle.borrow().is_empty());
     });
 }

@@ -36,8 +36,10 @@ pub fn to_service(
     match body.length() {
         // Another one than came where the model has been renamed.
         Some(length) => {
-            if headers.contains_key(CONTENT_LENGTH) {
-                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+            if let Some(told) = headers.get_mut(CONTENT_LENGTH)
+                && told.to_str().ok().and_then(|told| told.parse().ok()) != Some(length)
+            {
+                *told = HeaderValue::from(length);
             }
         }
         // Said here, since hyper takes it that a GET has no body.
