@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, header::HeaderMap},
     web::{self, Data, Payload, ServiceConfig},
 };
 use greenroom_actors::spec::GatewaySpec;
@@ -14,11 +13,9 @@ use super::{
     accounting::{note, open},
     desk::{Desk, Target},
     headers::has_body,
-    keys,
     model::{Scan, in_query},
     names,
     outgoing::{BodyError, Outgoing},
-    refusal::unauthorized,
     websocket,
 };
 use crate::{
@@ -40,7 +37,9 @@ pub struct Doorway {
 
 type Answer = Result<HttpResponse, ApiError>;
 
-/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order.
+/// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order. Who may
+/// come in has been settled by the [guard](crate::gateway::guard), which is wrapped around them all; what is at none of
+/// them is answered by the control API.
 pub fn routes(app: &mut ServiceConfig) {
     app.route("/v1/chat/completions", web::post().to(model))
         .route("/v1/completions", web::post().to(model))
@@ -62,15 +61,7 @@ pub fn routes(app: &mut ServiceConfig) {
         .route("/sdapi/v1/{call:.*}", web::route().to(model))
         .route("/health", web::get().to(|| async { "OK" }))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
-        .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
-        .default_service(web::to(nothing_here));
-}
-
-/// Who comes without a key learns nothing of what there is.
-async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
-    door.check_key(request.headers())?;
-    let message = format!("there is nothing at {} {}", request.method(), request.path());
-    Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
+        .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream));
 }
 
 /// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
@@ -83,7 +74,6 @@ async fn model(
     far: Data<Messenger>,
 ) -> Answer {
     open(&request, &door.runtime);
-    door.check_key(request.headers())?;
     if websocket::is_wanted(request.head())? {
         return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
     }
@@ -116,7 +106,6 @@ async fn upstream(
     far: Data<Messenger>,
 ) -> Answer {
     open(&request, &door.runtime);
-    door.check_key(request.headers())?;
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let Some((name, path)) = names::upstream(path) else {
         return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
@@ -141,17 +130,6 @@ async fn upstream(
 }
 
 impl Doorway {
-    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let keys = &self.spec.api_keys;
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let brought = keys::brought(text("authorization"), text("x-api-key"));
-        let opens = brought.is_some_and(|key| keys::is_one_of(keys, &key));
-        if opens { Ok(()) } else { Err(unauthorized()) }
-    }
-
     /// The body of a request, of which nothing has been read.
     ///
     /// # Errors
