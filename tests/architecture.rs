@@ -113,6 +113,7 @@ const PURE: &[&str] = &[
     "src/runtime/admission.rs",
     "src/runtime/command.rs",
     "src/runtime/metrics/histogram.rs",
+    "src/runtime/metrics/refused.rs",
     "src/runtime/metrics/requests.rs",
     "src/runtime/metrics/swaps.rs",
     "src/runtime/narrate.rs",

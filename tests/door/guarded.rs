@@ -3,7 +3,7 @@
 use greenroom::gateway::openapi::ENDPOINTS;
 
 use crate::{
-    common::{Answer, Greenroom, Http, read_answer},
+    common::{Answer, BOUND, Greenroom, Http, read_answer, wait_for},
     on_demand, refused,
 };
 
@@ -75,6 +75,7 @@ fn without_a_key_nothing_is_answered_at_any_door_but_health_and_readiness() {
     let greenroom = guarded();
     let paths = paths();
     assert!(paths.len() > 50, "all of them: {paths:?}");
+    let mut turned_away = 0;
     for (door, is_own) in doors(&greenroom) {
         for (method, path) in &paths {
             for headers in ["", "x-api-key: sk-behind-the-guar\r\n", "Authorization: Bearer\r\n", HANDSHAKE] {
@@ -82,6 +83,7 @@ fn without_a_key_nothing_is_answered_at_any_door_but_health_and_readiness() {
                 if !is_own && ["/health", "/ready"].contains(&path.as_str()) {
                     assert_eq!(answer.status, 200, "{path} at {door:?}");
                 } else {
+                    turned_away += 1;
                     let message = refused(&answer, 401, "unauthorized")["message"].to_string();
                     assert!(!message.contains("chat"), "{method} {path} at {door:?} tells of what there is: {message}");
                 }
@@ -95,5 +97,12 @@ fn without_a_key_nothing_is_answered_at_any_door_but_health_and_readiness() {
         let answer = ask(&door, "POST", "/v1/chat/completions", &format!("x-api-key: {KEY}\r\n"));
         assert_eq!(answer.status, 200, "{door:?}, a door of its own: {is_own}: {answer:?}");
     }
+    let figures = greenroom.api().get("/metrics").expect("it answers").body;
+    let counted = format!("\ngreenroom_requests_refused_total{{reason=\"unauthorized\"}} {turned_away}\n");
+    assert!(figures.contains(&counted), "not {turned_away}: {figures}");
+    let rows = || greenroom.api().get("/api/history/requests").expect("it answers").json();
+    wait_for("those who were let in are written down", BOUND, || rows().as_array().is_some_and(|rows| rows.len() >= 4));
+    let codes: Vec<_> = rows().as_array().expect("a list").iter().map(|row| row["code"].clone()).collect();
+    assert_eq!(codes, [200; 4], "and nobody else");
     greenroom.shutdown_clean();
 }
