@@ -85,6 +85,7 @@ impl Fake {
             loaded_in: None,
             in_flight: 0,
             max_concurrency: None,
+            in_line: 0,
             waiting: Vec::new(),
             idle_for: None,
             load: None,

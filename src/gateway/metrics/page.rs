@@ -78,7 +78,7 @@ fn services(page: &mut Page, services: &[ServiceView]) {
     let help = "Requests, and users in an embedding application, that wait for a service.";
     let mut family = page.family("greenroom_queue_waiting", Kind::Gauge, help);
     for service in services {
-        family.whole(&[("model", service.name.as_str())], service.waiting.len() as u64);
+        family.whole(&[("model", service.name.as_str())], u64::from(service.in_line));
     }
 }
 
