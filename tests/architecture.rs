@@ -86,6 +86,7 @@ const PURE: &[&str] = &[
     "src/config/import_llama_swap/macros.rs",
     "src/config/import_llama_swap/notes.rs",
     "src/config/import_llama_swap/peer.rs",
+    "src/config/import_llama_swap/place.rs",
     "src/config/import_llama_swap/section.rs",
     "src/config/import_llama_swap/service.rs",
     "src/config/import_llama_swap/taken.rs",
