@@ -37,7 +37,7 @@ const COLUMNS: [Column; 14] = [
     Column { head: "RAM", spare: 0, quiet: false, cell: |s, _| or_nothing(ram(s)) },
     Column { head: "LEASE", spare: 0, quiet: true, cell: |s, _| or_nothing(s.lease.as_ref().and_then(lease)) },
     Column { head: "USERS", spare: 0, quiet: true, cell: |s, _| or_nothing(some(s.in_flight as usize)) },
-    Column { head: "WAITING", spare: 0, quiet: true, cell: |s, _| or_nothing(some(s.waiting.len())) },
+    Column { head: "WAITING", spare: 0, quiet: true, cell: |s, _| or_nothing(some(s.in_line as usize)) },
     Column { head: "IDLE", spare: 5, quiet: true, cell: |s, _| or_nothing(s.idle_for.map(|idle| age(span(idle)))) },
     Column { head: "PROCS", spare: 6, quiet: false, cell: |s, _| Cell::number(s.containment.processes.to_string()) },
     Column { head: "PORT", spare: 3, quiet: false, cell: |s, _| or_nothing(s.port().map(|port| port.to_string())) },
@@ -126,8 +126,7 @@ mod tests {
             "memory": { "ram": 1_200_000_000u64, "vram": { "GPU-1": 7_575_000_000u64 } },
             "lease": { "state": "resident", "vram": { "GPU-1": 7_580_000_000u64 }, "ram": 687_194_767, "gpu_layers": 44 },
         });
-        let image =
-            json!({ "reason": "waits for chat to leave", "waiting": [{ "position": 1, "reason": "", "eta": null }] });
+        let image = json!({ "reason": "waits for chat to leave", "in_line": 1 });
         let values = [service("chat", "ready", chat), service("image", "reserved", image)];
         let seen: Vec<Service> = values.into_iter().map(|v| serde_json::from_value(v).expect("a service")).collect();
         services(&seen, "2026-11-21T09:03:07Z".parse().expect("a time"), width, false)

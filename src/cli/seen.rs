@@ -123,9 +123,9 @@ pub struct Service {
     /// How many use it.
     #[serde(default)]
     pub in_flight: u32,
-    /// Who waits for it.
+    /// How many wait for it.
     #[serde(default)]
-    pub waiting: Vec<Value>,
+    pub in_line: u32,
     /// Seconds since it worked last.
     #[serde(default)]
     pub idle_for: Option<f64>,

@@ -28,6 +28,7 @@ use super::{
     origin::{Claim, Origins, Verdict},
     patience,
 };
+use crate::runtime::metrics::{Metrics, Turned};
 
 /// What is asked of every request.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ struct Rules {
     origins: Origins,
     /// How long a client may be silent before the first byte of a body.
     patience: Duration,
+    /// Where those are counted who are not let in.
+    metrics: Arc<Metrics>,
 }
 
 /// Without the keys.
@@ -60,10 +63,10 @@ const CHANGING_GET: &str = "/unload";
 impl Guard {
     /// Of the gateway. At a service's own door the path is one below `/upstream/` by now, so that none is free there.
     #[must_use]
-    pub fn of_gateway(spec: &GatewaySpec) -> Self {
+    pub fn of_gateway(spec: &GatewaySpec, metrics: Arc<Metrics>) -> Self {
         let origins = Origins::new(&spec.cors_origins, spec.api_keys.is_empty());
         let patience = spec.header_timeout;
-        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, patience }))
+        Self(Arc::new(Rules { keys: spec.api_keys.clone(), origins, patience, metrics }))
     }
 
     /// Whether these headers bring a key, or none is asked for.
@@ -84,25 +87,29 @@ impl Guard {
         let claim = claim(request);
         let verdict = self.0.origins.verdict(claim);
         let shared = (verdict == Verdict::Shared).then(|| headers.get(header::ORIGIN).cloned()).flatten();
-        let refuse = |refusal: ApiError| Way::Answer(refusal.error_response(), shared.clone());
+        let refuse = |why: Turned, refusal: ApiError| {
+            self.0.metrics.refused.count(why);
+            Way::Answer(refusal.error_response(), shared.clone())
+        };
         if is_preflight(request) {
             // It brings no key: a browser asks by itself, before it sends what the page wants to send.
             return match verdict {
                 Verdict::Shared => Way::Answer(allowed(headers), shared),
-                _ => refuse(cross_site(claim.origin)),
+                _ => refuse(Turned::CrossSite, cross_site(claim.origin)),
             };
         }
         match verdict {
-            Verdict::CrossSite => return refuse(cross_site(claim.origin)),
-            Verdict::StrangeHost => return refuse(strange_host(claim.host)),
+            Verdict::CrossSite => return refuse(Turned::CrossSite, cross_site(claim.origin)),
+            Verdict::StrangeHost => return refuse(Turned::StrangeHost, strange_host(claim.host)),
             Verdict::Pass | Verdict::Shared => {}
         }
         if !FREE.contains(&request.path()) && !self.opens_for(headers) {
-            return refuse(unauthorized());
+            return refuse(Turned::Unauthorized, unauthorized());
         }
         if *request.method() == Method::CONNECT {
             let message = "CONNECT asks for a tunnel, and there is none through here";
-            return refuse(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message));
+            let refusal = ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message);
+            return refuse(Turned::MethodNotAllowed, refusal);
         }
         Way::On(shared)
     }

@@ -1,5 +1,7 @@
 //! The guard before a route, with requests as they come in.
 
+use std::sync::Arc;
+
 use actix_web::{
     App, HttpResponse,
     dev::{Service, ServiceResponse},
@@ -11,12 +13,17 @@ use greenroom_actors::spec::GatewaySpec;
 use serde_json::Value;
 
 use super::guard::Guard;
+use crate::runtime::metrics::{Metrics, Turned};
 
 const PAGE: &str = "https://chat.example";
 
 fn spec(keys: &[&str], origins: &[&str]) -> GatewaySpec {
     let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     GatewaySpec { api_keys: owned(keys), cors_origins: owned(origins), ..GatewaySpec::default() }
+}
+
+fn guarding(spec: &GatewaySpec) -> Guard {
+    Guard::of_gateway(spec, Arc::new(Metrics::new(7, 0)))
 }
 
 /// What a route behind this guard answers, which itself lets every page read what it says.
@@ -45,7 +52,7 @@ fn header<B>(answer: &ServiceResponse<B>, name: &str) -> Option<String> {
 
 #[actix_rt::test]
 async fn a_key_is_needed_everywhere_but_for_what_is_free() {
-    let gateway = Guard::of_gateway(&spec(&["sk-1"], &[]));
+    let gateway = guarding(&spec(&["sk-1"], &[]));
     for path in ["/", "/api/status", "/v1/models", "/upstream/chat/health", "/health/", "/healthy", "/api/../health"] {
         assert_eq!(status(&gateway, Method::GET, path, &[]).await, StatusCode::UNAUTHORIZED, "{path}");
         let wrong = [("Authorization", "Bearer sk-2")];
@@ -59,7 +66,7 @@ async fn a_key_is_needed_everywhere_but_for_what_is_free() {
 
 #[actix_rt::test]
 async fn a_page_that_is_not_listed_gets_nowhere() {
-    let guard = Guard::of_gateway(&spec(&[], &[PAGE]));
+    let guard = guarding(&spec(&[], &[PAGE]));
     for (headers, code) in [
         (&[("Origin", "https://evil.example")][..], Some("cross_site")),
         (&[("Origin", "null")], Some("cross_site")),
@@ -92,7 +99,7 @@ async fn a_page_that_is_not_listed_gets_nowhere() {
 
 #[actix_rt::test]
 async fn a_listed_page_may_read_answers_and_refusals() {
-    let guard = Guard::of_gateway(&spec(&["sk-1"], &[PAGE]));
+    let guard = guarding(&spec(&["sk-1"], &[PAGE]));
     for (headers, expected) in [
         (&[("Origin", PAGE), ("x-api-key", "sk-1")][..], StatusCode::OK),
         (&[("Origin", PAGE)], StatusCode::UNAUTHORIZED),
@@ -107,7 +114,7 @@ async fn a_listed_page_may_read_answers_and_refusals() {
 
 #[actix_rt::test]
 async fn a_browser_is_told_before_it_asks_and_needs_no_key_for_that() {
-    let guard = Guard::of_gateway(&spec(&["sk-1"], &[PAGE]));
+    let guard = guarding(&spec(&["sk-1"], &[PAGE]));
     let asked = |origin| {
         [
             ("Origin", origin),
@@ -131,13 +138,39 @@ async fn a_browser_is_told_before_it_asks_and_needs_no_key_for_that() {
 
 #[actix_rt::test]
 async fn nobody_gets_a_tunnel() {
-    let guard = Guard::of_gateway(&spec(&[], &[]));
+    let guard = guarding(&spec(&[], &[]));
     assert_eq!(status(&guard, Method::CONNECT, "/", &[]).await, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[actix_rt::test]
+async fn who_is_turned_away_is_counted_by_the_reason_and_nobody_else() {
+    let metrics = Arc::new(Metrics::new(7, 0));
+    let gateway = Guard::of_gateway(&spec(&["sk-1"], &[PAGE]), Arc::clone(&metrics));
+    let key = ("x-api-key", "sk-1");
+    for (method, headers) in [
+        (Method::GET, &[][..]),
+        (Method::GET, &[("x-api-key", "sk-2")]),
+        (Method::GET, &[key, ("Origin", "https://evil.example")]),
+        (Method::OPTIONS, &[("Origin", "https://evil.example"), ("Access-Control-Request-Method", "POST")]),
+        (Method::CONNECT, &[key]),
+        (Method::GET, &[key]),
+        (Method::OPTIONS, &[("Origin", PAGE), ("Access-Control-Request-Method", "POST")]),
+    ] {
+        ask(&gateway, method, "/x", headers).await;
+    }
+    let open = Guard::of_gateway(&spec(&[], &[]), Arc::clone(&metrics));
+    ask(&open, Method::GET, "/x", &[("Host", "evil.example")]).await;
+    ask(&open, Method::GET, "/health", &[]).await;
+    let counted: Vec<_> = metrics.refused.read().collect();
+    let (key, page, host, tunnel) =
+        (Turned::Unauthorized, Turned::CrossSite, Turned::StrangeHost, Turned::MethodNotAllowed);
+    assert_eq!(counted, [(key, 2), (page, 2), (host, 1), (tunnel, 1)]);
+    assert!(metrics.requests.read().is_empty(), "they are in no other figure");
 }
 
 #[test]
 fn the_keys_are_not_in_what_is_shown_of_it() {
     let spec = spec(&["sk-secret"], &[]);
-    let shown = format!("{:?} {spec:?}", Guard::of_gateway(&spec));
+    let shown = format!("{:?} {spec:?}", guarding(&spec));
     assert!(!shown.contains("sk-secret"), "{shown}");
 }

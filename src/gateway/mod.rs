@@ -15,6 +15,8 @@ pub mod control;
 mod control_tests;
 pub mod door;
 pub mod errors;
+#[cfg(all(test, feature = "cli"))]
+mod fake_control;
 pub mod guard;
 #[cfg(test)]
 mod guard_tests;

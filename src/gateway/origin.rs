@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-/// Endings of names that no stranger can be given: RFC 6761 (`localhost`), RFC 6762 (`local`), and `internal`, which
+/// Endings of names that nobody on the internet can be given: RFC 6761 (`localhost`), RFC 6762 (`local`), and `internal`, which
 /// ICANN has set aside for private use.
 const PRIVATE_ENDINGS: [&str; 3] = [".localhost", ".local", ".internal"];
 
@@ -84,7 +84,8 @@ impl Origins {
         let of_listed = |listed: &String| {
             listed.split_once("://").is_some_and(|(_, authority)| name_of(authority).eq_ignore_ascii_case(name))
         };
-        // A name without a dot is one of this machine or of its own network: nobody can register it.
+        // A name without a dot is one of this machine or of its own network: nobody can register it. What that leaves open,
+        // and why, stands in docs/gateway.md.
         is_address(name) || !name.contains('.') || is_private || self.listed.iter().any(of_listed)
     }
 }

@@ -93,7 +93,9 @@ pub struct ServiceView {
     pub in_flight: u32,
     /// How many may use it at a time; `null`: as many as come.
     pub max_concurrency: Option<u32>,
-    /// Who stands in line for it, at most [`MOST_WAITING`] of them.
+    /// How many stand in line for it.
+    pub in_line: u32,
+    /// The first of them, at most [`MOST_WAITING`].
     pub waiting: Vec<WaiterView>,
     /// Seconds since it worked last; `null` while it is not ready, or needs no memory that is counted.
     pub idle_for: Option<f64>,
@@ -115,7 +117,8 @@ pub struct ServiceView {
     pub next_start: Option<Timestamp>,
 }
 
-/// Waiters that are listed: as many as may wait unless the configuration says otherwise.
+/// Waiters that are listed, so that a long line makes no long answer: as many as may wait unless the configuration says
+/// otherwise.
 pub const MOST_WAITING: u32 = 512;
 
 /// One who waits for a service to be ready, or for room in it.
@@ -208,6 +211,7 @@ impl ServiceView {
             depends_on: spec.depends_on.iter().map(|dependency| dependency.service.clone()).collect(),
             in_flight: 0,
             max_concurrency: spec.door.max_concurrency,
+            in_line: 0,
             waiting: Vec::new(),
             idle_for: None,
             load: status.load,
@@ -231,7 +235,7 @@ impl ServiceView {
         };
         let eta = self.ready_in(now);
         let waiter = |position| WaiterView { position, reason: reason.clone(), eta };
-        Self { in_flight, waiting: (1..=in_line.min(MOST_WAITING)).map(waiter).collect(), ..self }
+        Self { in_flight, in_line, waiting: (1..=in_line.min(MOST_WAITING)).map(waiter).collect(), ..self }
     }
 
     /// Seconds until it is ready, of one that is on its way: as its own output tells, or else as long as it took last.

@@ -86,7 +86,8 @@ fn those_who_wait_know_their_place_and_for_what() {
     assert_eq!(behind.waiting[0].eta, Some(3.0));
     let behind = behind.with_memory(&known).waiting;
     assert_eq!(behind, [WaiterView { position: 1, reason, eta: None }]);
-    assert_eq!(chat(ServiceState::Starting).with_users(0, u32::MAX, now).waiting.len(), MOST_WAITING as usize);
+    let many = chat(ServiceState::Starting).with_users(0, MOST_WAITING + 1, now);
+    assert_eq!((many.in_line, many.waiting.len()), (MOST_WAITING + 1, MOST_WAITING as usize), "counted, if not listed");
     let full = ServiceView { max_concurrency: Some(4), ..chat(ServiceState::Ready) }.with_users(4, 1, now);
     assert_eq!(full.waiting[0].reason, "as many use it as may at a time (4)");
 }

@@ -46,7 +46,7 @@ pub fn because(service: &ServiceView, spec: &ServiceSpec, memory: &MemorySnapsho
         said.extend(memory.problem.as_ref().map(|problem| format!("nobody measures the cards: {problem}")));
     }
     if let Some(first) = service.waiting.first() {
-        let n = service.waiting.len();
+        let n = service.in_line;
         let who = if n == 1 { "1 request waits for it".to_owned() } else { format!("{n} requests wait for it") };
         said.push(format!("{who}: {}", first.reason));
     }

@@ -5,6 +5,7 @@ mod abuse;
 mod common;
 mod ends;
 mod fairness;
+mod guarded;
 mod kills;
 mod loads;
 mod memory;

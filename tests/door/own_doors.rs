@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
-    CHAT, chat,
+    CHAT, chat, chat_at,
     common::{
         BOUND, Greenroom, Http,
         websocket::{TEXT, WebSocket},
@@ -87,6 +87,42 @@ fn a_door_that_comes_with_a_reload_waits_for_the_next_start() {
     greenroom.shutdown_clean();
     greenroom.start();
     assert_eq!(own(&greenroom, 2).get("/health").expect("it answers").status, 200);
+}
+
+#[test]
+fn a_door_whose_service_is_gone_says_so_until_the_next_start_or_until_it_comes_back() {
+    let greenroom = Greenroom::new();
+    let rest = gateway(&greenroom, "") + &on_demand(&greenroom, "other", "", "");
+    let whole = rest.clone() + &with_door(&greenroom, "chat", 1, "");
+    greenroom.configure(&whole);
+    greenroom.start();
+    let reload = || greenroom.api().post("/api/reload", None).expect("it answers").json()["next_start"].clone();
+    assert_eq!(own(&greenroom, 1).get("/health").expect("it answers").status, 200);
+    greenroom.configure(&rest);
+    for _ in 0..2 {
+        assert_eq!(reload(), json!(["service.chat.listen"]), "told each time");
+    }
+    let said = greenroom.cli(&["reload"]).expect(0).stdout;
+    assert!(said.contains("waits for the next start of the runtime: service.chat.listen"), "{said}");
+    for path in ["/", "/health", "/api/status", "/upstream/other/x"] {
+        let error = refused(&own(&greenroom, 1).get(path).expect("it answers"), 404, "model_not_found");
+        assert!(error["message"].as_str().is_some_and(|text| text.contains("there is no model `chat`")), "{error}");
+    }
+    refused(&chat_at(&own(&greenroom, 1), "other"), 404, "model_not_found");
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    let answer = own(&greenroom, 1).ask("GET", "/ws", handshake, "").expect("it answers");
+    refused(&answer, 404, "model_not_found");
+    assert_eq!(greenroom.state("other"), "stopped", "nobody was led there");
+    greenroom.configure(&whole);
+    assert_eq!(reload(), json!([]));
+    assert_eq!(own(&greenroom, 1).get("/health").expect("it answers").status, 200);
+    greenroom.configure(&rest);
+    reload();
+    greenroom.shutdown_clean();
+    greenroom.start();
+    assert!(own(&greenroom, 1).get("/health").is_err(), "nobody listens");
+    assert_eq!(reload(), json!([]));
 }
 
 #[test]

@@ -184,6 +184,26 @@ fn past_the_end_of_the_line_requests_are_sent_away() {
 }
 
 #[test]
+fn a_line_that_is_longer_than_usual_is_counted_to_its_end() {
+    // As many as are listed, and three more.
+    const COUNT: usize = 515;
+    let greenroom = with_narrow(1, "queue.max_waiting = 515");
+    let _stays = occupied(&greenroom);
+    let (door, body) = (door(&greenroom), r#"{"model":"chat"}"#);
+    let length = body.len();
+    let request = format!("POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
+    let _line: Vec<_> = (0..COUNT).map(|_| door.say(&request).expect("the door listens")).collect();
+    wait_for("all stand in line", BOUND, || greenroom.service("chat")["in_line"] == COUNT);
+    refused(&chat(&greenroom, "chat"), 429, "queue_full");
+    assert_eq!(waiting(&greenroom), 512, "those that are listed");
+    let figures = greenroom.api().get("/metrics").expect("it answers").body;
+    let told = figures.lines().find_map(|line| line.strip_prefix("greenroom_queue_waiting{model=\"chat\"} "));
+    assert_eq!(told, Some("515"), "{figures}");
+    let why = greenroom.cli(&["why", "chat"]).expect(0).stdout;
+    assert!(why.contains("515 requests wait for it"), "{why}");
+}
+
+#[test]
 fn who_is_sent_away_or_waits_is_told_how_long_a_load_takes() {
     let keys = "queue.max_waiting = 1\nqueue.max_wait = \"60s\"";
     let greenroom = Greenroom::running(|g| gateway(g, keys) + &narrow(g, 1, "--load-ms 1100"));

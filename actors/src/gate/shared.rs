@@ -117,3 +117,175 @@ impl Shared {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        sync::{Arc, atomic::AtomicUsize},
+        task::{Context, Waker},
+        time::Duration,
+    };
+
+    use super::*;
+    use crate::{
+        gate::{Gate, Place, Ticket, Waiting},
+        os::clock,
+    };
+
+    fn line_up(gate: &Gate, priority: i32) -> Place {
+        gate.line_up(Ticket { arrival: clock::now(), priority }, u32::MAX).expect("there is room")
+    }
+
+    /// Many threads enter and leave while one opens and closes. After each closing nobody gets in, and the wait for the
+    /// last one ends.
+    #[test]
+    fn nobody_is_inside_a_drained_gate() {
+        let gate = Gate::new();
+        let (inside, over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while over.load(Ordering::Acquire) == 0 {
+                        if let Some(permit) = gate.enter() {
+                            inside.fetch_add(1, Ordering::AcqRel);
+                            std::hint::spin_loop();
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            drop(permit);
+                        } else {
+                            std::thread::yield_now();
+                        }
+                    }
+                });
+            }
+            for _ in 0..300 {
+                gate.open();
+                std::thread::yield_now();
+                gate.close();
+                futures_executor(gate.drained());
+                assert_eq!((inside.load(Ordering::Acquire), gate.in_flight()), (0, 0));
+            }
+            over.store(1, Ordering::Release);
+        });
+    }
+
+    /// Many threads come, stand in line, give up, and leave, while one opens and closes the gate and changes its limit.
+    #[test]
+    fn everybody_in_line_is_let_in_and_never_too_many() {
+        const MOST: u32 = 3;
+        const ROUNDS: u32 = 2000;
+        let gate = Gate::new();
+        gate.limit(Some(MOST));
+        let (inside, over) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let enter = |priority| match gate.enter() {
+            Some(permit) => permit,
+            None => futures_executor(line_up(&gate, priority)),
+        };
+        std::thread::scope(|scope| {
+            let guests: Vec<_> = (0..6)
+                .map(|guest| {
+                    let (gate, inside, enter) = (&gate, &inside, &enter);
+                    scope.spawn(move || {
+                        for round in 0..ROUNDS {
+                            if round % 5 == guest {
+                                // Leaves the line, or the gate if its turn came meanwhile.
+                                drop(line_up(gate, 1));
+                                continue;
+                            }
+                            let permit = enter(round as i32 % 3);
+                            let in_now = inside.fetch_add(1, Ordering::AcqRel) + 1;
+                            assert!(in_now <= MOST as usize, "{in_now} are in");
+                            std::hint::spin_loop();
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            drop(permit);
+                        }
+                    })
+                })
+                .collect();
+            scope.spawn(|| {
+                let mut round = 0;
+                while over.load(Ordering::Acquire) == 0 {
+                    round += 1;
+                    gate.open();
+                    std::thread::yield_now();
+                    gate.limit(Some(1 + round % MOST));
+                    std::thread::yield_now();
+                    gate.close();
+                }
+                gate.open();
+            });
+            let all_came_in = guests.into_iter().all(|guest| guest.join().is_ok());
+            over.store(1, Ordering::Release);
+            assert!(all_came_in);
+        });
+        assert_eq!((gate.waiting(), gate.in_flight(), gate.enter().is_some()), (Waiting::default(), 0, true));
+    }
+
+    /// One makes room at the very moment at which another joins the line, and does nothing after that: whoever is forgotten
+    /// then stays forgotten.
+    #[test]
+    fn who_joins_the_line_as_room_is_made_is_not_forgotten() {
+        const ROUNDS: u32 = 20_000;
+        for way in ["leaves", "opens", "raises the limit"] {
+            let gate = Gate::new();
+            let (begun, done) = (AtomicU32::new(0), AtomicU32::new(0));
+            std::thread::scope(|scope| {
+                let joins = scope.spawn(|| {
+                    for round in 1..=ROUNDS {
+                        while begun.load(Ordering::Acquire) < round {
+                            std::thread::yield_now();
+                        }
+                        drop(futures_executor(line_up(&gate, 0)));
+                        done.store(round, Ordering::Release);
+                    }
+                });
+                for round in 1..=ROUNDS {
+                    gate.limit(Some(1));
+                    gate.open();
+                    let mut inside = gate.enter();
+                    if way == "opens" {
+                        inside = None;
+                        gate.close();
+                    }
+                    begun.store(round, Ordering::Release);
+                    // Another moment each time.
+                    (0..round % 64).for_each(|_| std::hint::spin_loop());
+                    match way {
+                        "leaves" => inside = None,
+                        "opens" => gate.open(),
+                        _ => gate.limit(Some(2)),
+                    }
+                    while done.load(Ordering::Acquire) < round && !joins.is_finished() {
+                        std::thread::yield_now();
+                    }
+                    drop(inside);
+                }
+                assert!(joins.join().is_ok(), "one was forgotten when another {way}");
+            });
+        }
+    }
+
+    /// Drives a future on this thread, without any executor: woken or not at all.
+    fn futures_executor<T>(future: impl Future<Output = T>) -> T {
+        /// What is woken at all is woken at once.
+        const BOUND: Duration = Duration::from_secs(30);
+        struct Unpark(std::thread::Thread);
+        impl std::task::Wake for Unpark {
+            fn wake(self: Arc<Self>) {
+                self.0.unpark();
+            }
+        }
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut future = Box::pin(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                std::task::Poll::Ready(value) => return value,
+                std::task::Poll::Pending => {
+                    let began = clock::now();
+                    std::thread::park_timeout(BOUND);
+                    assert!(began.elapsed() < BOUND, "nobody has woken it");
+                }
+            }
+        }
+    }
+}

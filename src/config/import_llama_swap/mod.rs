@@ -1,7 +1,7 @@
 //! llama-swap's configuration turned into one of Greenroom.
 //!
 //! The file is parsed with its places (`parse`), its merge keys and macros are resolved (`yaml`, `macros`), and each
-//! part becomes a section (`service`, `group`, `global`, `peer`, put together by `whole`). What has no counterpart is
+//! part becomes a section (`service` with its `place`, `group`, `global`, `peer`, put together by `whole`). What has no counterpart is
 //! told line by line (`notes`) with what to do instead: nothing is dropped without a word.
 //!
 //! Facts about llama-swap: its `config.example.yaml`, `config-schema.json` and `internal/config/*.go`
@@ -16,6 +16,7 @@ mod group;
 mod macros;
 mod notes;
 mod peer;
+mod place;
 mod read;
 mod section;
 mod service;

@@ -66,12 +66,6 @@ pub fn not_loaded(service: &ServiceName, method: &str, path: &str) -> ApiError {
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not_loaded", message)
 }
 
-/// 401 `unauthorized`.
-pub fn unauthorized() -> ApiError {
-    let message = "a key is needed: Authorization: Bearer KEY, x-api-key: KEY, or KEY as the password of Basic";
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
-}
-
 /// 502 `upstream_closed`: the service did not answer, though it was ready.
 pub fn upstream_closed(error: &(dyn Error + 'static)) -> ApiError {
     let message = format!("the service gave no answer: {}", chain(error));

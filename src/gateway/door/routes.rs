@@ -6,8 +6,8 @@ use actix_web::{
     HttpRequest, HttpResponse, Route,
     guard::fn_guard,
     http::{
-        Method, StatusCode,
-        header::{self, HeaderMap, HeaderName},
+        Method,
+        header::{self, HeaderName},
     },
     web::{self, Data, Payload, ServiceConfig},
 };
@@ -17,12 +17,10 @@ use tokio::sync::watch;
 use super::{
     accounting::Tab,
     desk::{Desk, Target},
-    headers::{X_API_KEY, X_MODEL, has_body},
-    keys,
+    headers::{X_MODEL, has_body},
     model::{Scan, in_query},
     names,
     outgoing::{BodyError, Outgoing},
-    refusal::unauthorized,
     websocket,
 };
 use crate::{
@@ -66,21 +64,13 @@ pub fn routes(app: &mut ServiceConfig) {
         .route("/sdapi/v1/{call:.*}", web::route().to(model))
         .route("/health", web::get().to(|| async { "OK" }))
         .route("/upstream/{service:[^/]*}", web::route().to(upstream))
-        .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream))
-        .default_service(web::to(nothing_here));
+        .route("/upstream/{service:[^/]*}/{path:.*}", web::route().to(upstream));
 }
 
 /// A route for POST. The guard of `web::post` writes down at each request which methods there are, for an answer that is
 /// never given here.
 fn posted() -> Route {
     web::route().guard(fn_guard(|request| request.head().method == Method::POST))
-}
-
-/// Who comes without a key learns nothing of what there is.
-async fn nothing_here(request: HttpRequest, door: Data<Doorway>) -> Answer {
-    door.check_key(request.headers())?;
-    let message = format!("there is nothing at {} {}", request.method(), request.path());
-    Err(ApiError::new(StatusCode::NOT_FOUND, "not_found", message))
 }
 
 /// To the service that the body names, or else the query, or else the header `X-Model`. As much of the body is waited for
@@ -123,7 +113,6 @@ struct Hands<'a> {
 impl Hands<'_> {
     async fn to_model(&self, request: &HttpRequest, payload: Payload) -> Answer {
         let Self { door, desk, far, tab } = self;
-        door.check_key(request.headers())?;
         if websocket::is_wanted(request.head())? {
             return Err(ApiError::bad_param("headers", "there is no WebSocket here"));
         }
@@ -149,7 +138,6 @@ impl Hands<'_> {
 
     async fn to_named(&self, request: &HttpRequest, payload: Payload) -> Answer {
         let Self { door, desk, far, tab } = self;
-        door.check_key(request.headers())?;
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
         let Some((name, path)) = names::upstream(path) else {
             return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
@@ -175,17 +163,6 @@ impl Hands<'_> {
 }
 
 impl Doorway {
-    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
-        let keys = &self.spec.api_keys;
-        if keys.is_empty() {
-            return Ok(());
-        }
-        let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let brought = keys::brought(text(&header::AUTHORIZATION), text(&X_API_KEY));
-        let opens = brought.is_some_and(|key| keys::is_one_of(keys, &key));
-        if opens { Ok(()) } else { Err(unauthorized()) }
-    }
-
     /// The body of a request, of which nothing has been read.
     ///
     /// # Errors

@@ -69,8 +69,8 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let connector = Connector::new(runtime.remotes());
     let watchers = remotes::watch(runtime.remotes(), &connector);
     let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
+    let guard = Guard::of_gateway(spec, Arc::clone(runtime.metrics()));
     let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
-    let guard = Guard::of_gateway(spec);
     let app = move || {
         App::new()
             .app_data(doorway.clone())

@@ -1,6 +1,6 @@
 //! Which figures there are. Pure.
 //!
-//! Labels are names of services, pools and cards, states and statuses: nothing that a stranger sends. What nobody measures
+//! Labels are names of services, pools and cards, states, statuses and codes: nothing that a stranger sends. What nobody measures
 //! is left out and not told as 0.
 
 use greenroom_actors::{
@@ -16,7 +16,7 @@ use crate::runtime::{
 };
 
 /// The names on the page, in their order.
-pub const NAMES: [&str; 17] = [
+pub const NAMES: [&str; 18] = [
     "greenroom_service_state",
     "greenroom_service_restarts_total",
     "greenroom_service_processes",
@@ -31,6 +31,7 @@ pub const NAMES: [&str; 17] = [
     "greenroom_request_seconds",
     "greenroom_queue_wait_seconds",
     "greenroom_requests_unrecorded_total",
+    "greenroom_requests_refused_total",
     "greenroom_swaps_total",
     "greenroom_swap_seconds",
     "greenroom_orphans_swept_total",
@@ -77,7 +78,7 @@ fn services(page: &mut Page, services: &[ServiceView]) {
     let help = "Requests, and users in an embedding application, that wait for a service.";
     let mut family = page.family("greenroom_queue_waiting", Kind::Gauge, help);
     for service in services {
-        family.whole(&[("model", service.name.as_str())], service.waiting.len() as u64);
+        family.whole(&[("model", service.name.as_str())], u64::from(service.in_line));
     }
 }
 
@@ -143,6 +144,12 @@ fn requests(page: &mut Page, metrics: &Metrics) {
     let help = "Requests that were not written to the history because too many came at once.";
     let mut family = page.family("greenroom_requests_unrecorded_total", Kind::Counter, help);
     family.whole(&[], metrics.ledger.left_out());
+    let help = "Requests that the gateway turned away before it looked for whom they were meant, by the code of the answer; \
+                they are in no other figure.";
+    let mut family = page.family("greenroom_requests_refused_total", Kind::Counter, help);
+    for (why, count) in metrics.refused.read() {
+        family.whole(&[("reason", why.name())], count);
+    }
 }
 
 fn swaps(page: &mut Page, metrics: &Metrics) {

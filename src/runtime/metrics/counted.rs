@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use greenroom_actors::{event::EventBus, history_store::messages::RequestRow};
 
-use super::{Ledger, Requests, Swaps};
+use super::{Ledger, Refused, Requests, Swaps};
 
 /// Everything that is counted, and the way of requests into the history.
 #[derive(Debug)]
 pub struct Metrics {
     /// By service and status.
     pub requests: Requests,
+    /// By reason: requests that got no further than the gateway's guard.
+    pub refused: Refused,
     /// By who left and who came.
     pub swaps: Swaps,
     /// What goes to the history.
@@ -34,7 +36,13 @@ impl Metrics {
     /// Nothing has been counted but what the start has found.
     #[must_use]
     pub fn new(epoch: u64, swept: u64) -> Self {
-        Self { requests: Requests::default(), swaps: Swaps::default(), ledger: Arc::new(Ledger::new(epoch)), swept }
+        Self {
+            requests: Requests::default(),
+            refused: Refused::default(),
+            swaps: Swaps::default(),
+            ledger: Arc::new(Ledger::new(epoch)),
+            swept,
+        }
     }
 
     /// Takes a request that has ended. One call for each, from any thread; it takes no lock and waits for nobody.

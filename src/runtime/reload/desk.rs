@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     apply::{Applied, Awaited, apply},
     diff::{in_force, plan},
+    doors::OwnDoors,
     report::{Action, ReloadReport},
     settle::{look, settle},
     source::{Logging, ReloadError, Reloader},
@@ -80,6 +81,8 @@ pub(in crate::runtime) struct Desk {
     logging: Logging,
     /// What is in force.
     spec: Arc<RuntimeSpec>,
+    /// Open since the start, until the end.
+    doors: OwnDoors,
     supervisors: RuntimeHandle,
     bus: EventBus,
     bell: Bell,
@@ -104,8 +107,8 @@ impl Desk {
         bus: EventBus,
         bell: Bell,
     ) -> Self {
-        let logging = reloader.last.logging.clone();
-        Self { reloader, logging, spec, supervisors, bus, bell, watch: None, refused: None }
+        let (logging, doors) = (reloader.last.logging.clone(), OwnDoors::of(&spec));
+        Self { reloader, logging, spec, doors, supervisors, bus, bell, watch: None, refused: None }
     }
 
     /// Takes requests on the current thread, until the end of its executor.
@@ -153,8 +156,7 @@ impl Desk {
         let plan = plan(&self.spec, &fresh.spec).map_err(ReloadError::Order)?;
         let applied = apply(&plan, &self.spec, &fresh.spec, &self.supervisors).await;
         let waits = plan.next_start.iter().copied().chain(said.logging.next_start(&self.logging));
-        let doors = plan.doors.iter().map(|service| format!("service.{service}.listen"));
-        let next_start: Vec<String> = waits.map(str::to_owned).chain(doors).collect();
+        let next_start: Vec<String> = waits.map(str::to_owned).chain(self.doors.next_start(&fresh.spec)).collect();
         let changed = difference(&self.reloader.last.values, &said.values);
         let is_news = !changed.is_empty() || !applied.services.is_empty();
         if is_news || !matches!(request, Request::Watched) {

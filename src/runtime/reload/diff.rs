@@ -11,8 +11,8 @@ use greenroom_actors::{
     ids::ServiceName,
     shutdown_coordinator::graph::{Cycle, order},
     spec::{
-        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, ListenAddress, MemorySpec, OffloadSpec, ReadySpec,
-        ResourcesSpec, RestartSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
+        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
+        RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
     },
 };
 
@@ -25,8 +25,6 @@ pub struct ReloadPlan {
     pub services: Vec<(ServiceName, Change)>,
     /// Keys of the runtime itself that wait for its next start.
     pub next_start: Vec<&'static str>,
-    /// Services whose own door is another one than the one that is open: it waits for the next start as well.
-    pub doors: Vec<ServiceName>,
 }
 
 impl ReloadPlan {
@@ -70,25 +68,14 @@ pub fn plan(old: &RuntimeSpec, new: &RuntimeSpec) -> Result<ReloadPlan, Cycle> {
     }
     let removed = start_order(old)?.into_iter().filter(|name| of(new, name).is_none());
     let removed = waves(removed.filter_map(|name| of(old, &name)).collect());
-    let has_other_door = |service: &&ServiceSpec| service.door.listen != door_of(old, &service.name);
-    let doors = new.services.iter().filter(has_other_door).map(|service| service.name.clone()).collect();
-    Ok(ReloadPlan { removed, services, next_start: runtime(old, new), doors })
-}
-
-/// The door of its own that a service has.
-fn door_of(spec: &RuntimeSpec, name: &ServiceName) -> Option<ListenAddress> {
-    spec.services.iter().find(|service| service.name == *name).and_then(|service| service.door.listen.clone())
+    Ok(ReloadPlan { removed, services, next_start: runtime(old, new) })
 }
 
 /// What is in force once the plan has been carried out: all that waits for the next start is as it was.
 #[must_use]
 pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
-    let mut services = new.services;
-    for service in &mut services {
-        service.door.listen = door_of(old, &service.name);
-    }
     RuntimeSpec {
-        services,
+        services: new.services,
         name: old.name.clone(),
         state_dir: old.state_dir.clone(),
         history: old.history.clone(),
@@ -156,7 +143,7 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         stop,
         failure,
         memory: of_memory,
-        // Doors are opened at the start of the runtime.
+        // Where its own door is stands in `doors`: those are opened at the start of the runtime.
         door: DoorSpec { max_concurrency, upstream_model, listen: _ },
     } = old;
     let mut found = Differing::default();

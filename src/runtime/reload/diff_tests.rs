@@ -137,27 +137,8 @@ fn what_the_runtime_was_started_with_waits_for_its_next_start() {
 }
 
 #[test]
-fn a_door_of_a_services_own_waits_for_the_next_start() {
-    let with = |name: &str, port: Option<u16>| {
-        let mut one = spec(&format!("[service.{name}]\ncommand = [\"/bin/sleep\", \"${{port}}\"]\n"));
-        one.services[0].door.listen = port.map(|port| ListenAddress::Tcp(([127, 0, 0, 1], port).into()));
-        one
-    };
-    let (none, first, second, other) =
-        (with("web", None), with("web", Some(1)), with("web", Some(2)), with("b", Some(3)));
-    for (old, new, told) in
-        [(&none, &first, "web"), (&first, &second, "web"), (&first, &none, "web"), (&none, &other, "b")]
-    {
-        let carried_out = in_force(old, new.clone());
-        for before in [old, &carried_out] {
-            let plan = plan(before, new).expect("no circle");
-            assert_eq!(plan.doors.iter().map(ServiceName::as_str).collect::<Vec<_>>(), [told], "told again");
-            let is_left_alone =
-                |(_, change): &(ServiceName, Change)| matches!(change, Change::Unchanged | Change::Added);
-            assert!(plan.services.iter().all(is_left_alone), "{plan:?}");
-        }
-    }
-    assert_eq!(plan(&first, &first).expect("no circle").doors, []);
+fn a_door_of_its_own_is_no_reason_to_touch_a_service() {
+    assert_eq!(changed("listen = \"127.0.0.1:1\""), Change::Unchanged);
 }
 
 #[test]

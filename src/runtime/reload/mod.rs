@@ -2,7 +2,7 @@
 //!
 //! [`Reloader`] knows where the configuration comes from. The `desk`, a task of the control thread, takes one request
 //! after the other, from the command line, the API, SIGHUP or the `watch` on the files: it has the configuration read
-//! and checked whole on a thread of its own, holds it against what is in force (`diff`), tells the supervisors
+//! and checked whole on a thread of its own, holds it against what is in force (`diff`, `doors`), tells the supervisors
 //! (`apply`), and answers with a [`ReloadReport`] of what came of it (`settle`).
 //!
 //! What it must never do: touch anything for a configuration with a problem, restart a service for a key that is no part
@@ -12,6 +12,7 @@ mod apply;
 mod ask;
 mod desk;
 mod diff;
+mod doors;
 mod report;
 mod roster;
 mod settle;

@@ -93,6 +93,7 @@ pub(super) fn services() -> Shapes {
                         "max_concurrency",
                         nullable(whole("How many may use it at a time; `null`: as many as there are.")),
                     ),
+                    ("in_line", whole("Who stands in line for it.")),
                     ("waiting", list(shape("Waiter"))),
                     ("idle_for", nullable(number("Seconds since it worked last."))),
                     ("load", nullable(shape("Load"))),
