@@ -76,7 +76,8 @@ fn bare(path: &str) -> String {
     bare
 }
 
-/// Every route that is registered: `at("/path", web::get()...)` and `.route("/path", web::post()...)`.
+/// Every route that is registered: `at("/path", web::get()...)`, and `.route("/path", web::get()...)` or `post()...`, the
+/// door's own.
 fn routes_in_code() -> BTreeSet<(String, String)> {
     let code =
         gateway().split_whitespace().collect::<Vec<_>>().join(" ").replace("at( ", "at(").replace("route( ", "route(");
@@ -84,7 +85,8 @@ fn routes_in_code() -> BTreeSet<(String, String)> {
     registered
         .filter_map(|rest| {
             let (path, rest) = rest.split_once('"')?;
-            let method = rest.strip_prefix(", web::")?.split('(').next()?.to_uppercase();
+            let method = rest.strip_prefix(", ")?.split('(').next()?;
+            let method = method.strip_prefix("web::").unwrap_or(method).to_uppercase();
             let method = if method == "ROUTE" { "any".to_owned() } else { method };
             Some((method, bare(&format!("/{path}"))))
         })

@@ -44,20 +44,20 @@ type Answer = Result<HttpResponse, ApiError>;
 
 /// Adds every path; a [`Doorway`] and the worker's `Desk` must be there as app data. They are tried in this order.
 pub fn routes(app: &mut ServiceConfig) {
-    app.route("/v1/chat/completions", posted().to(model))
-        .route("/v1/completions", posted().to(model))
-        .route("/v1/responses", posted().to(model))
-        .route("/v1/messages", posted().to(model))
-        .route("/v1/messages/count_tokens", posted().to(model))
-        .route("/v1/embeddings", posted().to(model))
-        .route("/v1/rerank", posted().to(model))
-        .route("/v1/images/generations", posted().to(model))
-        .route("/v1/images/edits", posted().to(model))
-        .route("/v1/audio/speech", posted().to(model))
-        .route("/v1/audio/transcriptions", posted().to(model))
-        .route("/v1/audio/translations", posted().to(model))
-        .route("/infill", posted().to(model))
-        .route("/completion", posted().to(model))
+    app.route("/v1/chat/completions", post().to(model))
+        .route("/v1/completions", post().to(model))
+        .route("/v1/responses", post().to(model))
+        .route("/v1/messages", post().to(model))
+        .route("/v1/messages/count_tokens", post().to(model))
+        .route("/v1/embeddings", post().to(model))
+        .route("/v1/rerank", post().to(model))
+        .route("/v1/images/generations", post().to(model))
+        .route("/v1/images/edits", post().to(model))
+        .route("/v1/audio/speech", post().to(model))
+        .route("/v1/audio/transcriptions", post().to(model))
+        .route("/v1/audio/translations", post().to(model))
+        .route("/infill", post().to(model))
+        .route("/completion", post().to(model))
         .route("/props", web::route().to(model))
         .route("/slots", web::route().to(model))
         .route("/slots/{id}", web::route().to(model))
@@ -69,7 +69,7 @@ pub fn routes(app: &mut ServiceConfig) {
 
 /// A route for POST. The guard of `web::post` writes down at each request which methods there are, for an answer that is
 /// never given here.
-fn posted() -> Route {
+fn post() -> Route {
     web::route().guard(fn_guard(|request| request.head().method == Method::POST))
 }
 
