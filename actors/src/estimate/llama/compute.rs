@@ -29,24 +29,17 @@ pub enum Where {
 pub fn buffer(shape: &Shape, layout: &Layout, options: &Options, place: Where) -> u64 {
     let Layout { batch, slots, .. } = *layout;
     let flash = options.flash_attention;
-    let stages = [feed_forward(shape), experts(shape), attention(shape, layout, flash), recurrent(shape)];
-    let stage = stages.into_iter().max().unwrap_or(0);
-    let width = shape.embedding;
-    let fetched = match place {
-        Where::Host => 0,
-        // Without flash attention the stage is that of attention, and nothing is saved.
-        Where::Card | Where::Between(_) if !flash => 0,
-        Where::Card | Where::Between(_) => width,
-    };
-    let numbers = match place {
-        // What is fetched makes the pieces fit worse into each other: a tenth more.
-        Where::Between(_) => stage.saturating_add(fetched).saturating_mul(11) / 10,
-        Where::Host | Where::Card => stage,
+    let stage = feed_forward(shape).max(experts(shape)).max(recurrent(shape));
+    let attention = attention(shape, layout, flash);
+    let fetched = if flash { shape.embedding } else { 0 };
+    // What is fetched makes the pieces fit worse into each other: a tenth more.
+    let loosely = |numbers: u64| numbers.saturating_add(fetched).saturating_mul(11) / 10;
+    let of = |numbers: u64| {
+        product(&[batch, if matches!(place, Where::Between(_)) { loosely(numbers) } else { numbers }, NUMBER])
     };
     let graph = sum(&[
         mask(shape, layout, flash),
-        product(&[batch, numbers, NUMBER]),
-        widened(shape, layout, options),
+        of(stage).max(of(attention).saturating_add(widened(shape, layout, options))),
         // What scans a state works on copies of it.
         product(&[slots, largest_state(shape), NUMBER, 3]) / 2,
         if let Where::Between(largest) = place { largest } else { 0 },
@@ -158,7 +151,13 @@ fn outputs(shape: &Shape, layout: &Layout) -> u64 {
     if shape.encoder {
         return 0;
     }
-    let widths = if shape.latent.is_some() { 4 } else if shape.recurrent > 0 { 3 } else { 2 };
+    let widths = if shape.latent.is_some() {
+        4
+    } else if shape.recurrent > 0 {
+        3
+    } else {
+        2
+    };
     let words = product(&[layout.outputs, shape.vocabulary]);
     sum(&[words, product(&[layout.batch, shape.embedding, widths])]).saturating_mul(NUMBER)
 }

@@ -99,7 +99,8 @@ impl Model {
                 "finished prompts may take up to {mib} MiB of RAM more as they come in (`--cache-ram`); not counted"
             )),
             None => all.notes.push(
-                "finished prompts may take RAM without any limit as they come in (`--cache-ram -1`); not counted".to_owned(),
+                "finished prompts may take RAM without any limit as they come in (`--cache-ram -1`); not counted"
+                    .to_owned(),
             ),
         }
     }
