@@ -146,5 +146,4 @@ pub const ON_CARD: &[Case] = &[
     case("4 of 16 experts", FEW_EXPERTS, "-c 4096 -np 1 -ngl 9"),
     case("4 of 16 experts", FEW_EXPERTS, "-c 4096 -np 1 -ngl 9 --cpu-moe"),
     case("4 of 16 experts", FEW_EXPERTS, "-c 4096 -np 1 -ngl 9 --n-cpu-moe 3"),
-    case("latent", LATENT, "-c 4096 -np 1 -ngl 9"),
 ];

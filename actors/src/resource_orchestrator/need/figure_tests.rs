@@ -38,7 +38,7 @@ fn known(peak: u64) -> Figure {
 }
 
 fn with(spec: &ServiceSpec, model: Option<ModelFile>, peaks: &[Peak]) -> Need {
-    need(&Facts { spec, model, cards: Some(&[24 * GIB]), ram: Some(64 * GIB) }, peaks)
+    need(&Facts { spec, model, contents: Contents::default(), cards: Some(&[24 * GIB]), ram: Some(64 * GIB) }, peaks)
 }
 
 fn changed(change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
@@ -86,11 +86,17 @@ fn without_a_card_the_whole_model_is_in_ram() {
         assert_eq!((need.vram, need.ram, need.vram_source), (VramNeed::None, 7_680_000_000, NeedSource::Nothing))
     };
     on_host(with(&changed(|spec| spec.memory.gpu = GpuChoice::None), Some(MODEL), &[]));
-    on_host(need(&Facts { spec: &service(), model: Some(MODEL), cards: Some(&[]), ram: None }, &[]));
+    on_host(need(
+        &Facts { spec: &service(), model: Some(MODEL), contents: Contents::default(), cards: Some(&[]), ram: None },
+        &[],
+    ));
     // One that names its card waits for that one.
     let card = GpuChoice::These(vec![GpuName::Index(3)]);
     let named = changed(|spec| (spec.memory.gpu, spec.memory.vram) = (card, known(GIB)));
-    let need_named = need(&Facts { spec: &named, model: Some(MODEL), cards: Some(&[]), ram: None }, &[]);
+    let need_named = need(
+        &Facts { spec: &named, model: Some(MODEL), contents: Contents::default(), cards: Some(&[]), ram: None },
+        &[],
+    );
     assert_eq!((need_named.vram, need_named.vram_source), (VramNeed::Bytes(GIB), NeedSource::User));
     let texts = ["llama-server", "--device", "none"].map(Template::text).to_vec();
     on_host(with(&changed(|spec| spec.command = texts), Some(MODEL), &[]));
@@ -173,7 +179,10 @@ fn a_model_in_layers_is_calibrated_by_layers() {
 fn the_margin_makes_nothing_too_large_that_has_run() {
     let spec = changed(|spec| spec.gpu_layers = GpuLayers::All);
     let full = |peak, cards: &[u64]| {
-        need(&Facts { spec: &spec, model: None, cards: Some(cards), ram: Some(100) }, &[run(None, Some(peak), 99)])
+        need(
+            &Facts { spec: &spec, model: None, contents: Contents::default(), cards: Some(cards), ram: Some(100) },
+            &[run(None, Some(peak), 99)],
+        )
     };
     assert_eq!((full(980, &[500, 1000]).vram, full(980, &[500, 1000]).ram), (VramNeed::Bytes(1000), 100));
     assert_eq!(full(1480, &[500, 1000]).vram, VramNeed::Bytes(1500), "spread over both");
@@ -191,7 +200,7 @@ impl Engine for Painter {
 
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
         assert_eq!(facts.arguments, ["-ngl", ""]);
-        self.0
+        self.0.clone()
     }
 }
 
@@ -204,7 +213,7 @@ fn an_applications_engine_says_what_its_program_needs() {
         (need.vram, need.ram, need.vram_source)
     };
     let figures = NeedHint::Figures { vram: 5, ram: 7 };
-    assert_eq!(of(figures, GpuChoice::Any), (VramNeed::Bytes(5), 7, NeedSource::Engine));
+    assert_eq!(of(figures.clone(), GpuChoice::Any), (VramNeed::Bytes(5), 7, NeedSource::Engine));
     assert_eq!(of(figures, GpuChoice::None), (VramNeed::None, 7, NeedSource::Nothing));
     assert_eq!(of(NeedHint::Nothing, GpuChoice::Any), (VramNeed::None, 0, NeedSource::Nothing));
     assert_eq!(of(NeedHint::Unknown, GpuChoice::Any), (VramNeed::WholeCard, 0, NeedSource::Unknown));
@@ -237,7 +246,7 @@ proptest! {
     ) {
         let model = ModelFile { size, changed: 0, layers };
         let spec = service();
-        let facts = Facts { spec: &spec, model: Some(model), cards: Some(&[card]), ram: Some(ram) };
+        let facts = Facts { spec: &spec, model: Some(model), contents: Contents::default(), cards: Some(&[card]), ram: Some(ram) };
         drop(need(&facts, &[]));
         let need = need(&facts, &[run(placed, vram, ram)]);
         if let (VramNeed::Bytes(bytes), Some(vram)) = (need.vram, vram) {
