@@ -10,6 +10,7 @@ use std::{
 use super::{
     gguf::{GgufError, Header},
     llama::{self, Model},
+    safetensors::SafetensorsError,
 };
 
 /// Parts of one model that are looked at.
@@ -87,6 +88,12 @@ pub enum ReadCause {
     /// It is a folder, a pipe or a device.
     #[error("it is no file")]
     NoFile,
+    /// It begins like no model that is known here.
+    #[error("it is neither a GGUF file nor a safetensors file, nor a folder with some")]
+    NoModel,
+    /// Its header of the other kind is none.
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
     /// Its header is none.
     #[error(transparent)]
     Header(#[from] GgufError),
@@ -119,6 +126,12 @@ pub fn read(path: &Path) -> Result<Model, ReadError> {
 }
 
 fn header(path: &Path) -> Result<Header, ReadError> {
+    let file = open(path)?;
+    Header::read(file).map_err(|error| ReadError { file: path.to_owned(), cause: error.into() })
+}
+
+/// Opens a file to be read in pieces.
+pub(super) fn open(path: &Path) -> Result<BufReader<File>, ReadError> {
     let wrong = |cause| ReadError { file: path.to_owned(), cause };
     // Opening a pipe would wait for somebody to write to it.
     match fs::metadata(path) {
@@ -126,8 +139,7 @@ fn header(path: &Path) -> Result<Header, ReadError> {
         Ok(_) => return Err(wrong(ReadCause::NoFile)),
         Err(error) => return Err(wrong(ReadCause::Open(error))),
     }
-    let file = File::open(path).map_err(|error| wrong(ReadCause::Open(error)))?;
-    Header::read(buffered(file)).map_err(|error| wrong(error.into()))
+    File::open(path).map(buffered).map_err(|error| wrong(ReadCause::Open(error)))
 }
 
 fn buffered(file: File) -> BufReader<File> {
