@@ -2,6 +2,7 @@
 //! `GREENROOM_TEST_OFFLINE=1` leaves these tests out.
 
 mod cases;
+mod command;
 #[path = "../common/mod.rs"]
 mod common;
 mod said;

@@ -39,16 +39,10 @@ impl Engine for LlamaServer {
         let Some(model) = facts.model else {
             return on_card.map_or(NeedHint::ByFile, NeedHint::Layers);
         };
-        let more = facts.companions.saturating_add(facts.companions.div_ceil(5));
         let card = facts.card && !options.no_device;
         let side = |n| {
-            let estimate = model.estimate(&options, n, card);
-            let (vram, ram) = (estimate.vram(), estimate.ram());
-            if card {
-                Sides { vram: vram.saturating_add(more), ram }
-            } else {
-                Sides { vram, ram: ram.saturating_add(more) }
-            }
+            let estimate = model.estimate(&options, n, card).beside(facts.companions, card);
+            Sides { vram: estimate.vram(), ram: estimate.ram() }
         };
         NeedHint::Split { sides: (0..=model.all_layers()).map(side).collect(), on_card }
     }

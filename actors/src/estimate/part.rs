@@ -79,6 +79,15 @@ impl Estimate {
         }
     }
 
+    /// With files that are loaded besides the model, which weigh so many bytes: a fifth more for what they work in. They go
+    /// to the card where there is one.
+    #[must_use]
+    pub fn beside(mut self, bytes: u64, card: bool) -> Self {
+        let side = if card { Side::Gpu } else { Side::Ram };
+        self.put("files beside it, x 1.2", side, bytes.saturating_add(bytes.div_ceil(5)), Basis::Allowance);
+        self
+    }
+
     /// What lies on one side.
     #[must_use]
     pub fn on(&self, side: Side) -> u64 {
