@@ -93,6 +93,12 @@ impl Model {
 
     fn put_notes(&self, all: &mut Estimate, options: &Options) {
         all.notes.extend(self.shape.unsure.iter().cloned());
+        if options.context.is_none() && self.shape.kept.iter().any(|layer| layer.keys > 0) {
+            all.notes.push(format!(
+                "the context is not said (`-c`), so it is what the model was trained with: {} tokens",
+                self.shape.context
+            ));
+        }
         match options.prompt_cache {
             Some(0) => {}
             Some(mib) => all.notes.push(format!(

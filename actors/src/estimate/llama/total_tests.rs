@@ -117,6 +117,8 @@ fn what_is_not_known_is_said_and_makes_it_larger() {
     };
     let ((known, _), (unknown, told)) = (cache("gemma3"), cache("somebody-elses"));
     assert!(known < unknown && told, "{known} {unknown}");
+    let trained = dense().estimate(&Options::default(), 0, false);
+    assert!(trained.notes.iter().any(|note| note.contains("4096 tokens")), "{:?}", trained.notes);
     let options = Options { overridden: true, ..Options::default() };
     let estimate = dense().estimate(&options, 1, true);
     assert_eq!(part(&estimate, "weights", Side::Gpu), 48_000);

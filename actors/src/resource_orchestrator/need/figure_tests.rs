@@ -223,6 +223,32 @@ fn an_applications_engine_says_what_its_program_needs() {
     );
 }
 
+#[test]
+fn what_an_engine_says_for_each_number_of_layers_is_taken_by_whoever_says_the_number() {
+    let side = |vram, ram| Sides { vram, ram };
+    let sides = vec![side(7, 430), side(150, 330), side(250, 230), side(350, 30)];
+    let of = |on_card, layers: GpuLayers, gpu| {
+        let memory = MemorySpec { gpu, ..MemorySpec::default() };
+        let engine = EngineRef::new(Painter(NeedHint::Split { sides: sides.clone(), on_card }));
+        let need = with(&ServiceSpec { engine, memory, gpu_layers: layers, ..service() }, Some(MODEL), &[]);
+        assert_eq!(need.ram_source, NeedSource::Estimate);
+        (need.vram, need.ram)
+    };
+    let any = || GpuChoice::Any;
+    assert_eq!(of(Some(1), GpuLayers::All, any()), (VramNeed::Bytes(150), 330), "the command goes first");
+    assert_eq!(of(Some(0), GpuLayers::All, any()), (VramNeed::Bytes(7), 430));
+    assert_eq!(of(None, GpuLayers::Count(2), any()), (VramNeed::Bytes(250), 230));
+    assert_eq!(of(None, GpuLayers::Count(99), any()), (VramNeed::Bytes(350), 30));
+    assert_eq!(of(None, GpuLayers::All, any()), (VramNeed::Bytes(350), 30));
+    assert_eq!(of(None, GpuLayers::All, GpuChoice::None).1, 430);
+    let line = Layered { layers: 3, layer: 100, card: 50 };
+    assert_eq!(of(None, GpuLayers::Auto, any()), (VramNeed::Layers(line), 130), "never below any of them");
+    let peaks = [run(Some(3), Some(300), 20)];
+    let engine = EngineRef::new(Painter(NeedHint::Split { sides: sides.clone(), on_card: None }));
+    let learned = with(&ServiceSpec { engine, ..service() }, Some(MODEL), &peaks);
+    assert_eq!(learned.vram_source, NeedSource::Calibrated, "what was measured goes before it: {learned:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
