@@ -7,7 +7,7 @@
 use std::{
     fs::File,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::gguf::{Value, text};
@@ -104,18 +104,40 @@ pub const DENSE: Plan = Plan {
 
 /// Writes it.
 pub fn write(path: &Path, plan: &Plan) -> io::Result<()> {
-    let (metadata, tensors) = (plan.metadata(), plan.tensors());
+    write_file(path, &plan.metadata(), &plan.tensors())
+}
+
+/// Writes it spread over two files, as `llama-gguf-split` does; gives back the first.
+pub fn write_in_parts(folder: &Path, plan: &Plan) -> io::Result<PathBuf> {
+    let (all, mut metadata) = (plan.tensors(), plan.metadata());
+    let part = |n: u32| folder.join(format!("model-{n:05}-of-00002.gguf"));
+    let split = |n: u16| {
+        let entry = |name: &str, value| (format!("split.{name}"), value);
+        vec![
+            entry("no", Value::U16(n)),
+            entry("count", Value::U16(2)),
+            entry("tensors.count", Value::I32(all.len() as i32)),
+        ]
+    };
+    metadata.extend(split(0));
+    let (first, rest) = all.split_at(all.len() / 2);
+    write_file(&part(1), &metadata, first)?;
+    write_file(&part(2), &split(1), rest)?;
+    Ok(part(1))
+}
+
+fn write_file(path: &Path, metadata: &[(String, Value)], tensors: &[Tensor]) -> io::Result<()> {
     let mut head = Vec::new();
     head.extend(b"GGUF");
     head.extend(3_u32.to_le_bytes());
     head.extend((tensors.len() as u64).to_le_bytes());
     head.extend((metadata.len() as u64).to_le_bytes());
-    for (key, value) in &metadata {
+    for (key, value) in metadata {
         text(&mut head, key);
         value.write(&mut head);
     }
     let mut offset = 0_u64;
-    for Tensor { name, shape, kind } in &tensors {
+    for Tensor { name, shape, kind } in tensors {
         text(&mut head, name);
         head.extend((shape.len() as u32).to_le_bytes());
         head.extend(shape.iter().flat_map(|n| n.to_le_bytes()));

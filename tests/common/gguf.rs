@@ -203,7 +203,9 @@ fn metadata(shape: Shape) -> Vec<(&'static str, Value)> {
 /// A metadata value.
 #[derive(Debug)]
 pub enum Value {
+    U16(u16),
     U32(u32),
+    I32(i32),
     F32(f32),
     Bool(bool),
     Text(String),
@@ -213,7 +215,7 @@ pub enum Value {
 }
 
 impl Value {
-    /// Type numbers as in `gguf.h`: 4 u32, 5 i32, 6 f32, 7 bool, 8 string, 9 array.
+    /// Type numbers as in `gguf.h`: 2 u16, 4 u32, 5 i32, 6 f32, 7 bool, 8 string, 9 array.
     pub fn write(&self, out: &mut Vec<u8>) {
         let mut array = |kind: u32, len: usize| {
             out.extend(9u32.to_le_bytes());
@@ -239,6 +241,14 @@ impl Value {
             }
             Self::F32(value) => {
                 out.extend(6u32.to_le_bytes());
+                out.extend(value.to_le_bytes());
+            }
+            Self::U16(value) => {
+                out.extend(2u32.to_le_bytes());
+                out.extend(value.to_le_bytes());
+            }
+            Self::I32(value) => {
+                out.extend(5u32.to_le_bytes());
                 out.extend(value.to_le_bytes());
             }
             Self::Bool(value) => {

@@ -79,6 +79,25 @@ fn on_the_host_weights_and_cache_are_right_and_the_whole_is_near() {
 }
 
 #[test]
+fn a_model_in_two_files_is_one_model() {
+    let Some(server) = llama::server() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = architectures::write_in_parts(folder.path(), &architectures::DENSE).expect("writable");
+    let words = ["-c", "4096", "-np", "1"];
+    let said = ask(server, &path, &words, Device::None).host();
+    let model = files::read(&path).expect("a model");
+    let estimate = model.estimate(&Options::read(&words, []), 0, false);
+    let fixed = Pair { estimated: sum(&estimate, is_weight_or_cache), said: said.model + said.cache };
+    assert!(fixed.error().abs() < 1.0, "{}", fixed.written());
+    // Named by its second file it is the same model.
+    let second = folder.path().join("model-00002-of-00002.gguf");
+    assert_eq!(files::read(&second).expect("a model").weights(), model.weights());
+    std::fs::remove_file(&second).expect("the file is ours");
+    let gone = files::read(&path).expect_err("half of it");
+    assert!(gone.to_string().ends_with("model-00002-of-00002.gguf"), "{gone}");
+}
+
+#[test]
 #[ignore = "needs a device that llama-server can use"]
 fn on_a_card_the_split_is_right() {
     let Some(server) = llama::server() else { return };
