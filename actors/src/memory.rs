@@ -9,6 +9,6 @@ mod refusal;
 mod source;
 
 pub use amounts::{Amounts, GpuId, Pool};
-pub use need::{Layered, Need, Placement, VramNeed};
+pub use need::{Layered, Need, Placement, Sides, VramNeed};
 pub use refusal::{Holder, Refusal, RefusalKind, Shortage, Stays};
 pub use source::NeedSource;

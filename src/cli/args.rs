@@ -81,6 +81,8 @@ pub enum Command {
     Gpus,
     /// What a load of a service would do now; changes nothing.
     Plan(OneService),
+    /// How much memory a model will take, part by part, before it has ever run.
+    Estimate(EstimateArgs),
     /// Start services, and what they depend on.
     Start(Services),
     /// Stop services and keep them down.
@@ -191,6 +193,21 @@ pub struct ImportArgs {
 pub struct OneService {
     /// The service.
     pub name: String,
+}
+
+/// Options of `estimate`.
+#[derive(Debug, Clone, Args)]
+pub struct EstimateArgs {
+    /// Pixels of the pictures that an image model makes, as WIDTHxHEIGHT.
+    #[arg(long, value_name = "SIZE", default_value = "1024x1024")]
+    pub picture: String,
+    /// How many of them at a time.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: u64,
+    /// A model file or folder, or a service; then options of llama-server as its command has them (`-ngl 30 -c 8192 -np 2
+    /// -ctk q8_0`, `--device none` for no card), after those of a service's own command. Options of this command go before.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "MODEL [OPTION]")]
+    pub words: Vec<String>,
 }
 
 /// Options of `start`, `stop`, `restart`, `load`, `offload` and `reset`.

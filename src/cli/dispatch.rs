@@ -8,7 +8,7 @@ use super::{
     args::{Cli, Command, ConfigCommand, DemoArgs, Global, ImportCommand},
     check,
     client::ClientError,
-    completions, config_show, control, demo, doctor, events,
+    completions, config_show, control, demo, doctor, estimate, events,
     failure::Failure,
     gpus, history, import, init, logs, plan, reload, run, shutdown, status, sweep,
     terminal::Terminal,
@@ -51,6 +51,7 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Why(args) => why::run(args, global, terminal),
         Command::Gpus => gpus::run(global, terminal),
         Command::Plan(args) => plan::run(args, global, terminal),
+        Command::Estimate(args) => estimate::run(args, global, terminal),
         Command::Start(args) => control::run(ServiceCommand::Start, args, global, terminal),
         Command::Stop(args) => control::run(ServiceCommand::Stop, args, global, terminal),
         Command::Restart(args) => control::run(ServiceCommand::Restart, args, global, terminal),
@@ -99,6 +100,7 @@ fn refuse_unused(command: &Command, global: &Global) -> Result<(), Failure> {
         (Command::Config(_), _) => ("config", given(&of_url)),
         (Command::Sweep(_), _) => ("sweep", given(&of_url)),
         (Command::Doctor, _) => ("doctor", given(&of_url)),
+        (Command::Estimate(_), _) => ("estimate", given(&of_url)),
         // It says where the runtime is, and with which configuration is the runtime's own affair.
         (_, Some(_)) => ("--url", given(&of_files)),
         (_, None) => ("a command without --url", given(&of_url)),
@@ -121,6 +123,7 @@ mod tests {
             "completions bash --log-level info",
             "run --url http://a",
             "sweep --url http://a",
+            "estimate --url http://a m.gguf",
             "status --url http://a -c a.toml",
             "status --api-key-file key",
         ] {

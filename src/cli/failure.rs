@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, time::Duration};
 
 use greenroom_actors::{
     cause,
+    estimate::files::ReadError,
     history_store::HistoryError,
     os::{keep::FindError, state_dir::StateDirError, sweep::SweepError},
 };
@@ -151,6 +152,15 @@ pub enum Failure {
         /// What is there.
         known: Vec<String>,
     },
+    /// What is to be estimated is no model.
+    #[error("there is no estimate")]
+    NoEstimate(#[from] ReadError),
+    /// What is to be estimated is neither a file nor a service.
+    #[error("`{0}` is neither a file or folder here nor a service of the configuration")]
+    NoModel(String),
+    /// A service that names no model.
+    #[error("`{0}` names no `model_file`, and what its program loads is not known")]
+    NoModelFile(String),
     /// A file is there already.
     #[error("{} is there already and is not overwritten; choose another with -o, or say --force", .0.display())]
     Exists(PathBuf),
@@ -218,6 +228,9 @@ impl Failure {
             | Self::NotDelegated { .. }
             | Self::History(_)
             | Self::NoLogs { .. }
+            | Self::NoEstimate(_)
+            | Self::NoModel(_)
+            | Self::NoModelFile(_)
             | Self::Exists(_)
             | Self::Io { .. }
             | Self::Output(_)
@@ -245,6 +258,7 @@ impl Failure {
             Self::Sweep(_) | Self::Kept(_) => "sweep_failed",
             Self::History(_) => "history_unavailable",
             Self::NoLogs { .. } => "no_logs",
+            Self::NoEstimate(_) | Self::NoModel(_) | Self::NoModelFile(_) => "no_estimate",
             Self::Exists(_) => "exists",
             Self::Io { .. } | Self::Output(_) => "io",
             Self::Demo(_) => "demo_failed",

@@ -18,6 +18,7 @@ mod demo;
 mod detach;
 mod dispatch;
 mod doctor;
+mod estimate;
 mod events;
 mod failure;
 mod follow;

@@ -78,6 +78,23 @@ fn a_file_that_cannot_be_executed_fails_once_and_is_named() {
 }
 
 #[test]
+fn a_model_that_vanishes_before_the_start_is_named() {
+    let greenroom = Greenroom::new();
+    let model = greenroom.folder().join("model.gguf");
+    fs::write(&model, "it is there").expect("the test's folder is writable");
+    greenroom
+        .configure("[service.x]\ncommand = [\"sleep\", \"600\"]\nmodel_file = \"model.gguf\"\nstart = \"manual\"\n");
+    greenroom.start();
+    fs::remove_file(&model).expect("the file is ours");
+    let load = greenroom.cli(&["load", "x"]);
+    assert!(load.code == 1 && load.text().contains("model.gguf is not there"), "{load:?}");
+    let service = failed(&greenroom, "bad_model");
+    assert!(service["reason"].to_string().contains("model.gguf is not there"), "{service:#}");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn an_executable_that_is_no_program_fails_and_leaves_nothing() {
     let greenroom = Greenroom::new();
     let file = greenroom.folder().join("program");

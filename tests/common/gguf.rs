@@ -202,9 +202,12 @@ fn metadata(shape: Shape) -> Vec<(&'static str, Value)> {
 
 /// A metadata value.
 #[derive(Debug)]
-enum Value {
+pub enum Value {
+    U16(u16),
     U32(u32),
+    I32(i32),
     F32(f32),
+    Bool(bool),
     Text(String),
     Texts(Vec<String>),
     F32s(Vec<f32>),
@@ -212,8 +215,8 @@ enum Value {
 }
 
 impl Value {
-    /// Type numbers as in `gguf.h`: 4 u32, 5 i32, 6 f32, 8 string, 9 array.
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Type numbers as in `gguf.h`: 2 u16, 4 u32, 5 i32, 6 f32, 7 bool, 8 string, 9 array.
+    pub fn write(&self, out: &mut Vec<u8>) {
         let mut array = |kind: u32, len: usize| {
             out.extend(9u32.to_le_bytes());
             out.extend(kind.to_le_bytes());
@@ -240,6 +243,18 @@ impl Value {
                 out.extend(6u32.to_le_bytes());
                 out.extend(value.to_le_bytes());
             }
+            Self::U16(value) => {
+                out.extend(2u32.to_le_bytes());
+                out.extend(value.to_le_bytes());
+            }
+            Self::I32(value) => {
+                out.extend(5u32.to_le_bytes());
+                out.extend(value.to_le_bytes());
+            }
+            Self::Bool(value) => {
+                out.extend(7u32.to_le_bytes());
+                out.push(u8::from(*value));
+            }
             Self::Text(value) => {
                 out.extend(8u32.to_le_bytes());
                 text(out, value);
@@ -248,7 +263,8 @@ impl Value {
     }
 }
 
-fn text(out: &mut Vec<u8>, text: &str) {
+/// A text as the format writes it: its length, then its bytes.
+pub fn text(out: &mut Vec<u8>, text: &str) {
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());
 }

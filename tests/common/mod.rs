@@ -4,6 +4,7 @@
 //! command line and the control socket. Whatever happens, [`Greenroom`] leaves nothing behind when it is dropped.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
+pub mod architectures;
 mod cli;
 pub mod fetched;
 pub mod gguf;

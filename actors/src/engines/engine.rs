@@ -1,6 +1,6 @@
 //! What is known of a kind of program.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::need::{ModelFacts, NeedHint};
 use crate::{failure::FailureClass, probe::Probe};
@@ -129,6 +129,13 @@ pub trait Engine: Send + Sync + 'static {
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
         let _ = facts;
         NeedHint::ByFile
+    }
+
+    /// Files that it loads besides its model file, as its command names them: an image projector, a draft model. They are
+    /// weighed, and come to [`need`](Self::need) as [`ModelFacts::companions`].
+    fn companions(&self, arguments: &[&str]) -> Vec<PathBuf> {
+        let _ = arguments;
+        Vec::new()
     }
 
     /// How many requests it works on at a time, where its command says so: for `max_concurrency = "auto"`. By default nobody

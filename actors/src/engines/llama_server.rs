@@ -1,14 +1,14 @@
 //! llama.cpp's `llama-server`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use super::{
     engine::{Engine, FailureLine, LoadStep},
     loading::after,
     names::program_name,
-    need::{ModelFacts, NeedHint, layers_said, slots_said},
+    need::{ModelFacts, NeedHint, slots_said},
 };
-use crate::{failure::FailureClass, probe::Probe};
+use crate::{estimate::llama::Options, failure::FailureClass, memory::Sides, probe::Probe};
 
 /// SIGTERM makes a busy server finish its generation first (still alive after 40 s in a test); a second one ends it
 /// within 0.1 s.
@@ -32,8 +32,23 @@ impl Engine for LlamaServer {
         LINES
     }
 
+    /// Part by part where the headers of its model can be read; what it loads besides comes on top, on the card.
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
-        layers_said(facts.arguments).map_or(NeedHint::ByFile, NeedHint::Layers)
+        let options = Options::read(facts.arguments, facts.environment.iter().copied());
+        let on_card = if options.no_device { Some(0) } else { options.gpu_layers };
+        let Some(model) = facts.model else {
+            return on_card.map_or(NeedHint::ByFile, NeedHint::Layers);
+        };
+        let card = facts.card && !options.no_device;
+        let side = |n| {
+            let estimate = model.estimate(&options, n, card).beside(facts.companions, card);
+            Sides { vram: estimate.vram(), ram: estimate.ram() }
+        };
+        NeedHint::Split { sides: (0..=model.all_layers()).map(side).collect(), on_card }
+    }
+
+    fn companions(&self, arguments: &[&str]) -> Vec<PathBuf> {
+        Options::read(arguments, []).companions
     }
 
     fn slots(&self, arguments: &[&str]) -> Option<u32> {

@@ -1,20 +1,28 @@
 //! What an engine knows of the memory that its program needs.
 
+use crate::{estimate::llama::Model, memory::Sides};
+
 /// What an engine is told about a service before it says what that needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelFacts<'a> {
     /// The arguments of its command; what is known only at a start (`${port}`) is left out.
     pub arguments: &'a [&'a str],
+    /// What the configuration adds to its environment, likewise.
+    pub environment: &'a [(&'a str, &'a str)],
     /// Bytes of its model file with all its parts, if it has one.
     pub size: Option<u64>,
     /// Layers of its model, where the file's header says so.
     pub layers: Option<u32>,
+    /// What the headers of its model say, where they are those of a language model in GGUF.
+    pub model: Option<&'a Model>,
+    /// Bytes of the further files that its command names ([`Engine::companions`](super::Engine::companions)).
+    pub companions: u64,
     /// Whether it may use a card, and there is one.
     pub card: bool,
 }
 
 /// What a program needs, before it has been measured and where the configuration does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NeedHint {
     /// Nothing that is counted.
     Nothing,
@@ -22,6 +30,13 @@ pub enum NeedHint {
     ByFile,
     /// The same with so many layers on the card, whatever `gpu_layers` says.
     Layers(u32),
+    /// So much on either side with 0, 1, 2 and so on layers on the card, up to all of them.
+    Split {
+        /// What each number of layers comes to. Not empty.
+        sides: Vec<Sides>,
+        /// Layers that its command puts there; without them `gpu_layers` says it.
+        on_card: Option<u32>,
+    },
     /// Nobody knows: a card to itself until it has been measured once.
     Unknown,
     /// So much, in bytes, where the engine can work it out itself.

@@ -7,7 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::gguf_head;
+use super::{
+    gguf::{GgufError, Header},
+    llama::{self, Model},
+    safetensors::SafetensorsError,
+};
 
 /// Parts of one model that are looked at.
 const MOST_PARTS: u32 = 1000;
@@ -55,13 +59,91 @@ pub fn weigh(path: &Path) -> io::Result<ModelFile> {
     Ok(ModelFile { size: sum.size, changed: sum.changed, layers: None })
 }
 
-/// How many layers the header tells; what is no such file tells nothing.
+/// How many layers the header tells; what is no such file tells nothing. The metadata are enough: a file may still be on
+/// its way.
 fn layers(path: &Path) -> Option<u32> {
     if !path.is_file() {
         return None;
     }
-    let file = File::open(path).ok()?;
-    gguf_head::read(&mut BufReader::with_capacity(64 << 10, file)).ok()?.layers
+    llama::layers_of(&Header::metadata(buffered(File::open(path).ok()?)).ok()?)
+}
+
+/// A model whose headers cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", file.display())]
+pub struct ReadError {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong.
+    #[source]
+    pub cause: ReadCause,
+}
+
+/// Why a model's headers cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadCause {
+    /// It is not there, or may not be read.
+    #[error("it cannot be opened")]
+    Open(#[source] io::Error),
+    /// It is a folder, a pipe or a device.
+    #[error("it is no file")]
+    NoFile,
+    /// It begins like no model that is known here.
+    #[error("it is neither a GGUF file nor a safetensors file, nor a folder with some")]
+    NoModel,
+    /// Its header of the other kind is none.
+    #[error(transparent)]
+    Safetensors(#[from] SafetensorsError),
+    /// Its header is none.
+    #[error(transparent)]
+    Header(#[from] GgufError),
+    /// It says that it is one of several, and its name does not say which.
+    #[error("it is one of {0} files, and is not named NAME-00001-of-{0:05}.gguf")]
+    Parts(u64),
+}
+
+/// Reads the headers of a GGUF model, all its parts. Reads some MiB at most, and may wait for the disk.
+///
+/// # Errors
+/// When a part is not there, or has no header that makes sense; says which.
+pub fn read(path: &Path) -> Result<Model, ReadError> {
+    let first = header(path)?;
+    let says = llama::files(&first).unwrap_or(1);
+    let others = other_parts(path);
+    let wrong = |cause| ReadError { file: path.to_owned(), cause };
+    if says > 1 && others.len() as u64 + 1 != says {
+        return Err(wrong(ReadCause::Parts(says)));
+    }
+    let mut headers = vec![first];
+    for part in &others {
+        headers.push(header(part)?);
+    }
+    // The first file has the metadata, whichever was named.
+    if let Some(at) = headers.iter().position(|header| header.metadata.text("general.architecture").is_some()) {
+        headers.swap(0, at);
+    }
+    Model::of(headers).map_err(|error| wrong(error.into()))
+}
+
+fn header(path: &Path) -> Result<Header, ReadError> {
+    let file = open(path)?;
+    Header::read(file).map_err(|error| ReadError { file: path.to_owned(), cause: error.into() })
+}
+
+/// Opens a file to be read in pieces.
+pub(super) fn open(path: &Path) -> Result<BufReader<File>, ReadError> {
+    let wrong = |cause| ReadError { file: path.to_owned(), cause };
+    // Opening a pipe would wait for somebody to write to it.
+    match fs::metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Ok(_) => return Err(wrong(ReadCause::NoFile)),
+        Err(error) => return Err(wrong(ReadCause::Open(error))),
+    }
+    File::open(path).map(buffered).map_err(|error| wrong(ReadCause::Open(error)))
+}
+
+fn buffered(file: File) -> BufReader<File> {
+    BufReader::with_capacity(64 << 10, file)
 }
 
 fn changed(meta: &Metadata) -> i128 {

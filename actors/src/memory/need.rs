@@ -83,6 +83,33 @@ impl Layered {
     }
 }
 
+/// What a model takes on either side with some number of layers on the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Sides {
+    /// GPU memory.
+    pub vram: u64,
+    /// Host memory.
+    pub ram: u64,
+}
+
+impl Layered {
+    /// The straight line over figures for 0, 1, 2 and so on layers on the card, and the RAM that is needed wherever they
+    /// lie. It is never below them, and touches them where layers are alike. A figure for no layer at all counts for RAM
+    /// alone: without layers on it, no card is asked for. `None` where there is nothing to draw it through.
+    #[must_use]
+    pub fn over(sides: &[Sides]) -> Option<(Self, u64)> {
+        let (first, last) = (sides.get(1)?, sides.last()?);
+        let layers = u32::try_from(sides.len() - 1).ok()?;
+        let steps = u64::from(layers - 1);
+        let layer = last.vram.saturating_sub(first.vram).div_ceil(steps.max(1));
+        let bare = Self { layers, layer, card: 0 };
+        let counted = || (0_u32..).zip(sides);
+        let card = counted().skip(1).map(|(n, side)| side.vram.saturating_sub(bare.vram(n))).max().unwrap_or(0);
+        let ram = counted().map(|(n, side)| side.ram.saturating_sub(bare.ram(n))).max().unwrap_or(0);
+        Some((Self { card, ..bare }, ram))
+    }
+}
+
 /// Where a run goes, and what it may hold there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Placement {
@@ -96,7 +123,39 @@ pub struct Placement {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn sides(vram: &[u64], ram: &[u64]) -> Vec<Sides> {
+        vram.iter().zip(ram).map(|(vram, ram)| Sides { vram: *vram, ram: *ram }).collect()
+    }
+
+    #[test]
+    fn a_line_over_layers_that_are_alike_is_exact() {
+        let even = sides(&[0, 150, 250, 350], &[330, 230, 130, 30]);
+        let (line, ram) = Layered::over(&even).expect("a line");
+        assert_eq!((line, ram), (Layered { layers: 3, layer: 100, card: 50 }, 30));
+        assert_eq!((1..=3).map(|n| line.vram(n)).collect::<Vec<_>>(), [150, 250, 350]);
+        assert_eq!(Layered::over(&even[..1]), None);
+        assert_eq!(Layered::over(&[]), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_line_is_never_below_what_it_stands_for(
+            vram in prop::collection::vec(0_u64..1 << 50, 2..40), ram in prop::collection::vec(0_u64..1 << 50, 40),
+        ) {
+            let sides = sides(&vram, &ram);
+            let (line, ram) = Layered::over(&sides).expect("a line");
+            for (n, side) in (0_u32..).zip(&sides) {
+                prop_assert!(n == 0 || line.vram(n) >= side.vram);
+                prop_assert!(line.ram(n) + ram >= side.ram);
+            }
+        }
+    }
 
     #[test]
     fn layers_are_on_one_side_or_the_other() {

@@ -12,6 +12,8 @@ pub enum NeedSource {
     Calibrated,
     /// Its engine works it out.
     Engine,
+    /// Worked out part by part from what its model file says of itself.
+    Estimate,
     /// The size of its files x 1.2.
     FileSize,
     /// Nobody knows: it gets a card to itself until it has been measured once.
@@ -28,6 +30,7 @@ impl NeedSource {
             Self::User => "user",
             Self::Calibrated => "calibrated",
             Self::Engine => "engine",
+            Self::Estimate => "estimate",
             Self::FileSize => "file_size",
             Self::Unknown => "unknown",
             Self::Nothing => "nothing",
@@ -41,6 +44,7 @@ impl NeedSource {
             Self::User => "configured",
             Self::Calibrated => "measured in earlier runs",
             Self::Engine => "worked out by its engine",
+            Self::Estimate => "estimated from its model file",
             Self::FileSize => "size of its files x 1.2",
             Self::Unknown => "nobody knows yet",
             Self::Nothing => "none",

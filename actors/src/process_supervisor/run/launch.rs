@@ -45,6 +45,12 @@ pub(super) enum LaunchError {
         #[source]
         source: io::Error,
     },
+    #[error("the model file {} is not there", path.display())]
+    ModelFile {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot hold its processes")]
     Containment(#[from] ContainmentError),
     #[error(transparent)]
@@ -61,6 +67,7 @@ impl LaunchError {
         match self {
             Self::Port(_) => FailureClass::PortInUse,
             Self::Spawn(SpawnError::Program { .. } | SpawnError::WorkingDir(_)) => FailureClass::MissingCommand,
+            Self::ModelFile { .. } => FailureClass::BadModel,
             Self::DataDir { .. }
             | Self::Containment(_)
             | Self::Spawn(SpawnError::Kernel(_) | SpawnError::Shim(_))
@@ -85,6 +92,7 @@ pub(super) fn never_started(class: Option<FailureClass>, cause: Option<String>) 
 
 /// Begins a run.
 pub(super) async fn launch(ctx: &Arc<RunContext>, run: RunId) -> Result<Launched, LaunchError> {
+    is_there(ctx.spec.model_file.clone()).await?;
     let lease = ctx.spec.port.map(|port| ctx.ports.take(port)).transpose()?;
     let values = ctx.values(lease.as_ref().map(PortLease::port));
     if ctx.wants_data_dir() {
@@ -119,6 +127,16 @@ pub(super) fn take_over(ctx: &Arc<RunContext>, adopted: AdoptedRun) -> Result<La
     let values = ctx.values(port);
     let env = ctx.environment(run, &hold, &values);
     Ok(Launched { hold, spawned, lease, values, env })
+}
+
+/// A model that has gone since the configuration was read: not every program names what it misses. A network volume may
+/// take long to answer, so another thread asks.
+async fn is_there(model_file: Option<PathBuf>) -> Result<(), LaunchError> {
+    let Some(path) = model_file else { return Ok(()) };
+    let asked = path.clone();
+    let found = actix_rt::task::spawn_blocking(move || fs::metadata(asked)).await;
+    let found = found.unwrap_or_else(|error| Err(io::Error::other(error)));
+    found.map(drop).map_err(|source| LaunchError::ModelFile { path, source })
 }
 
 /// A fresh, empty folder. The removal of a large old one goes to another thread.

@@ -9,12 +9,16 @@ use std::{
 
 use super::{
     NeedBook, drift,
-    figure::{Facts, need, takes_part},
+    figure::{Contents, Facts, need, takes_part},
     key::key,
     learned::{Peak, most},
 };
 use crate::{
-    estimate::files::{self, ModelFile},
+    cause::chain,
+    estimate::{
+        files::{self, ModelFile},
+        llama::Model,
+    },
     event::{EventBus, EventKind, Severity},
     history_store::{
         HistoryReader, HistorySink,
@@ -52,11 +56,28 @@ pub struct Book {
     bus: EventBus,
 }
 
-/// A model file as it was.
-#[derive(Debug, Clone, Copy)]
+/// A file as it was.
+#[derive(Debug, Clone)]
 struct Looked {
     at: Instant,
-    model: Option<ModelFile>,
+    file: Option<ModelFile>,
+    /// What its headers say, if they are those of a language model.
+    model: Option<Arc<Model>>,
+}
+
+/// What lies on the disk for a service.
+#[derive(Debug, Default)]
+struct OnDisk {
+    file: Option<ModelFile>,
+    model: Option<Arc<Model>>,
+    /// Bytes of what is loaded besides.
+    companions: u64,
+}
+
+impl OnDisk {
+    fn contents(&self) -> Contents<'_> {
+        Contents { model: self.model.as_deref(), companions: self.companions }
+    }
 }
 
 /// One run, past or present.
@@ -102,32 +123,41 @@ impl Book {
         Self::new(spec, known, history, bus)
     }
 
-    /// What lies at the path of its model.
-    fn model(&mut self, spec: &ServiceSpec) -> Option<ModelFile> {
-        let path = spec.model_file.as_deref()?;
+    /// What lies at the path of its model, and at those that its command names besides.
+    fn on_disk(&mut self, spec: &ServiceSpec) -> OnDisk {
+        let Some(path) = spec.model_file.as_deref() else { return OnDisk::default() };
+        let Looked { file, model, .. } = self.look(path);
+        let texts: Vec<String> = spec.command.iter().skip(1).map(|part| part.plain()).collect();
+        let arguments: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let further = spec.engine.companions(&arguments);
+        let sizes = further.iter().filter_map(|path| self.look(&spec.working_dir.join(path)).file);
+        let companions = sizes.fold(0, |sum: u64, file| sum.saturating_add(file.size));
+        OnDisk { file, model, companions }
+    }
+
+    fn look(&mut self, path: &Path) -> Looked {
         let now = clock::now();
-        let before = self.models.get(path).copied();
+        let before = self.models.get(path);
         if let Some(looked) = before
             && now.saturating_duration_since(looked.at) < FRESH
         {
-            return looked.model;
+            return looked.clone();
         }
+        let looked = look_again(path, before.cloned(), now);
         if self.models.len() >= MOST_FILES {
             self.models.clear();
         }
-        let model = look_again(path, before.and_then(|looked| looked.model));
-        self.models.insert(path.to_owned(), Looked { at: now, model });
-        model
+        self.models.insert(path.to_owned(), looked.clone());
+        looked
     }
 
     fn key(&mut self, spec: &Arc<ServiceSpec>) -> String {
-        let model = self.model(spec);
-        let on_card = self.facts(spec, model).on_card();
-        key(spec, model.as_ref(), on_card)
+        let found = self.on_disk(spec);
+        key(spec, found.file.as_ref(), self.facts(spec, &found).on_card())
     }
 
-    fn facts<'a>(&'a self, spec: &'a ServiceSpec, model: Option<ModelFile>) -> Facts<'a> {
-        Facts { spec, model, cards: self.cards.as_deref(), ram: self.ram }
+    fn facts<'a>(&'a self, spec: &'a ServiceSpec, found: &'a OnDisk) -> Facts<'a> {
+        Facts { spec, model: found.file, contents: found.contents(), cards: self.cards.as_deref(), ram: self.ram }
     }
 
     /// What earlier runs of this key held.
@@ -208,9 +238,9 @@ impl NeedBook for Book {
         if !takes_part(spec) {
             return Need::nothing();
         }
-        let model = self.model(spec);
-        let facts = self.facts(spec, model);
-        let peaks = self.peaks(&key(spec, model.as_ref(), facts.on_card()));
+        let found = self.on_disk(spec);
+        let facts = self.facts(spec, &found);
+        let peaks = self.peaks(&key(spec, found.file.as_ref(), facts.on_card()));
         need(&facts, &peaks)
     }
 
@@ -271,17 +301,32 @@ fn worth_writing(written: &Peak, held: &Peak, end: bool) -> bool {
 }
 
 /// Looks into the file only if it is not what it was.
-fn look_again(path: &Path, before: Option<ModelFile>) -> Option<ModelFile> {
-    let weighed = files::weigh(path).ok()?;
-    match before {
-        Some(known) if (known.size, known.changed) == (weighed.size, weighed.changed) => Some(known),
-        _ => files::look(path).ok(),
+fn look_again(path: &Path, before: Option<Looked>, at: Instant) -> Looked {
+    let Ok(weighed) = files::weigh(path) else { return Looked { at, file: None, model: None } };
+    let same = |known: &ModelFile| (known.size, known.changed) == (weighed.size, weighed.changed);
+    if let Some(known) = before.filter(|known| known.file.as_ref().is_some_and(same)) {
+        return Looked { at, ..known };
+    }
+    let file = files::look(path).ok();
+    let tells = file.is_some_and(|file| file.layers.is_some());
+    let model = if tells { headers(path) } else { None };
+    Looked { at, file, model }
+}
+
+/// A model whose headers make no sense here is reckoned by its size.
+fn headers(path: &Path) -> Option<Arc<Model>> {
+    match files::read(path) {
+        Ok(model) => Some(Arc::new(model)),
+        Err(error) => {
+            tracing::info!(error = %chain(&error), "a model is reckoned by the size of its file");
+            None
+        }
     }
 }
 
 #[cfg(feature = "history")]
 fn known(path: &Path) -> Vec<PeakRow> {
-    use crate::{cause::chain, history_store::HistoryError};
+    use crate::history_store::HistoryError;
     match HistoryReader::open(path).and_then(|reader| reader.peaks()) {
         Ok(rows) => rows,
         Err(HistoryError::Absent(_)) => Vec::new(),

@@ -3,11 +3,20 @@
 use super::learned::{Peak, line, most, with_margin};
 use crate::{
     engines::{ModelFacts, NeedHint},
-    estimate::files::ModelFile,
-    memory::{Layered, Need, NeedSource, VramNeed},
+    estimate::{files::ModelFile, llama::Model},
+    memory::{Layered, Need, NeedSource, Sides, VramNeed},
     spec::{Figure, GpuChoice, GpuLayers, ServiceSpec},
     template::Part,
 };
+
+/// What a model file says, and what else is loaded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Contents<'a> {
+    /// What the headers of a language model in GGUF say.
+    pub model: Option<&'a Model>,
+    /// Bytes of the further files that the command names.
+    pub companions: u64,
+}
 
 /// What is known of a service.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +25,8 @@ pub struct Facts<'a> {
     pub spec: &'a ServiceSpec,
     /// Its model file, if there is one.
     pub model: Option<ModelFile>,
+    /// What was found in it, and beside it.
+    pub contents: Contents<'a>,
     /// What can be given out of each card; `None` while nobody has said.
     pub cards: Option<&'a [u64]>,
     /// What can be given out of RAM; `None` while nobody has said.
@@ -138,8 +149,12 @@ fn estimate(facts: &Facts<'_>) -> Figures {
     let (spec, card) = (facts.spec, facts.on_card());
     let texts: Vec<String> = spec.command.iter().skip(1).map(|part| part.plain()).collect();
     let arguments: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let values: Vec<(&str, String)> = spec.env.iter().map(|(name, value)| (name.as_str(), value.plain())).collect();
+    let environment: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (size, layers) = (facts.model.map(|model| model.size), facts.model.and_then(|model| model.layers));
-    let hint = spec.engine.need(&ModelFacts { arguments: &arguments, size, layers, card });
+    let Contents { model, companions } = facts.contents;
+    let (arguments, environment) = (arguments.as_slice(), environment.as_slice());
+    let hint = spec.engine.need(&ModelFacts { arguments, environment, size, layers, model, companions, card });
     let unknown = || Figures::of(if card { VramNeed::WholeCard } else { VramNeed::None }, 0, NeedSource::Unknown);
     match (hint, facts.model) {
         // A card that is named is a hint that it uses one.
@@ -148,6 +163,7 @@ fn estimate(facts: &Facts<'_>) -> Figures {
         (NeedHint::Figures { vram, ram }, _) => {
             Figures::of(if card { some_bytes(vram) } else { VramNeed::None }, ram, NeedSource::Engine)
         }
+        (NeedHint::Split { sides, on_card }, _) => by_sides(facts, &sides, on_card),
         (NeedHint::Unknown, _) | (NeedHint::ByFile | NeedHint::Layers(_), None) => unknown(),
         (NeedHint::ByFile | NeedHint::Layers(_), Some(_)) if !card => by_file(facts, Some(0)),
         (NeedHint::ByFile, Some(_)) => match spec.gpu_layers {
@@ -183,13 +199,35 @@ fn share(total: u64, part: u32, whole: u32) -> u64 {
     u64::try_from(share).unwrap_or(u64::MAX).min(total)
 }
 
+/// Whether its command, or its environment, is told how many layers go to the card.
+fn takes_layers(spec: &ServiceSpec) -> bool {
+    spec.command.iter().chain(spec.env.values()).any(|template| template.uses(&Part::GpuLayers))
+}
+
+/// Where an engine says what each number of layers on the card comes to.
+fn by_sides(facts: &Facts<'_>, sides: &[Sides], on_card: Option<u32>) -> Figures {
+    let of = |side: Sides| Figures::of(some_bytes(side.vram), side.ram, NeedSource::Estimate);
+    let last = || sides.last().copied().unwrap_or_default();
+    let with = |n: u32| of(sides.get(n as usize).copied().unwrap_or_else(last));
+    if !facts.on_card() {
+        return with(0);
+    }
+    match (on_card, facts.spec.gpu_layers) {
+        (Some(n), _) | (None, GpuLayers::Count(n)) => with(n),
+        (None, GpuLayers::Auto) if takes_layers(facts.spec) => Layered::over(sides).map_or_else(
+            || of(last()),
+            |(layered, ram)| Figures::of(VramNeed::Layers(layered), ram, NeedSource::Estimate),
+        ),
+        (None, GpuLayers::All | GpuLayers::Auto) => of(last()),
+    }
+}
+
 /// Where the planner may choose how many layers go to the card: `auto`, a command that takes the number, and a model that
 /// tells how many there are.
 fn free(facts: &Facts<'_>) -> Option<Figures> {
     let model = facts.model.as_ref()?;
     let layers = model.layers?;
-    let mut templates = facts.spec.command.iter().chain(facts.spec.env.values());
-    if !templates.any(|template| template.uses(&Part::GpuLayers)) {
+    if !takes_layers(facts.spec) {
         return None;
     }
     let layer = weight(model).div_ceil(layers.into());

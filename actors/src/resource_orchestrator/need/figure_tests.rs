@@ -38,7 +38,7 @@ fn known(peak: u64) -> Figure {
 }
 
 fn with(spec: &ServiceSpec, model: Option<ModelFile>, peaks: &[Peak]) -> Need {
-    need(&Facts { spec, model, cards: Some(&[24 * GIB]), ram: Some(64 * GIB) }, peaks)
+    need(&Facts { spec, model, contents: Contents::default(), cards: Some(&[24 * GIB]), ram: Some(64 * GIB) }, peaks)
 }
 
 fn changed(change: impl FnOnce(&mut ServiceSpec)) -> ServiceSpec {
@@ -86,11 +86,17 @@ fn without_a_card_the_whole_model_is_in_ram() {
         assert_eq!((need.vram, need.ram, need.vram_source), (VramNeed::None, 7_680_000_000, NeedSource::Nothing))
     };
     on_host(with(&changed(|spec| spec.memory.gpu = GpuChoice::None), Some(MODEL), &[]));
-    on_host(need(&Facts { spec: &service(), model: Some(MODEL), cards: Some(&[]), ram: None }, &[]));
+    on_host(need(
+        &Facts { spec: &service(), model: Some(MODEL), contents: Contents::default(), cards: Some(&[]), ram: None },
+        &[],
+    ));
     // One that names its card waits for that one.
     let card = GpuChoice::These(vec![GpuName::Index(3)]);
     let named = changed(|spec| (spec.memory.gpu, spec.memory.vram) = (card, known(GIB)));
-    let need_named = need(&Facts { spec: &named, model: Some(MODEL), cards: Some(&[]), ram: None }, &[]);
+    let need_named = need(
+        &Facts { spec: &named, model: Some(MODEL), contents: Contents::default(), cards: Some(&[]), ram: None },
+        &[],
+    );
     assert_eq!((need_named.vram, need_named.vram_source), (VramNeed::Bytes(GIB), NeedSource::User));
     let texts = ["llama-server", "--device", "none"].map(Template::text).to_vec();
     on_host(with(&changed(|spec| spec.command = texts), Some(MODEL), &[]));
@@ -173,7 +179,10 @@ fn a_model_in_layers_is_calibrated_by_layers() {
 fn the_margin_makes_nothing_too_large_that_has_run() {
     let spec = changed(|spec| spec.gpu_layers = GpuLayers::All);
     let full = |peak, cards: &[u64]| {
-        need(&Facts { spec: &spec, model: None, cards: Some(cards), ram: Some(100) }, &[run(None, Some(peak), 99)])
+        need(
+            &Facts { spec: &spec, model: None, contents: Contents::default(), cards: Some(cards), ram: Some(100) },
+            &[run(None, Some(peak), 99)],
+        )
     };
     assert_eq!((full(980, &[500, 1000]).vram, full(980, &[500, 1000]).ram), (VramNeed::Bytes(1000), 100));
     assert_eq!(full(1480, &[500, 1000]).vram, VramNeed::Bytes(1500), "spread over both");
@@ -191,7 +200,7 @@ impl Engine for Painter {
 
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
         assert_eq!(facts.arguments, ["-ngl", ""]);
-        self.0
+        self.0.clone()
     }
 }
 
@@ -204,7 +213,7 @@ fn an_applications_engine_says_what_its_program_needs() {
         (need.vram, need.ram, need.vram_source)
     };
     let figures = NeedHint::Figures { vram: 5, ram: 7 };
-    assert_eq!(of(figures, GpuChoice::Any), (VramNeed::Bytes(5), 7, NeedSource::Engine));
+    assert_eq!(of(figures.clone(), GpuChoice::Any), (VramNeed::Bytes(5), 7, NeedSource::Engine));
     assert_eq!(of(figures, GpuChoice::None), (VramNeed::None, 7, NeedSource::Nothing));
     assert_eq!(of(NeedHint::Nothing, GpuChoice::Any), (VramNeed::None, 0, NeedSource::Nothing));
     assert_eq!(of(NeedHint::Unknown, GpuChoice::Any), (VramNeed::WholeCard, 0, NeedSource::Unknown));
@@ -212,6 +221,32 @@ fn an_applications_engine_says_what_its_program_needs() {
         of(NeedHint::Layers(24), GpuChoice::Any),
         (VramNeed::Bytes(3_840_000_000), 3_840_000_000, NeedSource::FileSize)
     );
+}
+
+#[test]
+fn what_an_engine_says_for_each_number_of_layers_is_taken_by_whoever_says_the_number() {
+    let side = |vram, ram| Sides { vram, ram };
+    let sides = vec![side(7, 430), side(150, 330), side(250, 230), side(350, 30)];
+    let of = |on_card, layers: GpuLayers, gpu| {
+        let memory = MemorySpec { gpu, ..MemorySpec::default() };
+        let engine = EngineRef::new(Painter(NeedHint::Split { sides: sides.clone(), on_card }));
+        let need = with(&ServiceSpec { engine, memory, gpu_layers: layers, ..service() }, Some(MODEL), &[]);
+        assert_eq!(need.ram_source, NeedSource::Estimate);
+        (need.vram, need.ram)
+    };
+    let any = || GpuChoice::Any;
+    assert_eq!(of(Some(1), GpuLayers::All, any()), (VramNeed::Bytes(150), 330), "the command goes first");
+    assert_eq!(of(Some(0), GpuLayers::All, any()), (VramNeed::Bytes(7), 430));
+    assert_eq!(of(None, GpuLayers::Count(2), any()), (VramNeed::Bytes(250), 230));
+    assert_eq!(of(None, GpuLayers::Count(99), any()), (VramNeed::Bytes(350), 30));
+    assert_eq!(of(None, GpuLayers::All, any()), (VramNeed::Bytes(350), 30));
+    assert_eq!(of(None, GpuLayers::All, GpuChoice::None).1, 430);
+    let line = Layered { layers: 3, layer: 100, card: 50 };
+    assert_eq!(of(None, GpuLayers::Auto, any()), (VramNeed::Layers(line), 130), "never below any of them");
+    let peaks = [run(Some(3), Some(300), 20)];
+    let engine = EngineRef::new(Painter(NeedHint::Split { sides: sides.clone(), on_card: None }));
+    let learned = with(&ServiceSpec { engine, ..service() }, Some(MODEL), &peaks);
+    assert_eq!(learned.vram_source, NeedSource::Calibrated, "what was measured goes before it: {learned:?}");
 }
 
 proptest! {
@@ -237,7 +272,7 @@ proptest! {
     ) {
         let model = ModelFile { size, changed: 0, layers };
         let spec = service();
-        let facts = Facts { spec: &spec, model: Some(model), cards: Some(&[card]), ram: Some(ram) };
+        let facts = Facts { spec: &spec, model: Some(model), contents: Contents::default(), cards: Some(&[card]), ram: Some(ram) };
         drop(need(&facts, &[]));
         let need = need(&facts, &[run(placed, vram, ram)]);
         if let (VramNeed::Bytes(bytes), Some(vram)) = (need.vram, vram) {

@@ -3,12 +3,13 @@
 //! The figure that is trusted most counts, for VRAM and RAM each by itself:
 //! 1. the user's own (`vram`, `ram`);
 //! 2. *calibrated*: the most that the last runs of the same command and model file were measured to hold, and 4 % more;
-//! 3. *file size*: the model file x 1.2, where its layers go as `gpu_layers` says. With mmap the part on the host is page
-//!    cache, which need not be free to be had; it is counted all the same, since a model whose pages do not stay is
-//!    slower than one that waits;
-//! 4. *unknown*: a card to itself, until it has been measured once.
+//! 3. *estimate*: what its engine works out from the headers of its model and the options of its command. With mmap the part
+//!    on the host is page cache, which need not be free to be had; it is counted all the same, since a model whose pages
+//!    do not stay is slower than one that waits;
+//! 4. *file size*: the model file x 1.2, where its layers go as `gpu_layers` says;
+//! 5. *unknown*: a card to itself, until it has been measured once.
 //!
-//! `figure` puts the four in order, `learned` turns peaks into a figure, `drift` says when a run holds more than it was
+//! `figure` puts the five in order, `learned` turns peaks into a figure, `drift` says when a run holds more than it was
 //! given, `key` says which runs are the same: these are pure. [`Book`] looks at files, remembers peaks, and hands them to
 //! the history.
 

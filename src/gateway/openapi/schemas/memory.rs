@@ -174,5 +174,5 @@ pub(super) fn plans() -> Shapes {
 
 /// Where a figure comes from.
 fn need_source(description: &str) -> Value {
-    one_of(["user", "calibrated", "engine", "file_size", "unknown", "nothing"], description)
+    one_of(["user", "calibrated", "engine", "estimate", "file_size", "unknown", "nothing"], description)
 }
