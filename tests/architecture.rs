@@ -122,6 +122,7 @@ const PURE: &[&str] = &[
     "src/runtime/metrics/requests.rs",
     "src/runtime/metrics/swaps.rs",
     "src/runtime/narrate.rs",
+    "src/runtime/outcome.rs",
     "src/runtime/reload/diff.rs",
     "src/runtime/reload/doors.rs",
     "src/runtime/reload/report.rs",

@@ -104,7 +104,8 @@ pub struct ActorSystem {
     pub threads: Threads,
 }
 
-/// One thread for the children's output, one for the driver of the cards, one for the database. To be ended when every unit has stopped.
+/// One thread for the children's output, one for the driver of the cards, one for the database. To be ended when every
+/// unit has stopped.
 #[derive(Debug)]
 pub struct Threads {
     children: Arbiter,
@@ -134,7 +135,7 @@ impl Threads {
 /// Starts every actor and registers it. Runs on the control thread; starts no service yet.
 ///
 /// # Errors
-/// When the dependencies have no order.
+/// See [`AssemblyError`]. What was started by then ends by itself.
 pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyError> {
     let Foundation { spec, containment, registry, bus, ports, mut kept } = foundation;
     let start_order = order(&dependencies(&spec.services))?;

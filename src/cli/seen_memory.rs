@@ -1,4 +1,7 @@
 //! What the command line reads of the control API's answers about memory: as in `seen`, the fields it shows alone.
+//!
+//! These are not the types that the runtime answers with (`resource_orchestrator/view.rs`), though they look like them: the
+//! runtime on the other side may be of another version, older or newer, and what is not shown must not be asked for.
 
 use std::collections::BTreeMap;
 

@@ -210,19 +210,7 @@ async fn logs<C: Control>(door: Data<Door<C>>, name: Path<String>, query: Query<
         let message = format!("cannot read the logs in {}: {error}", log.display());
         ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "logs_unreadable", message)
     })?;
-    let closing = door.closing.subscribe();
-    let chunks = stream::try_unfold((reader, closing), move |(mut reader, mut closing)| async move {
-        let chunk = if follow {
-            tokio::select! {
-                biased;
-                chunk = reader.follow() => chunk.map(Some)?,
-                _closed = closing.wait_for(|closing| *closing) => None,
-            }
-        } else {
-            reader.read()?
-        };
-        Ok::<_, std::io::Error>(chunk.map(|chunk| (chunk, (reader, closing))))
-    });
+    let chunks = reader.pieces(follow, door.closing.subscribe());
     Ok(HttpResponse::Ok().content_type("text/plain; charset=utf-8").streaming(chunks))
 }
 

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::{
     RuntimeHandle,
     admission::{AdmitError, Mark, Step, is_kept_down, next},
-    orders::BY_REQUEST,
+    orders::{BY_REQUEST, any_changes},
     outcome,
 };
 
@@ -171,7 +171,7 @@ impl RuntimeHandle {
                 biased;
                 permit = &mut place => inside = Some(permit),
                 changed = status.changed() => changed.map_err(gone)?,
-                () = outcome::any_changes(&mut dependencies) => {}
+                () = any_changes(&mut dependencies) => {}
             }
         }
     }

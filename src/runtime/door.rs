@@ -1,16 +1,56 @@
 //! The control socket of a runtime and its door for model traffic, in a build that has them (Cargo feature `gateway`), and
 //! what stands in their place otherwise.
 
+use std::path::PathBuf;
+
+use actix::Addr;
+use greenroom_actors::{shutdown_coordinator::ShutdownCoordinator, spec::RuntimeSpec};
+
 #[cfg(feature = "gateway")]
 pub use crate::gateway::{
     door::{DoorError, Listeners},
-    server::{ControlError, bind},
+    server::{ControlError, ControlServer, bind},
 };
 #[cfg(feature = "gateway")]
-pub use open::admit_traffic;
+use open::admit_traffic;
 
 #[cfg(not(feature = "gateway"))]
-pub use closed::{ControlError, DoorError, Listeners, admit_traffic, bind};
+pub use closed::{ControlError, ControlServer, DoorError, Listeners};
+#[cfg(not(feature = "gateway"))]
+use closed::{admit_traffic, bind};
+
+use super::{RuntimeHandle, StartError};
+
+/// Where a runtime is to be reached; nobody serves there yet.
+#[derive(Debug)]
+pub struct Doors {
+    /// The path of the control socket.
+    pub socket: PathBuf,
+    /// Where model traffic comes in. Its addresses are taken already.
+    pub listeners: Listeners,
+}
+
+impl Doors {
+    /// Serves at both; traffic until the ordered stop tells its unit to end. To be called on the control thread.
+    ///
+    /// # Errors
+    /// When one of them cannot be served. Nobody serves at the other one then.
+    pub async fn open(
+        self,
+        spec: &RuntimeSpec,
+        handle: &RuntimeHandle,
+        coordinator: &Addr<ShutdownCoordinator>,
+    ) -> Result<ControlServer, StartError> {
+        let server = bind(&self.socket, handle.clone())?;
+        match admit_traffic(self.listeners, spec, handle, coordinator).await {
+            Ok(()) => Ok(server),
+            Err(error) => {
+                server.stop().await;
+                Err(error.into())
+            }
+        }
+    }
+}
 
 #[cfg(feature = "gateway")]
 mod open {
@@ -114,17 +154,17 @@ mod closed {
 
     /// No socket at all.
     #[derive(Debug)]
-    pub struct NoServer;
+    pub struct ControlServer;
 
     /// Makes no socket: the runtime is told what to do by its handles alone.
     ///
     /// # Errors
     /// Never.
-    pub fn bind(_: &Path, _: RuntimeHandle) -> Result<NoServer, ControlError> {
-        Ok(NoServer)
+    pub fn bind(_: &Path, _: RuntimeHandle) -> Result<ControlServer, ControlError> {
+        Ok(ControlServer)
     }
 
-    impl NoServer {
+    impl ControlServer {
         /// There is nothing to close.
         pub async fn stop(self) {}
     }

@@ -33,7 +33,7 @@ use tokio::sync::oneshot;
 use super::{
     Reloader,
     control::Control,
-    door::{ControlError, DoorError, Listeners},
+    door::{ControlError, DoorError, Doors, Listeners},
     owner::{self, Running},
 };
 use crate::embed::{Handle, RuntimeBuilder, block_on};
@@ -185,13 +185,13 @@ impl Runtime {
         // Its signal pipe is made with the first executor of a process and stays: it is not something to be left behind.
         drop(tokio::runtime::Builder::new_current_thread().enable_all().build());
         let baseline = AuditBaseline::take().map_err(StartError::Baseline)?;
+        let registry = Registry::open(claim.path()).map_err(|e| StartError::Registry(claim.path().to_owned(), e))?;
         // Before anything is made that would have to be taken away again: an address may be taken.
         let listeners = Listeners::bind(&spec)?;
         let started = clock::wall();
         let epoch = u64::try_from(started.as_micros() / 1000).unwrap_or(0);
         let selection = select(spec.containment, spec.guardian, &place)?;
         selection.tried.iter().for_each(warn);
-        let registry = Registry::open(claim.path()).map_err(|e| StartError::Registry(claim.path().to_owned(), e))?;
 
         let bus = EventBus::new(epoch);
         bus.emit(EventKind::RuntimeState { state: "starting".to_owned(), reason: found });
@@ -205,7 +205,7 @@ impl Runtime {
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());
-        let socket = claim.socket();
+        let doors = Doors { socket: claim.socket(), listeners };
         let control = Control {
             foundation,
             selection,
@@ -214,8 +214,7 @@ impl Runtime {
             epoch,
             charge,
             swept: ended,
-            socket,
-            listeners,
+            doors,
             progress,
             reloader,
         };

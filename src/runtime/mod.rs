@@ -8,6 +8,7 @@ mod board;
 mod command;
 mod control;
 mod door;
+mod ground;
 mod guardian_watch;
 mod handle;
 mod launch;

@@ -1,6 +1,7 @@
 //! Tells services what is wanted of them, and waits for what comes of it.
 
 use actix::{Handler, Message};
+use futures_util::future::{FutureExt, select_all};
 use greenroom_actors::{
     assembly::{Supervised, with_dependencies},
     lease::Wish,
@@ -9,7 +10,9 @@ use greenroom_actors::{
         ProcessSupervisor,
         messages::{LoadService, OffloadService, ResetService, RestartService, StartService, StopService},
     },
+    state::ServiceStatus,
 };
+use tokio::sync::watch;
 
 use super::{
     RuntimeHandle,
@@ -91,7 +94,7 @@ impl RuntimeHandle {
                 Outcome::Missed => return Err(CommandError::NotReached(Box::new(self.view(&target)))),
                 Outcome::Open => None,
             };
-            let dependency = outcome::any_changes(&mut awaited);
+            let dependency = any_changes(&mut awaited);
             let moment = async {
                 match look_on {
                     Some(moment) => drop(self.inner.timer.after(moment).await),
@@ -134,6 +137,17 @@ impl RuntimeHandle {
             }
         }
     }
+}
+
+/// Waits until one of them changes; forever if there is none. One whose sender is gone counts as unchanged.
+pub async fn any_changes(statuses: &mut [watch::Receiver<ServiceStatus>]) {
+    let open = statuses.iter_mut().filter(|s| s.has_changed().is_ok());
+    let waits: Vec<_> = open.map(|s| s.changed().boxed()).collect();
+    if waits.is_empty() {
+        std::future::pending::<()>().await;
+    }
+    // Closed or changed, the caller looks again either way.
+    drop(select_all(waits).await.0);
 }
 
 fn by_request() -> String {

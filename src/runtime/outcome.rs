@@ -1,15 +1,16 @@
-//! What has come of a command, read from a service's status. Pure, apart from the wait at the end.
+//! What has come of a command, read from a service's status. Pure.
+//!
+//! Whoever gave a command wants to know how it fared, so a start that failed is an answer. Whoever wants to use a service
+//! wants it to be there, and waits through such a failure: that is judged in [`admission`](super::admission).
 
 use std::time::Duration;
 
-use futures_util::future::{FutureExt, select_all};
 use greenroom_actors::{
     ids::RunId,
     spec::{Probe, ServiceSpec},
     state::{Disposition, ServiceState, ServiceStatus},
     time::Timestamp,
 };
-use tokio::sync::watch;
 
 use super::command::ServiceCommand;
 
@@ -123,17 +124,6 @@ pub fn is_dead_end(status: &ServiceStatus) -> bool {
 pub fn may_be_started(status: &ServiceStatus) -> bool {
     use ServiceState::{Failed, Offloaded, Sleeping, Stopped};
     matches!(status.state, Stopped | Offloaded | Sleeping | Failed)
-}
-
-/// Waits until one of them changes; forever if there is none. One whose sender is gone counts as unchanged.
-pub async fn any_changes(statuses: &mut [watch::Receiver<ServiceStatus>]) {
-    let open = statuses.iter_mut().filter(|s| s.has_changed().is_ok());
-    let waits: Vec<_> = open.map(|s| s.changed().boxed()).collect();
-    if waits.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    // Closed or changed, the caller looks again either way.
-    drop(select_all(waits).await.0);
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::{Stream, stream};
+use tokio::sync::watch;
 
 /// Bytes read at once.
 const BLOCK: usize = 64 * 1024;
@@ -101,6 +103,22 @@ impl LogReader {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// All of it, piece by piece: to its present end, or, with `follow`, as it grows, until `closing` turns to `true`.
+    pub fn pieces(self, follow: bool, closing: watch::Receiver<bool>) -> impl Stream<Item = io::Result<Bytes>> + use<> {
+        stream::try_unfold((self, closing), move |(mut reader, mut closing)| async move {
+            let piece = if follow {
+                tokio::select! {
+                    biased;
+                    piece = reader.follow() => piece.map(Some)?,
+                    _closed = closing.wait_for(|closing| *closing) => None,
+                }
+            } else {
+                reader.read()?
+            };
+            Ok::<_, io::Error>(piece.map(|piece| (piece, (reader, closing))))
+        })
     }
 
     /// Puts the file that has taken the place of the one being read behind it. Says whether there is one.

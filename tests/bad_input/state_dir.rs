@@ -47,3 +47,18 @@ fn the_state_dir_is_private() {
     let mode = fs::metadata(greenroom.state_dir()).expect("it exists").permissions().mode();
     assert_eq!(mode & 0o077, 0, "{mode:o}: others could read logs and the history");
 }
+
+#[test]
+fn a_start_that_fails_at_its_very_end_takes_everything_down_again() {
+    let greenroom = Greenroom::new();
+    greenroom.configure("[service.x]\ncommand = \"sleep 600\"\nstart = \"eager\"\n");
+    let state = greenroom.state_dir();
+    // The socket comes last: what holds trees, the guardian and the actors are there by then.
+    fs::create_dir_all(state.join("greenroom.sock")).expect("the test's folder is writable");
+    let cli = greenroom.bare(&["run", "-c", &greenroom.config_file().display().to_string()]);
+    assert_eq!(cli.code, 1, "{cli:?}");
+    assert!(cli.text().contains("greenroom.sock"), "{cli:?}");
+    let roots = fs::read_to_string(state.join("cgroup_root")).unwrap_or_default();
+    assert_eq!(roots, "", "its cgroup is left to the next start");
+    assert!(state.join("history.db").exists() && !state.join("history.db-wal").exists(), "the history was not closed");
+}

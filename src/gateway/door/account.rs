@@ -83,8 +83,6 @@ impl Drop for Account {
     fn drop(&mut self) {
         let took = clock::now().saturating_duration_since(self.came);
         let waited = self.entered.map_or(took, |entered| entered.saturating_duration_since(self.came));
-        // Who has no key fills no disk.
-        let is_stranger = matches!(self.code, Some(401 | 403)) && self.error.is_some();
         let micros = i64::try_from(took.as_micros()).unwrap_or(i64::MAX);
         let row = RequestRow {
             at: Timestamp::from_micros(clock::wall().as_micros().saturating_sub(micros)),
@@ -97,8 +95,7 @@ impl Drop for Account {
             bytes: self.bytes,
             whole: self.whole,
         };
-        let (entered, work) = (self.entered.is_some(), self.work && !is_stranger);
-        self.metrics.ended(EndedRequest { row, entered, work });
+        self.metrics.ended(EndedRequest { row, entered: self.entered.is_some(), work: self.work });
     }
 }
 

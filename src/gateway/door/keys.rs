@@ -1,7 +1,7 @@
 //! Who may ask. Pure.
 
-/// The key that a request has brought, if it has brought one. `bearer` is the header `Authorization`, `api_key` the header
-/// `x-api-key`.
+/// The key that a request has brought, if it has brought one. `authorization` is the header of that name, `api_key` the
+/// header `x-api-key`, which comes first.
 #[must_use]
 pub fn brought(authorization: Option<&str>, api_key: Option<&str>) -> Option<Vec<u8>> {
     if let Some(key) = api_key {

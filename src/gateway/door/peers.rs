@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     models::{self, Host},
+    table::Unrouted,
     tails,
 };
 use crate::{
@@ -81,9 +82,7 @@ fn find(door: &Runtime, id: &str) -> Result<(Supervised, ServiceStatus), ApiErro
 
 /// 404 `model_not_found`, with those there are.
 fn unknown(hosts: &[Host<'_>], id: &str) -> ApiError {
-    let known = models::names(hosts).join(", ");
-    let message = format!("there is no model `{id}`; there are: {known}");
-    ApiError { param: Some("model"), ..ApiError::new(StatusCode::NOT_FOUND, "model_not_found", message) }
+    Unrouted::Unknown { name: id.to_owned(), known: models::names(hosts) }.into()
 }
 
 /// The start of the runtime, in seconds since 1970.
@@ -252,4 +251,21 @@ fn text(door: &Runtime, names: Vec<String>, lines: u64, follow: bool) -> Answer 
     let mut answer = HttpResponse::Ok();
     answer.content_type("text/plain; charset=utf-8").insert_header(("X-Content-Type-Options", "nosniff"));
     Ok(answer.streaming(tails::stream(tails, door.closing.subscribe(), follow)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_an_unknown_model_is_told_those_there_are_also_where_there_is_none() {
+        let chat = Host { name: "chat", serves: &[], state: None, is_reached: true, last_exit: None };
+        let some = unknown(&[chat], "nope");
+        assert_eq!(
+            (some.code, some.message.as_str()),
+            ("model_not_found", "there is no model `nope`; there are: chat")
+        );
+        let none = unknown(&[], "nope");
+        assert_eq!(none.message, "there is no model `nope`; no service has a port that requests could go to");
+    }
 }

@@ -33,19 +33,8 @@ pub fn stream(
 ) -> impl Stream<Item = io::Result<Bytes>> + use<> {
     let are_several = tails.len() > 1;
     let pieces = tails.into_iter().map(|tail| {
-        let (name, closing) = (tail.name, closing.clone());
-        let pieces = stream::try_unfold((tail.reader, closing), move |(mut reader, mut closing)| async move {
-            let piece = if follow {
-                tokio::select! {
-                    biased;
-                    piece = reader.follow() => piece.map(Some)?,
-                    _closed = closing.wait_for(|closing| *closing) => None,
-                }
-            } else {
-                reader.read()?
-            };
-            Ok::<_, io::Error>(piece.map(|piece| (piece, (reader, closing))))
-        });
+        let name = tail.name;
+        let pieces = tail.reader.pieces(follow, closing.clone());
         pieces.map(move |piece| piece.map(|piece| (name.clone(), piece))).boxed_local()
     });
     let all = if follow {

@@ -15,7 +15,10 @@ use super::{
     apply::{Awaited, Supervisors},
     report::{Action, ReloadReport},
 };
-use crate::runtime::outcome::{Outcome, any_changes, is_dead_end, of, unproven_for};
+use crate::runtime::{
+    orders::any_changes,
+    outcome::{Outcome, is_dead_end, of, unproven_for},
+};
 
 /// On top of what a service may take by its own rules: drain and kill.
 const SLACK: Duration = Duration::from_secs(60);
