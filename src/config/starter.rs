@@ -47,7 +47,7 @@ command = ["sleep", "infinity"]
 
 # A model server: remove the `#` and name your model file.
 # [service.chat]
-# command = "llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers}"
+# command = "llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers} -c 8192"
 # model_file = "models/model.gguf"
 # idle_timeout = "30m"                     # unload after so long without work
 "#;
@@ -82,7 +82,10 @@ fn service(name: &str, model: &Path) -> String {
     let (command, engine) = if is_image_model(model) {
         ("sd-server --listen-ip ${host} --listen-port ${port} -m ${model_file}", "stable-diffusion.cpp's server")
     } else {
-        ("llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers}", "llama.cpp's server")
+        (
+            "llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers} -c 8192",
+            "llama.cpp's server, with a context of 8,192 tokens",
+        )
     };
     let mut text = format!(
         "# {engine}; ready as soon as it answers.\n\
