@@ -245,7 +245,9 @@ impl Failure {
             Self::NotRunning(_) | Self::NotThere(_) => "not_running",
             Self::Key { .. } => "unauthorized",
             Self::NotGreenroom { .. } => "not_greenroom",
-            Self::Running(_) | Self::StateDir(StateDirError::AlreadyRunning { .. }) => "already_running",
+            Self::Running(_)
+            | Self::StateDir(StateDirError::AlreadyRunning { .. })
+            | Self::Sweep(SweepError::Running(_)) => "already_running",
             Self::NoConfig => "no_config",
             Self::Config(_) | Self::Unplaced(_) | Self::NotReloaded(_) => BAD_CONFIG,
             Self::Unused { .. } | Self::LogLevel(_) | Self::Option { .. } | Self::Since(_) => "usage",
@@ -329,6 +331,14 @@ mod tests {
         ];
         for (failure, code) in codes {
             assert_eq!(failure.exit_code(), code, "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_is_in_the_way_has_one_code_whoever_has_found_it() {
+        let pid = greenroom_actors::ids::Pid(7);
+        for failure in [Failure::Running(PathBuf::from("/s")), Failure::Sweep(SweepError::Running(pid))] {
+            assert_eq!((failure.exit_code(), failure.code()), (4, "already_running"), "{failure}");
         }
     }
 

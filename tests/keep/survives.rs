@@ -15,6 +15,7 @@ in_every_layer!(
     it_keeps_its_port_and_is_asked_before_it_counts_as_ready,
     one_that_is_not_ready_yet_is_taken_over_as_it_is,
     guardian_and_runtime_killed_at_once_spare_it,
+    a_start_that_comes_to_nothing_leaves_it_to_the_next_one,
     a_log_that_cannot_be_written_is_told_and_does_not_hold_it_back,
     a_stopped_shim_is_woken_and_taken_over,
 );
@@ -106,6 +107,22 @@ fn one_that_is_not_ready_yet_is_taken_over_as_it_is(layer: Layer) {
     assert_eq!(ready(&greenroom), pid);
     end(&greenroom);
     counted(&greenroom);
+}
+
+fn a_start_that_comes_to_nothing_leaves_it_to_the_next_one(layer: Layer) {
+    let greenroom = Greenroom::running_in(layer, |g| config(g, ""));
+    let pid = ready(&greenroom);
+    greenroom.shutdown_clean();
+    // The socket comes last, when the supervisors have it in hand already.
+    fs::create_dir(greenroom.socket()).expect("the test's folder is writable");
+    greenroom.spawn();
+    assert_eq!(greenroom.wait(BOUND).0, 1, "{}", greenroom.output());
+    fs::remove_dir(greenroom.socket()).expect("it is empty");
+    wait_for_more(&greenroom);
+    greenroom.start();
+    assert_eq!((ready(&greenroom), starts(&greenroom)), (pid, 1));
+    end(&greenroom);
+    assert!(!alive(pid));
 }
 
 fn guardian_and_runtime_killed_at_once_spare_it(layer: Layer) {
