@@ -102,7 +102,7 @@ impl World {
     pub fn check_fair(&self, leaver: &ServiceName, reason: &str) {
         let Some(asker) = reason.strip_prefix("makes room for ") else { return };
         let asker = &self.services[&asker.parse().expect("a name")];
-        let Doing::Asks { since } = asker.doing else { panic!("{reason}: {:?}\n{}", asker.doing, self.story()) };
+        let Doing::Asks { since, .. } = asker.doing else { panic!("{reason}: {:?}\n{}", asker.doing, self.story()) };
         let arrival = asker.line.first().map_or(since, |first| since.min(*first));
         let due = arrival + self.fairness;
         let one = &self.services[leaver];
@@ -128,7 +128,7 @@ impl World {
             assert!(waited <= bound, "somebody waits {waited:?} for {}\n{}", one.spec.name, self.story());
         }
         for one in self.services.values() {
-            if let Doing::Asks { since } = one.doing {
+            if let Doing::Asks { since, .. } = one.doing {
                 let waited = self.now - since;
                 assert!(waited <= bound, "{} waits for {waited:?}\n{}", one.spec.name, self.story());
             }

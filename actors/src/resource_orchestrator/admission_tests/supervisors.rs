@@ -17,14 +17,14 @@ use crate::{
 impl World {
     /// Somebody wants a service in memory.
     pub fn want(&mut self, service: &ServiceName, wish: Wish) {
-        let run = match self.of(service).doing {
-            Doing::Nothing => self.fresh_run(),
-            Doing::Sleeps => self.of(service).run.expect("a run that sleeps"),
+        let (run, asleep) = match self.of(service).doing {
+            Doing::Nothing => (self.fresh_run(), false),
+            Doing::Sleeps => (self.of(service).run.expect("a run that sleeps"), true),
             _ => return,
         };
         let now = self.now;
         let service = self.of(service);
-        (service.run, service.doing) = (Some(run), Doing::Asks { since: now });
+        (service.run, service.doing) = (Some(run), Doing::Asks { since: now, asleep });
         (service.refusal, service.pending, service.wish) = (None, None, wish);
         let (name, spec, need) = (service.spec.name.clone(), Arc::clone(&service.spec), service.need.clone());
         self.step(Event::Asked(Question { service: name, run, spec, need, wish, pids: Vec::new() }));
@@ -112,6 +112,10 @@ impl World {
     pub fn fall_asleep(&mut self, service: &ServiceName, run: RunId) {
         let asleep = self.of(service).need.asleep.unwrap_or(0);
         self.leave_behind(service, asleep);
+        if !self.of(service).leased {
+            self.of(service).doing = Doing::Sleeps;
+            return self.later(ms(0), Due::Asks { service: service.clone() });
+        }
         self.waiting.insert(run);
         self.of(service).doing = Doing::FallsAsleep;
         self.fate(service, run, Fate::Asleep);
@@ -124,10 +128,10 @@ impl World {
         one.ram = 0;
         one.vram.clear();
         one.doing = Doing::Nothing;
-        if !one.placement.lease.is_empty() {
+        one.placement = Placement::default();
+        if std::mem::take(&mut one.leased) {
             self.waiting.insert(run);
         }
-        self.of(service).placement = Placement::default();
         if failed {
             self.dismiss(service);
         }
@@ -191,7 +195,8 @@ impl World {
             return;
         };
         let now = self.now;
-        if let (Doing::Asks { since }, false) = (&self.of(&service).doing, matches!(verdict, LeaseVerdict::Pending(_)))
+        if let (Doing::Asks { since, .. }, false) =
+            (&self.of(&service).doing, matches!(verdict, LeaseVerdict::Pending(_)))
         {
             let waited = now - *since;
             self.longest = self.longest.max(waited);
@@ -201,13 +206,13 @@ impl World {
             LeaseVerdict::Refused(refusal) => {
                 let one = self.of(&service);
                 assert!(matches!(one.doing, Doing::Asks { .. }), "refused: {:?}", one.doing);
-                let sleeps = one.ram > 0 || one.vram.values().any(|bytes| *bytes > 0);
-                one.doing = if sleeps { Doing::Sleeps } else { Doing::Nothing };
+                one.doing = if one.asks_from_sleep() { Doing::Sleeps } else { Doing::Nothing };
                 one.refusal = Some(refusal);
                 one.line.clear();
             }
             LeaseVerdict::Granted(placement) => {
                 assert!(matches!(self.of(&service).doing, Doing::Asks { .. }), "{service} was granted unasked");
+                self.of(&service).leased = !placement.lease.is_empty();
                 self.of(&service).placement = placement;
                 if self.of(&service).wish != Wish::Adopted {
                     self.check_room(&service);
