@@ -327,3 +327,23 @@ fn a_preview_says_what_would_be_done_and_does_nothing() {
     assert_eq!(*world.doing(&chat), Doing::Works);
     assert!(world.preview(&name("nobody")).is_err());
 }
+
+#[test]
+fn what_a_run_has_let_go_of_is_still_promised_to_it() {
+    let mut world = World::new(&[]);
+    world.ram_strangers = 10 * GIB;
+    let chat = world.add(spec("chat", |_| ()), need(0, 40 * GIB));
+    let image = world.add(spec("image", |_| ()), need(0, 20 * GIB));
+    bring_in(&mut world, &chat);
+    world.look();
+    let leaves = |world: &mut World| world.preview(&image).expect("a plan").offload.len();
+    assert_eq!(leaves(&mut world), 1);
+    // Nobody has looked at its processes since.
+    world.of(&chat).ram = 10 * GIB;
+    assert_eq!(leaves(&mut world), 1, "it may take all of it again");
+    world.want(&image, Wish::Eager);
+    assert_eq!(refusal(&world, &image).holders[0].why, Stays::NotForThis);
+    world.ram_strangers = GIB;
+    world.want(&image, Wish::Eager);
+    assert_eq!(*world.doing(&image), Doing::Loads, "what others have let go of is free at once");
+}
