@@ -13,14 +13,11 @@ impl World {
     /// what every lease may still take fit, on each card, in RAM and in the other pools.
     pub fn check_room(&self, newcomer: &ServiceName) {
         let promised = |gpu: &GpuId| -> u64 {
-            let live = self.services.values();
-            // Who falls asleep takes no more; what it has given back lags behind and is used.
-            let live = live.filter(|one| !matches!(one.doing, Doing::FallsAsleep | Doing::Sleeps));
-            live.map(|one| {
+            let promised = self.services.values().map(|one| {
                 let may = one.placement.lease.vram.get(gpu).copied().unwrap_or(0);
                 may.saturating_sub(one.vram.get(gpu).copied().unwrap_or(0))
-            })
-            .sum()
+            });
+            promised.sum()
         };
         let touched = &self.services[newcomer].placement.lease;
         for card in self.cards.iter().filter(|card| touched.vram.get(&card.id).is_some_and(|amount| *amount > 0)) {

@@ -53,6 +53,39 @@ fn one_that_keeps_nothing_asleep_sleeps_all_the_same() {
     assert_eq!((world.services[&chat].run, world.doing(&image)), (run, &Doing::Nothing), "it is the same run");
     bring_in(&mut world, &image);
     world.stop(&chat);
+    let is_over = |world: &World| *world.doing(&chat) == Doing::Nothing && world.waiting.is_empty();
+    world.until("it has ended, and that is answered", ms(3000), is_over);
+    assert!(world.machine.leases().all(|lease| lease.service == image));
+}
+
+#[test]
+fn one_that_is_wanted_while_it_falls_asleep_is_woken_with_memory_that_is_there() {
+    let mut world = World::new(&[(8 * GIB, true)]);
+    let chat = world.add(spec("chat", |s| s.memory.offload.how = OffloadHow::Sleep), need(6 * GIB, 0));
+    let image = world.add(spec("image", |_| ()), need(4 * GIB, 0));
+    bring_in(&mut world, &chat);
+    world.of(&chat).lag = ms(300);
+    world.want(&image, Wish::Wanted);
+    world.until("it falls asleep", ms(1000), |world| *world.doing(&chat) == Doing::FallsAsleep);
+    world.want(&chat, Wish::Wanted);
+    assert_eq!(world.services[&chat].pending.as_deref(), Some("waits until it has fallen asleep"));
+    // What it has given back is for whom it fell asleep. Its own turn comes after that.
+    world.until("image is in", ms(2000), |world| *world.doing(&image) == Doing::Works);
+    world.until("it is awake", ms(5000), |world| *world.doing(&chat) == Doing::Works);
+    assert_eq!(*world.doing(&image), Doing::Nothing);
+}
+
+#[test]
+fn one_that_is_stopped_while_it_falls_asleep_gives_back_all_of_it() {
+    let (mut world, chat, image) = sleepy(0, Some(GIB));
+    world.stop(&image);
+    bring_in(&mut world, &chat);
+    world.of(&chat).lag = ms(300);
+    world.want(&image, Wish::Wanted);
+    world.until("it falls asleep", ms(1000), |world| *world.doing(&chat) == Doing::FallsAsleep);
+    world.want(&chat, Wish::Wanted);
+    world.stop(&chat);
+    world.until("image is in", ms(2000), |world| *world.doing(&image) == Doing::Works);
     world.until("its end is answered", ms(3000), |world| world.waiting.is_empty());
     assert!(world.machine.leases().all(|lease| lease.service == image));
 }

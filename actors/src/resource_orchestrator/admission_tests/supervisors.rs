@@ -17,9 +17,13 @@ use crate::{
 impl World {
     /// Somebody wants a service in memory.
     pub fn want(&mut self, service: &ServiceName, wish: Wish) {
+        // Whoever decides is told what the runs hold at that moment.
+        if !self.of(service).need.is_nothing() {
+            self.measure();
+        }
         let (run, asleep) = match self.of(service).doing {
             Doing::Nothing => (self.fresh_run(), false),
-            Doing::Sleeps => (self.of(service).run.expect("a run that sleeps"), true),
+            Doing::Sleeps | Doing::FallsAsleep => (self.of(service).run.expect("a run that sleeps"), true),
             _ => return,
         };
         let now = self.now;
@@ -35,27 +39,33 @@ impl World {
         self.dismiss(service);
         let Some(run) = self.of(service).run else { return };
         match self.of(service).doing {
-            Doing::Asks { .. } => {
-                let slept = self.of(service).asks_from_sleep();
-                self.of(service).doing = if slept { Doing::Sleeps } else { Doing::Nothing };
+            Doing::Asks { asleep: false, .. } => {
+                self.of(service).doing = Doing::Nothing;
                 self.fate(service, run, Fate::Withdrawn);
-                if slept {
-                    self.end(service, run, false);
-                }
             }
-            Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps => {
+            Doing::Asks { .. }
+            | Doing::Loads
+            | Doing::Works
+            | Doing::Drains { .. }
+            | Doing::FallsAsleep
+            | Doing::Sleeps => {
                 self.close(service);
                 self.of(service).doing = Doing::Stops { sleep: false };
                 self.fate(service, run, Fate::Leaving);
                 self.later(ms(20), Due::Ends { service: service.clone(), run });
             }
-            Doing::Nothing | Doing::Stops { .. } | Doing::FallsAsleep => {}
+            Doing::Nothing | Doing::Stops { .. } => {}
         }
     }
 
     pub fn crash(&mut self, service: &ServiceName) {
         let Some(run) = self.of(service).run else { return };
-        if matches!(self.of(service).doing, Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps) {
+        let has_process = match self.of(service).doing {
+            Doing::Nothing | Doing::Asks { asleep: false, .. } | Doing::Stops { .. } => false,
+            Doing::Asks { .. } | Doing::Loads | Doing::Works | Doing::Drains { .. } => true,
+            Doing::FallsAsleep | Doing::Sleeps => true,
+        };
+        if has_process {
             self.end(service, run, true);
         }
     }
@@ -112,7 +122,11 @@ impl World {
     pub fn fall_asleep(&mut self, service: &ServiceName, run: RunId) {
         let asleep = self.of(service).need.asleep.unwrap_or(0);
         self.leave_behind(service, asleep);
-        if !self.of(service).leased {
+        // It holds what it keeps, and takes no more until it is woken.
+        let one = self.of(service);
+        let custom = one.placement.lease.custom.clone();
+        one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
+        if !one.leased {
             self.of(service).doing = Doing::Sleeps;
             return self.later(ms(0), Due::Asks { service: service.clone() });
         }
@@ -231,10 +245,6 @@ impl World {
                 assert!(self.waiting.remove(&run), "{service} was reclaimed twice\n{}", self.story());
                 if self.of(&service).doing == Doing::FallsAsleep {
                     self.of(&service).doing = Doing::Sleeps;
-                    // From here on it may hold what it was measured to hold, and no more.
-                    let one = self.of(&service);
-                    let custom = one.placement.lease.custom.clone();
-                    one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
                     // In a step of its own: what else comes of this one is to be carried out first.
                     self.later(ms(0), Due::Asks { service });
                 }
