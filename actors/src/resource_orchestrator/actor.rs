@@ -160,12 +160,9 @@ impl ResourceOrchestrator {
     }
 
     pub(super) fn answer(&mut self, run: RunId, verdict: LeaseVerdict) {
-        let is_last = match &verdict {
-            LeaseVerdict::Pending(_) => false,
-            // Nothing is to be said of a run that holds nothing.
-            LeaseVerdict::Granted(placement) => placement.lease.is_empty(),
-            LeaseVerdict::Refused(_) | LeaseVerdict::Reclaimed(_) => true,
-        };
+        // One that sleeps, or shall go on sleeping, has an end of which it is to be told. Of a run that holds nothing there
+        // is no more to be said.
+        let is_last = !matches!(verdict, LeaseVerdict::Pending(_)) && !self.admission.knows(run);
         if let Some(answer) = self.answers.get(&run) {
             answer.do_send(LeaseAnswer { run, verdict });
         }

@@ -56,6 +56,8 @@ impl Handler<AskLease> for ResourceOrchestrator {
         self.answers.insert(run, answer);
         if !need.is_nothing() {
             self.check_driver(ctx);
+            // The host says what is free at this moment; what runs have of it is to be known of the same moment.
+            self.measure(ctx);
         }
         let pids = match wish {
             // Where it lies already is where it stays.

@@ -135,10 +135,14 @@ impl Handler<LeaseAnswer> for Asker {
 
 /// Asks in the name of a service; gives the answers, and `None` when no more can come.
 fn ask_as(house: &House, name: &str, run: RunId) -> mpsc::UnboundedReceiver<Option<LeaseVerdict>> {
+    ask_by(house, name, run, Wish::Wanted)
+}
+
+fn ask_by(house: &House, name: &str, run: RunId, wish: Wish) -> mpsc::UnboundedReceiver<Option<LeaseVerdict>> {
     let (tell, heard) = mpsc::unbounded_channel();
     let spec = Arc::clone(&house.find(name).spec);
     let (service, answer) = (spec.name.clone(), Asker(tell).start().recipient());
-    house.actors.orchestrator.do_send(AskLease { service, run, spec, wish: Wish::Wanted, answer });
+    house.actors.orchestrator.do_send(AskLease { service, run, spec, wish, answer });
     heard
 }
 
@@ -163,5 +167,33 @@ async fn nothing_is_kept_of_a_service_that_is_struck_while_it_waits() {
     house.actors.orchestrator.do_send(told);
     assert!(matches!(heard(&mut granted).await, Some(LeaseVerdict::Reclaimed(None))));
     assert_eq!(heard(&mut granted).await, None);
+    house.stop().await;
+}
+
+#[actix::test]
+async fn a_run_that_slept_is_told_at_its_end_that_its_memory_is_back() {
+    let (house, _) = house().await;
+    let (chat, image) = (RunId::fresh(), RunId::fresh());
+    let tell = |name: &str, run: RunId, fate: Fate| {
+        let service = name.parse().expect("a name");
+        house.actors.orchestrator.do_send(LeaseNews { service, run, fate });
+    };
+    let mut answers = ask_as(&house, "chat", chat);
+    assert!(matches!(heard(&mut answers).await, Some(LeaseVerdict::Granted(_))));
+    for fate in [Fate::Ready, Fate::Leaving, Fate::Asleep] {
+        tell("chat", chat, fate);
+    }
+    assert_eq!(heard(&mut answers).await, Some(LeaseVerdict::Reclaimed(None)), "it sleeps");
+    // There is no room to wake it.
+    let mut other = ask_as(&house, "image", image);
+    assert!(matches!(heard(&mut other).await, Some(LeaseVerdict::Granted(_))));
+    let mut again = ask_by(&house, "chat", chat, Wish::Reload);
+    let refused = heard(&mut again).await;
+    assert!(matches!(refused, Some(LeaseVerdict::Refused(_))), "{refused:?}");
+    tell("chat", chat, Fate::Leaving);
+    tell("chat", chat, Fate::Ended { failed: false });
+    assert_eq!(heard(&mut again).await, Some(LeaseVerdict::Reclaimed(None)), "it has ended");
+    assert_eq!(heard(&mut again).await, None, "and nothing is kept of it");
+    tell("image", image, Fate::Ended { failed: false });
     house.stop().await;
 }

@@ -86,6 +86,8 @@ impl Lifecycle {
         let Phase::Live(run) = &mut self.phase else { return };
         let next = std::mem::replace(&mut run.next, Next::Slept);
         run.stage = Stage::Asleep { reclaiming: run.holds_lease(), wish: None };
+        // Its end is another way out.
+        run.leaving = false;
         tell(run, Fate::Asleep, todo);
         if let Next::Again(wish) = next {
             self.rouse(wish, todo);

@@ -107,6 +107,7 @@ fn a_sleeper_that_ends_is_missed_by_nobody_unless_somebody_wants_it() {
 fn a_sleeper_in_the_way_is_stopped_and_one_that_cannot_be_woken_has_failed() {
     let mut w = asleep();
     w.tell(offload());
+    assert_eq!(w.told(), [Fate::Ready, Fate::Leaving, Fate::Asleep, Fate::Leaving]);
     w.news(exit(143));
     w.reclaimed();
     assert_eq!(w.state(), ServiceState::Offloaded);

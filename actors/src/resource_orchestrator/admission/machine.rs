@@ -113,6 +113,9 @@ impl Admission {
                 self.watch_cards();
             }
             Event::Measured(figures) => {
+                if let Some(host) = around.host() {
+                    self.ledger.host = host;
+                }
                 self.ledger.measure(&figures);
                 self.learn();
                 // Seldom looked at, a short use long ago would be taken for one just now.
@@ -240,8 +243,9 @@ impl Admission {
             return;
         }
         self.forget_asks_of(&question.service);
-        let held = self.ledger.leases.get(&question.run);
-        if let Some(lease) = held.filter(|lease| lease.stage != Stage::Asleep) {
+        // One that sleeps, or falls asleep, holds no more than it keeps: all that it had may be somebody else's by now.
+        let sleeps = |lease: &&Lease| matches!(lease.stage, Stage::Asleep | Stage::Dozing { .. });
+        if let Some(lease) = self.ledger.leases.get(&question.run).filter(|lease| !sleeps(lease)) {
             let placement = lease.placement.clone();
             return self.answer(question.run, LeaseVerdict::Granted(placement));
         }

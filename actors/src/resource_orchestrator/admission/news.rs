@@ -85,8 +85,12 @@ impl Admission {
             let ask = self.asks.remove(at);
             self.release(&ask);
         }
-        if let Some(lease) = self.ledger.leases.get_mut(&run).filter(|lease| !lease.has_ended()) {
-            lease.stage = Stage::Draining;
+        let Some(lease) = self.ledger.leases.get_mut(&run) else { return };
+        match &mut lease.stage {
+            Stage::Reclaiming { .. } => {}
+            // What it has given back is on its way all the same.
+            Stage::Dozing { ends, .. } => *ends = true,
+            stage => *stage = Stage::Draining,
         }
     }
 
@@ -118,7 +122,7 @@ impl Admission {
         let gpus = lease.placement.gpus.iter();
         let given_up = |gpu: &GpuId| lease.taken(gpu) - lease.listed.get(gpu).copied().unwrap_or(0);
         lease.owed = gpus.map(|gpu| (gpu.clone(), given_up(gpu))).collect();
-        lease.stage = Stage::Dozing { began: now, measured: false, until, still: now, taken: 0 };
+        lease.stage = Stage::Dozing { began: now, measured: false, until, still: now, taken: 0, ends: false };
         lease.told = None;
         let service = lease.service.clone();
         self.note_gone(&service, run, now);

@@ -74,11 +74,11 @@ impl Admission {
     fn watch_sleepers(&mut self, now: Instant) {
         let mut settled = Vec::new();
         for lease in self.ledger.leases.values_mut() {
-            let Stage::Dozing { until, measured, mut still, mut taken, began } = lease.stage else { continue };
+            let Stage::Dozing { until, measured, mut still, mut taken, began, ends } = lease.stage else { continue };
             let left: u64 = lease.placement.gpus.iter().map(|gpu| lease.taken(gpu)).sum();
             if left != taken {
                 (taken, still) = (left, now);
-                lease.stage = Stage::Dozing { until, measured, still, taken, began };
+                lease.stage = Stage::Dozing { until, measured, still, taken, began, ends };
             }
             let cards = &mut self.ledger.cards;
             if now < until && !is_asleep(lease, cards, measured, now >= still + STILL) {
@@ -86,12 +86,12 @@ impl Admission {
             }
             settled.push(lease.run);
             let vram = match lease.listed.is_empty() {
-                true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_kept(gpu))).collect(),
+                true => lease.placement.gpus.iter().map(|gpu| (gpu.clone(), lease.vram_asleep(gpu))).collect(),
                 false => lease.listed.clone(),
             };
             let counted: Vec<u64> = cards.iter().map(|book| lease.taken(&book.card.id)).collect();
             lease.holds = Amounts { vram, ram: lease.ram, custom: lease.placement.lease.custom.clone() };
-            lease.stage = Stage::Asleep;
+            lease.stage = if ends { Stage::Draining } else { Stage::Asleep };
             lease.slept = true;
             // What is not its own any more is strangers' where it is still used. Left out of the books, it would be
             // taken for what a run has left that ended meanwhile, and that run's own would be given out.

@@ -56,6 +56,12 @@ impl Admission {
                 at += self.await_reading(at, now, around);
                 continue;
             }
+            if self.falls_asleep(&self.asks[at]) {
+                self.asks[at].held_up = false;
+                self.pend(at, "waits until it has fallen asleep".to_owned());
+                at += 1;
+                continue;
+            }
             let choice = self.choose(query_of(&self.asks[at], &claims), around);
             self.asks[at].held_up = false;
             match choice {
@@ -113,6 +119,13 @@ impl Admission {
         let counts_twice = || self.ledger.leases.values().any(|lease| unsettled(lease) && unsaid(lease));
         let needs_a_card = ask.question.need.vram != VramNeed::None;
         measured && needs_a_card && (self.ledger.read.is_some_and(old) || counts_twice())
+    }
+
+    /// Whether what it has given back is still being measured: it is woken with memory that is there. That has an end before
+    /// the question has.
+    fn falls_asleep(&self, ask: &Ask) -> bool {
+        let lease = self.ledger.leases.get(&ask.question.run);
+        lease.is_some_and(|lease| matches!(lease.stage, Stage::Dozing { .. }))
     }
 
     /// Waits for a reading, which comes soon while somebody waits; says how many asks to step over.

@@ -5,14 +5,11 @@ use crate::{
     ids::ServiceName,
     lease::Wish,
     memory::{Refusal, RefusalKind, Stays},
-    resource_orchestrator::{
-        admission_tests::{
-            given::{GIB, MIB, ms, name, need, spec},
-            world::{Doing, World},
-        },
-        ledger::Stage,
+    resource_orchestrator::admission_tests::{
+        given::{GIB, MIB, ms, name, need, spec},
+        world::{Doing, World},
     },
-    spec::{OffloadHow, ReloadPolicy},
+    spec::ReloadPolicy,
 };
 
 /// A measured card of 8 GiB with chat (6 GiB) and image (4 GiB) to go on it. Chat comes back by itself.
@@ -289,23 +286,6 @@ fn strangers_are_seen_named_and_seen_to_go() {
 }
 
 #[test]
-fn who_sleeps_keeps_a_little_and_wakes_where_it_was() {
-    let mut world = World::new(&[(8 * GIB, true)]);
-    let mut sleepy = need(6 * GIB, GIB);
-    sleepy.asleep = Some(GIB);
-    let chat = world.add(spec("chat", |s| s.memory.offload.how = OffloadHow::Sleep), sleepy);
-    let image = world.add(spec("image", |_| ()), need(4 * GIB, 0));
-    bring_in(&mut world, &chat);
-    bring_in(&mut world, &image);
-    assert_eq!(*world.doing(&chat), Doing::Sleeps);
-    let lease = world.machine.leases().find(|lease| lease.service == chat).expect("a lease");
-    assert_eq!((lease.stage, lease.holds.total_vram()), (Stage::Asleep, GIB));
-    bring_in(&mut world, &chat);
-    assert_eq!(*world.doing(&image), Doing::Nothing);
-    assert_eq!(world.services[&chat].placement.lease.total_vram(), 6 * GIB);
-}
-
-#[test]
 fn an_adopted_run_is_never_refused() {
     let (mut world, chat, image) = two();
     bring_in(&mut world, &image);
@@ -349,15 +329,21 @@ fn a_preview_says_what_would_be_done_and_does_nothing() {
 }
 
 #[test]
-fn what_is_kept_asleep_counts_on_every_card_that_nobody_measures() {
-    let mut world = World::new(&[(8 * GIB, false), (8 * GIB, false)]);
-    let mut wide = need(12 * GIB, 0);
-    wide.asleep = Some(GIB);
-    let wide = world.add(spec("wide", |s| s.memory.offload.how = OffloadHow::Sleep), wide);
-    let first = world.add(spec("first", |_| ()), need(6 * GIB, 0));
-    bring_in(&mut world, &wide);
-    bring_in(&mut world, &first);
-    let lease = world.machine.leases().find(|lease| lease.service == wide).expect("a lease");
-    let kept: Vec<u64> = lease.holds.vram.values().copied().collect();
-    assert_eq!((lease.stage, kept), (Stage::Asleep, vec![GIB, GIB]), "which of the two keeps it, nobody says");
+fn what_a_run_has_let_go_of_is_still_promised_to_it() {
+    let mut world = World::new(&[]);
+    world.ram_strangers = 10 * GIB;
+    let chat = world.add(spec("chat", |_| ()), need(0, 40 * GIB));
+    let image = world.add(spec("image", |_| ()), need(0, 20 * GIB));
+    bring_in(&mut world, &chat);
+    world.look();
+    let leaves = |world: &mut World| world.preview(&image).expect("a plan").offload.len();
+    assert_eq!(leaves(&mut world), 1);
+    // Nobody has looked at its processes since.
+    world.of(&chat).ram = 10 * GIB;
+    assert_eq!(leaves(&mut world), 1, "it may take all of it again");
+    world.want(&image, Wish::Eager);
+    assert_eq!(refusal(&world, &image).holders[0].why, Stays::NotForThis);
+    world.ram_strangers = GIB;
+    world.want(&image, Wish::Eager);
+    assert_eq!(*world.doing(&image), Doing::Loads, "what others have let go of is free at once");
 }

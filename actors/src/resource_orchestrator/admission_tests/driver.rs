@@ -27,15 +27,20 @@ impl World {
         for card in &mut self.cards {
             card.lagging.retain(|(_, until)| *until > now);
         }
-        let figures = self.services.values().filter(|one| !one.vram.is_empty() || one.ram > 0);
-        let figures = figures.filter_map(|one| Some((one.run?, Figures { pids: vec![one.pid], ram: one.ram })));
-        let figures = figures.collect();
-        self.step(Event::Measured(figures));
+        self.measure();
         let cards = (0..).zip(&self.cards).map(|(index, card)| self.card(index, card)).collect();
         self.strangers_read = self.cards.iter().map(|card| (card.id.clone(), card.strangers)).collect();
         self.lost_read = self.cards.iter().filter(|card| card.lost).map(|card| card.id.clone()).collect();
         let reading = Reading { sequence: self.sequence, at: now, backend: "made up", cards, problem: None };
         self.step(Event::Read(Arc::new(reading)));
+    }
+
+    /// What the runs hold.
+    pub fn measure(&mut self) {
+        let figures = self.services.values().filter(|one| !one.vram.is_empty() || one.ram > 0);
+        let figures = figures.filter_map(|one| Some((one.run?, Figures { pids: vec![one.pid], ram: one.ram })));
+        let figures = figures.collect();
+        self.step(Event::Measured(figures));
     }
 
     pub fn card(&self, index: u32, card: &TrueCard) -> Card {

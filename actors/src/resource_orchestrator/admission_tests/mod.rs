@@ -9,5 +9,6 @@ mod lines;
 mod others;
 mod promises;
 mod random;
+mod sleepers;
 mod supervisors;
 mod world;

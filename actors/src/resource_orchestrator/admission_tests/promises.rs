@@ -13,14 +13,11 @@ impl World {
     /// what every lease may still take fit, on each card, in RAM and in the other pools.
     pub fn check_room(&self, newcomer: &ServiceName) {
         let promised = |gpu: &GpuId| -> u64 {
-            let live = self.services.values();
-            // Who falls asleep takes no more; what it has given back lags behind and is used.
-            let live = live.filter(|one| !matches!(one.doing, Doing::FallsAsleep | Doing::Sleeps));
-            live.map(|one| {
+            let promised = self.services.values().map(|one| {
                 let may = one.placement.lease.vram.get(gpu).copied().unwrap_or(0);
                 may.saturating_sub(one.vram.get(gpu).copied().unwrap_or(0))
-            })
-            .sum()
+            });
+            promised.sum()
         };
         let touched = &self.services[newcomer].placement.lease;
         for card in self.cards.iter().filter(|card| touched.vram.get(&card.id).is_some_and(|amount| *amount > 0)) {
@@ -102,7 +99,7 @@ impl World {
     pub fn check_fair(&self, leaver: &ServiceName, reason: &str) {
         let Some(asker) = reason.strip_prefix("makes room for ") else { return };
         let asker = &self.services[&asker.parse().expect("a name")];
-        let Doing::Asks { since } = asker.doing else { panic!("{reason}: {:?}\n{}", asker.doing, self.story()) };
+        let Doing::Asks { since, .. } = asker.doing else { panic!("{reason}: {:?}\n{}", asker.doing, self.story()) };
         let arrival = asker.line.first().map_or(since, |first| since.min(*first));
         let due = arrival + self.fairness;
         let one = &self.services[leaver];
@@ -128,7 +125,7 @@ impl World {
             assert!(waited <= bound, "somebody waits {waited:?} for {}\n{}", one.spec.name, self.story());
         }
         for one in self.services.values() {
-            if let Doing::Asks { since } = one.doing {
+            if let Doing::Asks { since, .. } = one.doing {
                 let waited = self.now - since;
                 assert!(waited <= bound, "{} waits for {waited:?}\n{}", one.spec.name, self.story());
             }

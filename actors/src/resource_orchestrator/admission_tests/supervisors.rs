@@ -17,14 +17,18 @@ use crate::{
 impl World {
     /// Somebody wants a service in memory.
     pub fn want(&mut self, service: &ServiceName, wish: Wish) {
-        let run = match self.of(service).doing {
-            Doing::Nothing => self.fresh_run(),
-            Doing::Sleeps => self.of(service).run.expect("a run that sleeps"),
+        // Whoever decides is told what the runs hold at that moment.
+        if !self.of(service).need.is_nothing() {
+            self.measure();
+        }
+        let (run, asleep) = match self.of(service).doing {
+            Doing::Nothing => (self.fresh_run(), false),
+            Doing::Sleeps | Doing::FallsAsleep => (self.of(service).run.expect("a run that sleeps"), true),
             _ => return,
         };
         let now = self.now;
         let service = self.of(service);
-        (service.run, service.doing) = (Some(run), Doing::Asks { since: now });
+        (service.run, service.doing) = (Some(run), Doing::Asks { since: now, asleep });
         (service.refusal, service.pending, service.wish) = (None, None, wish);
         let (name, spec, need) = (service.spec.name.clone(), Arc::clone(&service.spec), service.need.clone());
         self.step(Event::Asked(Question { service: name, run, spec, need, wish, pids: Vec::new() }));
@@ -35,27 +39,33 @@ impl World {
         self.dismiss(service);
         let Some(run) = self.of(service).run else { return };
         match self.of(service).doing {
-            Doing::Asks { .. } => {
-                let slept = self.of(service).asks_from_sleep();
-                self.of(service).doing = if slept { Doing::Sleeps } else { Doing::Nothing };
+            Doing::Asks { asleep: false, .. } => {
+                self.of(service).doing = Doing::Nothing;
                 self.fate(service, run, Fate::Withdrawn);
-                if slept {
-                    self.end(service, run, false);
-                }
             }
-            Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps => {
+            Doing::Asks { .. }
+            | Doing::Loads
+            | Doing::Works
+            | Doing::Drains { .. }
+            | Doing::FallsAsleep
+            | Doing::Sleeps => {
                 self.close(service);
                 self.of(service).doing = Doing::Stops { sleep: false };
                 self.fate(service, run, Fate::Leaving);
                 self.later(ms(20), Due::Ends { service: service.clone(), run });
             }
-            Doing::Nothing | Doing::Stops { .. } | Doing::FallsAsleep => {}
+            Doing::Nothing | Doing::Stops { .. } => {}
         }
     }
 
     pub fn crash(&mut self, service: &ServiceName) {
         let Some(run) = self.of(service).run else { return };
-        if matches!(self.of(service).doing, Doing::Loads | Doing::Works | Doing::Drains { .. } | Doing::Sleeps) {
+        let has_process = match self.of(service).doing {
+            Doing::Nothing | Doing::Asks { asleep: false, .. } | Doing::Stops { .. } => false,
+            Doing::Asks { .. } | Doing::Loads | Doing::Works | Doing::Drains { .. } => true,
+            Doing::FallsAsleep | Doing::Sleeps => true,
+        };
+        if has_process {
             self.end(service, run, true);
         }
     }
@@ -112,6 +122,14 @@ impl World {
     pub fn fall_asleep(&mut self, service: &ServiceName, run: RunId) {
         let asleep = self.of(service).need.asleep.unwrap_or(0);
         self.leave_behind(service, asleep);
+        // It holds what it keeps, and takes no more until it is woken.
+        let one = self.of(service);
+        let custom = one.placement.lease.custom.clone();
+        one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
+        if !one.leased {
+            self.of(service).doing = Doing::Sleeps;
+            return self.later(ms(0), Due::Asks { service: service.clone() });
+        }
         self.waiting.insert(run);
         self.of(service).doing = Doing::FallsAsleep;
         self.fate(service, run, Fate::Asleep);
@@ -124,10 +142,10 @@ impl World {
         one.ram = 0;
         one.vram.clear();
         one.doing = Doing::Nothing;
-        if !one.placement.lease.is_empty() {
+        one.placement = Placement::default();
+        if std::mem::take(&mut one.leased) {
             self.waiting.insert(run);
         }
-        self.of(service).placement = Placement::default();
         if failed {
             self.dismiss(service);
         }
@@ -191,7 +209,8 @@ impl World {
             return;
         };
         let now = self.now;
-        if let (Doing::Asks { since }, false) = (&self.of(&service).doing, matches!(verdict, LeaseVerdict::Pending(_)))
+        if let (Doing::Asks { since, .. }, false) =
+            (&self.of(&service).doing, matches!(verdict, LeaseVerdict::Pending(_)))
         {
             let waited = now - *since;
             self.longest = self.longest.max(waited);
@@ -201,13 +220,13 @@ impl World {
             LeaseVerdict::Refused(refusal) => {
                 let one = self.of(&service);
                 assert!(matches!(one.doing, Doing::Asks { .. }), "refused: {:?}", one.doing);
-                let sleeps = one.ram > 0 || one.vram.values().any(|bytes| *bytes > 0);
-                one.doing = if sleeps { Doing::Sleeps } else { Doing::Nothing };
+                one.doing = if one.asks_from_sleep() { Doing::Sleeps } else { Doing::Nothing };
                 one.refusal = Some(refusal);
                 one.line.clear();
             }
             LeaseVerdict::Granted(placement) => {
                 assert!(matches!(self.of(&service).doing, Doing::Asks { .. }), "{service} was granted unasked");
+                self.of(&service).leased = !placement.lease.is_empty();
                 self.of(&service).placement = placement;
                 if self.of(&service).wish != Wish::Adopted {
                     self.check_room(&service);
@@ -226,10 +245,6 @@ impl World {
                 assert!(self.waiting.remove(&run), "{service} was reclaimed twice\n{}", self.story());
                 if self.of(&service).doing == Doing::FallsAsleep {
                     self.of(&service).doing = Doing::Sleeps;
-                    // From here on it may hold what it was measured to hold, and no more.
-                    let one = self.of(&service);
-                    let custom = one.placement.lease.custom.clone();
-                    one.placement.lease = Amounts { vram: one.vram.clone(), ram: one.ram, custom };
                     // In a step of its own: what else comes of this one is to be carried out first.
                     self.later(ms(0), Due::Asks { service });
                 }

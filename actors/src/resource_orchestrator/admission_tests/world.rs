@@ -37,8 +37,10 @@ pub struct TrueCard {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Doing {
     Nothing,
+    /// For memory. `asleep`: to be woken; its process is there, however little it keeps.
     Asks {
         since: Instant,
+        asleep: bool,
     },
     Loads,
     Works,
@@ -62,6 +64,8 @@ pub struct Service {
     pub run: Option<RunId>,
     pub pid: Pid,
     pub placement: Placement,
+    /// Whether its run was granted memory, and so is told when that is back. What it keeps asleep may be nothing at all.
+    pub leased: bool,
     /// What its process holds.
     pub vram: BTreeMap<GpuId, u64>,
     pub ram: u64,
@@ -89,8 +93,7 @@ pub struct Service {
 impl Service {
     /// Whether it sleeps and waits for the memory to be woken.
     pub fn asks_from_sleep(&self) -> bool {
-        let holds = self.ram > 0 || self.vram.values().any(|bytes| *bytes > 0);
-        matches!(self.doing, Doing::Asks { .. }) && holds
+        matches!(self.doing, Doing::Asks { asleep: true, .. })
     }
 }
 
@@ -262,6 +265,7 @@ impl World {
             run: None,
             pid,
             placement: Placement::default(),
+            leased: false,
             vram: BTreeMap::new(),
             ram: 0,
             usage: Usage::default(),

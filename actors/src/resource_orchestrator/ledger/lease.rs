@@ -32,6 +32,8 @@ pub enum Stage {
         still: Instant,
         /// What it took at that moment.
         taken: u64,
+        /// Whether its process is being ended meanwhile.
+        ends: bool,
     },
     /// It sleeps, and holds what was measured.
     Asleep,
@@ -227,15 +229,24 @@ impl Lease {
     /// says, so all of it may be left on each of them.
     #[must_use]
     pub fn vram_kept(&self, gpu: &GpuId) -> u64 {
+        if self.leaves_asleep() { self.vram_asleep(gpu) } else { 0 }
+    }
+
+    /// What it keeps of a card when it sleeps, as far as it is known.
+    #[must_use]
+    pub fn vram_asleep(&self, gpu: &GpuId) -> u64 {
         let had = self.placement.lease.vram.get(gpu).copied().unwrap_or(0);
-        if self.leaves_asleep() { self.need.asleep.unwrap_or(0).min(had) } else { 0 }
+        self.need.asleep.unwrap_or(0).min(had)
     }
 
     /// Whether it makes room by sleeping, which gives back VRAM alone. One that sleeps already makes room by its end.
     #[must_use]
     pub fn leaves_asleep(&self) -> bool {
-        let dozes = matches!(self.stage, Stage::Dozing { .. });
-        !self.has_ended() && !self.slept && (dozes || self.spec.memory.offload.how == OffloadHow::Sleep)
+        match self.stage {
+            Stage::Reclaiming { .. } => false,
+            Stage::Dozing { ends, .. } => !ends,
+            _ => !self.slept && self.spec.memory.offload.how == OffloadHow::Sleep,
+        }
     }
 
     /// What becomes free when it leaves.

@@ -39,6 +39,8 @@ pub struct Ledger {
     pub(super) leases: BTreeMap<RunId, Lease>,
     pub(super) cards: Vec<CardBook>,
     pub(super) host: HostMemory,
+    /// What others used of the host when the runs were measured last, in bytes.
+    pub(super) host_strangers: u64,
     /// Who measures the cards.
     pub(super) backend: &'static str,
     /// When the cards were measured; `None`: never.
@@ -56,6 +58,7 @@ impl Ledger {
             leases: BTreeMap::new(),
             cards: Vec::new(),
             host: HostMemory { total: 0, available: 0 },
+            host_strangers: 0,
             backend: "none",
             read: None,
             problem: None,
@@ -85,7 +88,7 @@ impl Ledger {
         self.attribute();
     }
 
-    /// Takes in what was measured of the runs.
+    /// Takes in what was measured of the runs, at the same time as the host.
     pub fn measure(&mut self, figures: &BTreeMap<RunId, Figures>) {
         for (run, Figures { pids, ram }) in figures {
             let Some(lease) = self.leases.get_mut(run).filter(|lease| !lease.has_ended()) else { continue };
@@ -96,6 +99,7 @@ impl Ledger {
             lease.ram = *ram;
             lease.note_peak();
         }
+        self.host_strangers = self.ram_pool().strangers;
         self.attribute();
     }
 

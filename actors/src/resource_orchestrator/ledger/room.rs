@@ -2,7 +2,9 @@
 //!
 //! Of a measured card the least of two: what its books say (its share, less strangers, less every lease or what it has taken
 //! beyond it), and what the driver says (what is unused, less what has been promised and not been taken yet). Of a declared
-//! card the books alone. Of the host likewise: the share less the leases, and what is available less what is promised.
+//! card the books alone. Of the host likewise: the share, less what others used when the runs were measured last, less the
+//! leases; and what is available less what is promised. What a run has let go of since it was measured is available, and
+//! is still promised to it: of that the books alone know.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +147,10 @@ impl Ledger {
     fn ram_free(&self, lens: Lens<'_>) -> i128 {
         let wide = i128::from;
         let mut available = wide(self.host.available) - wide(self.rules.ram_reserve.0);
-        let mut share = wide(self.rules.ram_limit.of(self.host.total));
+        let is_measured = self.leases.values().any(|lease| !lease.has_ended() && lease.ram > 0);
+        let strangers = if is_measured { self.host_strangers } else { 0 };
+        let unused = wide(self.host.total) - wide(self.rules.ram_reserve.0) - wide(strangers);
+        let mut share = wide(self.rules.ram_limit.of(self.host.total)).min(unused);
         for lease in self.leases.values().filter(|lease| !lease.has_ended()) {
             // Who sleeps keeps its host memory, or takes more of it.
             let stays = !lens.is_gone(lease) || (lens.own != Some(lease.run) && lease.leaves_asleep());
