@@ -36,7 +36,11 @@ fn a_runtime_whose_state_dir_was_removed_is_still_the_only_one() {
     greenroom.wait_state("web", "ready");
     let file = greenroom.config_file().display().to_string();
     let web = greenroom.service_pid("web");
-    fs::remove_dir_all(greenroom.state_dir()).expect("removed");
+    // Again where the runtime has just written something into it.
+    wait_for("the folder is removed", BOUND, || {
+        fs::remove_dir_all(greenroom.state_dir()).ok();
+        !greenroom.state_dir().exists()
+    });
     let second = greenroom.bare(&["run", "-c", &file]).expect(4);
     assert!(second.text().contains(&greenroom.pid().to_string()), "names the first's process: {second:?}");
     let sweep = greenroom.cli(&["sweep"]).expect(4);

@@ -132,7 +132,7 @@ impl Hands<'_> {
                 }
                 door.pass(request, service, path, body, desk, tab).await
             }
-            Target::Remote(remote) => door.pass_far(request, remote, path, body, far, tab).await,
+            Target::Remote(remote) => Box::pin(door.pass_far(request, remote, path, body, far, tab)).await,
         }
     }
 
@@ -146,7 +146,9 @@ impl Hands<'_> {
         let routes = desk.routes(&door.runtime, &door.spec.default_model);
         let wants_websocket = websocket::is_wanted(request.head())?;
         match &**routes.find(&name)? {
-            Target::Service(service) if wants_websocket => door.connect(request, payload, service, &path, tab).await,
+            Target::Service(service) if wants_websocket => {
+                Box::pin(door.connect(request, payload, service, &path, tab)).await
+            }
             Target::Remote(_) if wants_websocket => {
                 Err(ApiError::bad_param("headers", "WebSockets of remotes are not passed on"))
             }
@@ -156,7 +158,7 @@ impl Hands<'_> {
             }
             Target::Remote(remote) => {
                 let body = door.body(request, payload)?;
-                door.pass_far(request, remote, &path, body, far, tab).await
+                Box::pin(door.pass_far(request, remote, &path, body, far, tab)).await
             }
         }
     }
