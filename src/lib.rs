@@ -27,14 +27,15 @@ pub mod stand_in;
 #[cfg(feature = "cli")]
 pub mod telemetry;
 
-pub use config::{Config, ServiceConfig};
+pub use config::{Config, JobConfig, ServiceConfig};
 pub use embed::{
-    EndError, Endpoint, Engine, Events, Filter, Handle, Hold, Lagged, LoadError, LoadProgress, LoadStep, Loading, Logs,
-    Permit, Progress, RuntimeBuilder, Service, block_on,
+    Contents, EndError, Endpoint, Engine, Events, Filter, Handle, Hold, Job, JobDone, JobFailed, JobId, JobProgress,
+    JobSpec, JobState, JobSteps, JobView, Lagged, LoadError, LoadProgress, LoadStep, Loading, Logs, Permit, Progress,
+    RuntimeBuilder, Service, SubmitError, block_on,
 };
 pub use greenroom_actors as actors;
 pub use guardian::Guardian;
-pub use runtime::{CommandError, ReloadError, ReloadReport, Runtime, ShutdownReport, Snapshot, StartError};
+pub use runtime::{CommandError, JobRefusal, ReloadError, ReloadReport, Runtime, ShutdownReport, Snapshot, StartError};
 
 /// The code in the documents, compiled.
 #[cfg(doctest)]

@@ -92,19 +92,38 @@ fn the_complete_file_is_right_as_it_is_and_with_every_default_set() {
     let set: Vec<_> = text.lines().map(|line| if is_setting(line) { &line[1..] } else { line }).collect();
     let all = load_text("greenroom.toml", &set.join("\n"), Path::new("/"), &sources);
     let all = all.unwrap_or_else(|errors| panic!("{errors}"));
-    // What a remote cannot do without is an example, as the command of a service is.
-    let with_remote = format!("{text}\n[remote.elsewhere]\nurls = [\"http://127.0.0.1:7860\"]\n");
-    let with_remote = load_text("greenroom.toml", &with_remote, Path::new("/"), &sources);
-    let with_remote = with_remote.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(all.spec, with_remote.spec, "a line is not the default that it says it is");
+    // What a job and a remote cannot do without is an example, as the command of a service is.
+    let command = text.lines().find(|line| line.starts_with("#command = ") && line.contains("${output}"));
+    let command = command.and_then(|line| line.strip_prefix('#')).expect("the command of the job");
+    let job = format!("[job.image]\n{command}\nparams = {{ prompt = {{}} }}\n");
+    let remote = "[remote.elsewhere]\nurls = [\"http://127.0.0.1:7860\"]\n";
+    let with_both = load_text("greenroom.toml", &format!("{text}\n{job}{remote}"), Path::new("/"), &sources);
+    let with_both = with_both.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(all.spec, with_both.spec, "a line is not the default that it says it is");
     for warning in &all.warnings {
         assert_eq!(warning.severity, Severity::Warning);
         assert!(warning.message.ends_with("not in force yet"), "{warning}");
     }
     // One key of each section was really read.
     let rows = all.effective.rows();
-    for key in ["runtime.name", "gateway.listen", "job.example.timeout", "remote.elsewhere.urls", "metrics.enabled"] {
+    for key in ["runtime.name", "gateway.listen", "job.image.timeout", "remote.elsewhere.urls", "metrics.enabled"] {
         let row = rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("{key}"));
         assert!(row.origin.starts_with("greenroom.toml:"), "{key}: {}", row.origin);
+    }
+}
+
+#[test]
+fn the_examples_are_right() {
+    let text = read("docs/configuration.md");
+    let variables = ["HOME", "POD_KEY"].map(|name| (name.to_owned(), "/home/nobody".to_owned()));
+    let sources = Sources { env: variables.to_vec(), ..Sources::default() };
+    let examples: Vec<&str> =
+        text.split("```toml\n").skip(1).filter_map(|part| Some(part.split_once("```")?.0)).collect();
+    assert!(examples.len() > 5, "{examples:#?}");
+    for example in examples {
+        let Err(errors) = load_text("example.toml", example, Path::new("/nowhere"), &sources) else { continue };
+        // The models and folders of an example are those of its reader.
+        let wrong: Vec<_> = errors.0.iter().filter(|problem| !problem.message.contains("cannot be read")).collect();
+        assert!(wrong.is_empty(), "{example}\n{wrong:#?}");
     }
 }

@@ -1,25 +1,32 @@
 //! Builds the actor system. Read top to bottom this says who exists, who hears whom and, backwards, how it all stops.
 //!
 //! Registration order: the history first, because everybody tells it something until the end; then the thread that measures
-//! the cards and whoever gives out memory; then one supervisor per service, in the order of their dependencies. Stopping goes the other way. A service that is added later takes its place
+//! the cards and whoever gives out memory; then one supervisor per service, in the order of their dependencies, and one per
+//! worker of a job; then the queue of jobs. Stopping goes the other way. A service that is added later takes its place
 //! among the services by what it depends on ([`Roster`]).
 
 mod heritage;
 mod roster;
-mod services;
+mod starts;
+mod workers;
 
 pub use roster::{HISTORY_UNIT, Roster, RosterError};
-pub use services::{ServiceSet, Supervised, adopt_kept, start_eager, with_dependencies};
+pub use starts::{adopt_kept, start_eager};
+pub use workers::workers_of;
 
 use std::{io, sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, MailboxError};
 use actix_rt::Arbiter;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::{
     event::EventBus,
     history_store::{History, HistorySink},
+    job_queue::{
+        JobQueue, QueueParts, open_jobs,
+        runner::{Rim, doer, far::Far, tidy::Tidy},
+    },
     os::{
         containment::Containment,
         gpu::{GpuError, GpuSampler},
@@ -30,6 +37,7 @@ use crate::{
     },
     process_supervisor::Inherited,
     resource_orchestrator::{OrchestratorParts, ResourceOrchestrator, need::Book, view::MemoryBoard},
+    services::ServiceSet,
     shutdown_coordinator::{
         ShutdownCoordinator,
         graph::{Cycle, GraphError, order},
@@ -60,6 +68,8 @@ pub struct Foundation {
     pub ports: PortPool,
     /// What an earlier runtime has kept.
     pub kept: Found,
+    /// The remotes, and how they are spoken to.
+    pub far: Far,
 }
 
 /// Why the actors could not be put together.
@@ -96,6 +106,8 @@ pub struct ActorSystem {
     pub memory: MemoryBoard,
     /// Takes records.
     pub history: HistorySink,
+    /// Keeps jobs in order.
+    pub jobs: Addr<JobQueue>,
     /// Every service, in the order of the configuration, and the means to change them.
     pub roster: Roster,
     /// Told once, when the ordered stop has ended.
@@ -104,11 +116,12 @@ pub struct ActorSystem {
     pub threads: Threads,
 }
 
-/// One thread for the children's output, one for the driver of the cards, one for the database. To be ended when every
-/// unit has stopped.
+/// One thread for the children's output, one for the work of jobs, one for the driver of the cards, one for the database.
+/// To be ended when every unit has stopped.
 #[derive(Debug)]
 pub struct Threads {
     children: Arbiter,
+    jobs: Arbiter,
     cards: Arc<GpuSampler>,
     history: History,
 }
@@ -117,9 +130,11 @@ impl Threads {
     /// Ends them. A driver that hangs may keep the cards', and a disk that hangs the database's: these are then left to the
     /// end of the process, and the audit says so.
     pub fn end(self) {
-        self.children.stop();
-        if self.children.join().is_err() {
-            tracing::error!("the thread of the children's output ended by a panic");
+        for (thread, whose) in [(self.jobs, "the work of jobs"), (self.children, "the children's output")] {
+            thread.stop();
+            if thread.join().is_err() {
+                tracing::error!("the thread of {whose} ended by a panic");
+            }
         }
         match Arc::into_inner(self.cards).map(|cards| cards.end(THREAD_BOUND)) {
             Some(Ok(())) => {}
@@ -137,12 +152,14 @@ impl Threads {
 /// # Errors
 /// See [`AssemblyError`]. What was started by then ends by itself.
 pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyError> {
-    let Foundation { spec, containment, registry, bus, ports, mut kept } = foundation;
+    let Foundation { spec, containment, registry, bus, ports, mut kept, far } = foundation;
     let start_order = order(&dependencies(&spec.services))?;
 
     let (done, stopped) = oneshot::channel();
     let coordinator = ShutdownCoordinator::new(spec.shutdown.deadline, bus.clone(), done).start();
 
+    // Before anything is written: what is found is what the last runtime has left.
+    let open = open_jobs(&spec.history.path, &bus);
     let history = History::start(&spec.history, &bus).map_err(AssemblyError::Thread)?;
     let (name, depends_on) = (HISTORY_UNIT.to_owned(), Vec::new());
     coordinator.send(Register { name, depends_on, bound: HISTORY_BOUND, stop: history.stop() }).await??;
@@ -166,6 +183,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let children = Arbiter::try_new().map_err(AssemblyError::Thread)?;
     let roster = Roster {
         services: ServiceSet::default(),
+        workers: ServiceSet::default(),
         control: Arbiter::current(),
         children: children.handle(),
         coordinator: coordinator.downgrade(),
@@ -191,10 +209,43 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     told.into_iter().for_each(|run| heritage::forget(run, &roster.registry, &roster.state_dir));
     heritage::remember(kept, &roster.history, &roster.registry, &roster.state_dir);
     roster.arrange(&spec.services.iter().map(|s| s.name.clone()).collect::<Vec<_>>());
+    roster.add_workers(&spec.jobs).await?;
 
-    let threads = Threads { children, cards, history };
+    let (stop_work, stopping) = watch::channel(false);
+    let jobs_thread = Arbiter::try_new().map_err(AssemblyError::Thread)?;
+    let rim = Rim {
+        services: roster.services.clone(),
+        workers: roster.workers.clone(),
+        memory: memory.clone(),
+        orchestrator: orchestrator.downgrade(),
+        bus: roster.bus.clone(),
+        state_dir: spec.state_dir.clone(),
+        max_waiting: spec.gateway.max_waiting,
+        stopping,
+        containment: Arc::clone(&roster.containment),
+        far,
+        tidy: Tidy::default(),
+    };
+    let jobs = JobQueue::new(QueueParts {
+        definitions: spec.jobs.iter().cloned().map(Arc::new).collect(),
+        open,
+        history: history.sink(),
+        history_path: spec.history.path.clone(),
+        bus: roster.bus.clone(),
+        state_dir: spec.state_dir.clone(),
+        doer: doer(rim, jobs_thread.handle()),
+        thread: jobs_thread.handle(),
+        shutdown: spec.shutdown,
+        stopping: stop_work,
+    })
+    .start();
+    let (name, depends_on) = (roster::JOBS_UNIT.to_owned(), roster.needs_of_jobs(None));
+    let (bound, stop) = (roster.jobs_bound(), jobs.clone().recipient());
+    coordinator.send(Register { name, depends_on, bound, stop }).await??;
+
+    let threads = Threads { children, jobs: jobs_thread, cards, history };
     let history = threads.history.sink();
-    Ok(ActorSystem { coordinator, orchestrator, memory, history, roster, stopped, threads })
+    Ok(ActorSystem { coordinator, orchestrator, memory, history, jobs, roster, stopped, threads })
 }
 
 fn dependencies(services: &[ServiceSpec]) -> Vec<(String, Vec<String>)> {

@@ -81,6 +81,12 @@ impl RunId {
     pub fn fresh() -> Self {
         Self(ulid::Ulid::new())
     }
+
+    /// When it was made, in milliseconds since 1970.
+    #[must_use]
+    pub fn made_at(self) -> u64 {
+        self.0.timestamp_ms()
+    }
 }
 
 impl fmt::Display for RunId {

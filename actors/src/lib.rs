@@ -3,7 +3,9 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("Greenroom runs on Linux only: it holds processes by cgroups, pidfds and /proc.");
 
+pub mod admit;
 pub mod assembly;
+pub mod base64;
 pub mod cause;
 mod digest;
 
@@ -14,6 +16,8 @@ pub mod failure;
 pub mod gate;
 pub mod history_store;
 pub mod ids;
+pub mod job;
+pub mod job_queue;
 pub mod lease;
 pub mod memory;
 pub mod os;
@@ -21,6 +25,7 @@ pub mod probe;
 pub mod process_supervisor;
 pub mod remote;
 pub mod resource_orchestrator;
+pub mod services;
 pub mod shutdown_coordinator;
 pub mod spec;
 pub mod state;

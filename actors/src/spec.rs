@@ -4,6 +4,7 @@
 //! and every `auto` resolved by the time a spec exists, so no actor looks anything up.
 
 mod gateway;
+mod job;
 mod memory;
 mod resources;
 #[cfg(test)]
@@ -26,6 +27,10 @@ use crate::{
 
 pub use self::{
     gateway::{Balance, DoorSpec, GatewaySpec, ListenAddress, RemoteSpec},
+    job::{
+        CleanupAction, CleanupSpec, CleanupWhen, JobDefinition, JobWork, OnCleanupFailure, ParamKind, ParamSpec,
+        ProcessJob, RequestBody, RequestJob, RunningJobs, SetValue, WorkerSpec,
+    },
     memory::{BusySpec, Figure, GpuChoice, GpuName, MemorySpec, OffloadHow, OffloadSpec, ReloadPolicy, WakeRule},
     resources::{DeclaredCard, GpuBackend, ResourcesSpec, Share},
 };
@@ -62,8 +67,10 @@ pub struct RuntimeSpec {
     pub metrics: bool,
     /// What answers requests elsewhere, in the order of the configuration.
     pub remotes: Vec<RemoteSpec>,
-    /// The services, in the order of the configuration.
+    /// The services, in the order of the configuration; the workers of jobs are not among them.
     pub services: Vec<ServiceSpec>,
+    /// The kinds of job, in the order of the configuration.
+    pub jobs: Vec<JobDefinition>,
 }
 
 /// `runtime.containment`.
@@ -97,6 +104,8 @@ pub struct ShutdownSpec {
     pub deadline: Duration,
     /// How long what is in flight at a service may take to leave before the service is stopped; zero waits for nobody.
     pub drain: Duration,
+    /// What becomes of jobs that run then.
+    pub running_jobs: RunningJobs,
 }
 
 /// `[history]`.
@@ -162,6 +171,22 @@ pub struct ServiceSpec {
     pub memory: MemorySpec,
     /// How requests get to it.
     pub door: DoorSpec,
+    /// What is done after each job on it.
+    pub cleanup: CleanupSpec,
+    /// Whether it is restarted after each job.
+    pub restart_after_job: bool,
+    /// Set for one that is not a service of its own but does the jobs of one kind, each in a run of its own.
+    pub worker: Option<WorkerSpec>,
+}
+
+impl ServiceSpec {
+    /// The arguments of its command as an engine reads them: what is known only at a start (`${port}`) is left out, but for
+    /// what a worker is given for its job.
+    #[must_use]
+    pub fn arguments(&self) -> Vec<String> {
+        let task = self.worker.as_ref().and_then(|worker| worker.task.as_deref());
+        self.command.iter().skip(1).map(|part| part.known(task)).collect()
+    }
 }
 
 impl RunValues {
@@ -175,6 +200,7 @@ impl RunValues {
             gpu_layers: spec.gpu_layers,
             gpus: Vec::new(),
             data_dir: state_dir.join("data").join(spec.name.as_str()),
+            task: spec.worker.as_ref().and_then(|worker| worker.task.clone()),
         }
     }
 }

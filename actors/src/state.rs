@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Pid, RunId, ServiceName},
+    job::JobProgress,
     memory::{Placement, Refusal},
     spec::{FailureClass, StartMode},
     time::Timestamp,
@@ -204,6 +205,8 @@ pub struct ServiceStatus {
     pub port: Option<u16>,
     /// In `starting`: how far its load has come, where its engine tells.
     pub load: Option<LoadProgress>,
+    /// Of a worker: how far it has come with its job, where its output tells.
+    pub step: Option<JobProgress>,
     /// How its last run ended.
     pub last_exit: Option<ExitReport>,
     /// In `backoff`: when the next start is due.
@@ -234,6 +237,7 @@ impl ServiceStatus {
             restarts_total: 0,
             port: None,
             load: None,
+            step: None,
             last_exit: None,
             next_start: None,
             refusal: None,

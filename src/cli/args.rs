@@ -6,6 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use greenroom_actors::units::parse_duration;
 
+use super::job::JobCommand;
+
 /// Keeps generative-AI processes on one GPU box in order.
 #[derive(Debug, Clone, Parser)]
 #[command(
@@ -101,6 +103,9 @@ pub enum Command {
     Logs(LogsArgs),
     /// What happened since the runtime started.
     Events(EventsArgs),
+    /// Jobs: work that is queued and done to its end.
+    #[command(subcommand)]
+    Job(JobCommand),
     /// What the database remembers; works without a runtime.
     #[command(subcommand)]
     History(HistoryCommand),
@@ -265,6 +270,8 @@ pub enum HistoryCommand {
     Swaps(SwapArgs),
     /// Requests for models: when, to whom, with what outcome, how long they waited and took.
     Requests(HistoryArgs),
+    /// Jobs, also those that are still to be done; `--service` is the kind of job.
+    Jobs(HistoryArgs),
 }
 
 /// Filters of past swaps.
@@ -329,6 +336,9 @@ pub enum Incident {
     /// A wrapper respawns its workers; the whole tree dies.
     #[value(name = "I5")]
     WrapperRespawns,
+    /// Each image leaves its engine polluted; the clean-up after each job ends that.
+    #[value(name = "I6")]
+    EveryOtherImageFails,
     /// A language model leaves for an image, the image engine crashes, the language model comes back.
     #[value(name = "I7")]
     ImageEngineCrashes,

@@ -5,9 +5,14 @@
 use std::{io, path::Path, time::Duration};
 
 use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use greenroom_actors::event::EventId;
-use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Frame, Incoming},
+    client::conn::http1,
+};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -101,12 +106,29 @@ impl Client {
         self.call(Method::POST, path).await
     }
 
+    /// DELETE, as a value.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call(Method::DELETE, path).await
+    }
+
+    /// POST of a body, as a value.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send_content<T: DeserializeOwned>(&self, path: &str, content: Content) -> Result<T, ClientError> {
+        value(path, self.send(Method::POST, path, content).await?).await
+    }
+
     /// GET of a stream. The answer's head has come and is a success.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn stream(&self, path: &str) -> Result<ByteStream, ClientError> {
-        Ok(ByteStream { body: accept(self.send(Method::GET, path).await?).await?.into_body() })
+        let answer = self.send(Method::GET, path, Content::nothing()).await?;
+        Ok(ByteStream { body: accept(answer).await?.into_body() })
     }
 
     /// Server-sent events, from just after `after` if given.
@@ -120,17 +142,16 @@ impl Client {
     }
 
     async fn call<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, ClientError> {
-        let body = accept(self.send(method, path).await?).await?.into_body().collect().await?.to_bytes();
-        serde_json::from_slice(&body).map_err(|e| ClientError::Answer(path.to_owned(), e))
+        value(path, self.send(method, path, Content::nothing()).await?).await
     }
 
-    async fn send(&self, method: Method, path: &str) -> Result<Response<Incoming>, ClientError> {
+    async fn send(&self, method: Method, path: &str, content: Content) -> Result<Response<Incoming>, ClientError> {
         let key = self.key.as_ref();
         let ask = Ask { method, host: self.target.host(), path: format!("{}{path}", self.target.base()), key };
         match &self.target {
-            Target::Socket(socket) => exchange(self.connected(connect(socket)).await?, ask, Bytes::new()).await,
+            Target::Socket(socket) => exchange(self.connected(connect(socket)).await?, ask, content).await,
             Target::Http { authority, .. } => {
-                exchange(self.connected(TcpStream::connect(authority)).await?, ask, Bytes::new()).await
+                exchange(self.connected(TcpStream::connect(authority)).await?, ask, content).await
             }
         }
     }
@@ -164,9 +185,38 @@ pub async fn post_json(port: u16, path: &str, body: &Value) -> Result<Value, Cli
     let address = format!("127.0.0.1:{port}");
     let stream = TcpStream::connect(&address).await.map_err(|e| ClientError::Connect(address.clone(), e))?;
     let ask = Ask { method: Method::POST, host: &address, path: path.to_owned(), key: None };
-    let answer = exchange(stream, ask, body.to_string().into()).await?;
-    let bytes = accept(answer).await?.into_body().collect().await?.to_bytes();
-    serde_json::from_slice(&bytes).map_err(|e| ClientError::Answer(path.to_owned(), e))
+    value(path, exchange(stream, ask, Content::json(body)).await?).await
+}
+
+/// What is sent with a request.
+#[derive(Debug)]
+pub struct Content {
+    /// Its type.
+    pub kind: String,
+    /// The bytes.
+    pub body: UnsyncBoxBody<Bytes, io::Error>,
+}
+
+impl Content {
+    fn nothing() -> Self {
+        Self::whole(Bytes::new())
+    }
+
+    /// This value.
+    #[must_use]
+    pub fn json(value: &Value) -> Self {
+        Self::whole(value.to_string().into())
+    }
+
+    fn whole(bytes: Bytes) -> Self {
+        let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+        Self { kind: "application/json".to_owned(), body }
+    }
+
+    /// What comes of `pieces`, of this type.
+    pub fn streamed(kind: String, pieces: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
+        Self { kind, body: StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync() }
+    }
 }
 
 /// The head of a request.
@@ -177,21 +227,27 @@ struct Ask<'a> {
     key: Option<&'a ApiKey>,
 }
 
-async fn exchange<S>(stream: S, ask: Ask<'_>, body: Bytes) -> Result<Response<Incoming>, ClientError>
+async fn exchange<S>(stream: S, ask: Ask<'_>, content: Content) -> Result<Response<Incoming>, ClientError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Ask { method, host, path, key } = ask;
     let mut request = Request::builder().method(method).uri(&path).header("Host", host);
-    request = request.header("Content-Type", "application/json");
+    request = request.header("Content-Type", content.kind);
     if let Some(key) = key {
         request = request.header("Authorization", key.authorization());
     }
-    let request = request.body(Full::new(body)).map_err(|_| ClientError::Path(path))?;
+    let request = request.body(content.body).map_err(|_| ClientError::Path(path))?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Drives the connection until the answer has been read or dropped; its error is the request's as well.
     tokio::spawn(connection);
     Ok(sender.send_request(request).await?)
+}
+
+/// What an answer says, if it is a success.
+async fn value<T: DeserializeOwned>(path: &str, answer: Response<Incoming>) -> Result<T, ClientError> {
+    let bytes = accept(answer).await?.into_body().collect().await?.to_bytes();
+    serde_json::from_slice(&bytes).map_err(|e| ClientError::Answer(path.to_owned(), e))
 }
 
 /// The answer, if it is a success.
@@ -212,6 +268,19 @@ pub struct ByteStream {
 }
 
 impl ByteStream {
+    /// The next bytes of something that has an end; `None` there.
+    ///
+    /// # Errors
+    /// When it breaks off before.
+    pub async fn whole(&mut self) -> Result<Option<Bytes>, ClientError> {
+        while let Some(frame) = self.body.frame().await {
+            if let Ok(bytes) = frame?.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
     /// The next bytes; `None` where the stream, or the runtime, has ended.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {

@@ -10,7 +10,7 @@ use super::{
     client::ClientError,
     completions, config_show, control, demo, doctor, estimate, events,
     failure::Failure,
-    gpus, history, import, init, logs, plan, reload, run, shutdown, status, sweep,
+    gpus, history, import, init, job, logs, plan, reload, run, shutdown, status, sweep,
     terminal::Terminal,
     why,
 };
@@ -61,6 +61,7 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Reload(args) => reload::run(args, global, terminal),
         Command::Logs(args) => logs::run(args, global, terminal),
         Command::Events(args) => events::run(args, global, terminal),
+        Command::Job(command) => job::run(command, global, terminal),
         Command::History(args) => history::run(args, global, terminal),
         Command::Sweep(args) => sweep::run(args, global, terminal),
         Command::Doctor => doctor::run(global, terminal),

@@ -6,6 +6,7 @@ use greenroom_actors::{
     cause,
     estimate::files::ReadError,
     history_store::HistoryError,
+    job::{JobId, JobState},
     os::{keep::FindError, state_dir::StateDirError, sweep::SweepError},
 };
 use serde_json::{Value, json};
@@ -161,6 +162,33 @@ pub enum Failure {
     /// A service that names no model.
     #[error("`{0}` names no `model_file`, and what its program loads is not known")]
     NoModelFile(String),
+    /// No job is meant.
+    #[error("no job's id begins with `{0}`; see `greenroom job list` and `greenroom history jobs`")]
+    NoJob(String),
+    /// Several jobs are meant.
+    #[error("the ids of several jobs begin with `{text}`: {}", list(.ids))]
+    WhichJob {
+        /// What was written.
+        text: String,
+        /// Those it may mean.
+        ids: Vec<String>,
+    },
+    /// It has made nothing yet.
+    #[error("job {id} is {} still; `greenroom job show {id}` tells how far it has come", .state.name())]
+    JobOpen {
+        /// Which job.
+        id: JobId,
+        /// Where it stands.
+        state: JobState,
+    },
+    /// The runtime has ended before a job that was waited for.
+    #[error(
+        "the runtime has ended before job {0}, which is on disk and goes on with the next runtime; `greenroom job show {0}` tells then"
+    )]
+    JobLeft(JobId),
+    /// Ctrl-C while a job was waited for.
+    #[error("job {0} goes on: look with `greenroom job show {0}`, take it back with `greenroom job cancel {0}`")]
+    LeftToItself(JobId),
     /// A file is there already.
     #[error("{} is there already and is not overwritten; choose another with -o, or say --force", .0.display())]
     Exists(PathBuf),
@@ -216,7 +244,7 @@ impl Failure {
             Self::Detached { code, .. } => *code,
             Self::StateDir(StateDirError::AlreadyRunning { .. }) | Self::Sweep(SweepError::Running(_)) => 4,
             Self::TimedOut { .. } | Self::Client(ClientError::Silent) => 124,
-            Self::Interrupted => 130,
+            Self::Interrupted | Self::LeftToItself(_) => 130,
             Self::Client(_)
             | Self::Key { .. }
             | Self::NotGreenroom { .. }
@@ -231,6 +259,10 @@ impl Failure {
             | Self::NoEstimate(_)
             | Self::NoModel(_)
             | Self::NoModelFile(_)
+            | Self::NoJob(_)
+            | Self::WhichJob { .. }
+            | Self::JobOpen { .. }
+            | Self::JobLeft(_)
             | Self::Exists(_)
             | Self::Io { .. }
             | Self::Output(_)
@@ -261,11 +293,13 @@ impl Failure {
             Self::History(_) => "history_unavailable",
             Self::NoLogs { .. } => "no_logs",
             Self::NoEstimate(_) | Self::NoModel(_) | Self::NoModelFile(_) => "no_estimate",
+            Self::NoJob(_) | Self::WhichJob { .. } => "job_not_found",
+            Self::JobOpen { .. } | Self::JobLeft(_) => "job_open",
             Self::Exists(_) => "exists",
             Self::Io { .. } | Self::Output(_) => "io",
             Self::Demo(_) => "demo_failed",
             Self::TimedOut { .. } => "timed_out",
-            Self::Interrupted => "interrupted",
+            Self::Interrupted | Self::LeftToItself(_) => "interrupted",
         }
     }
 

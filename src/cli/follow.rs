@@ -3,6 +3,7 @@
 use greenroom_actors::{
     event::SwapSeconds,
     ids::ServiceName,
+    job::JobProgress,
     memory::{Amounts, Refusal},
     state::LoadProgress,
 };
@@ -12,8 +13,10 @@ use serde_json::Value;
 use super::table::paint;
 use crate::runtime::told;
 
+const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const RED: u8 = 31;
+const GREY: u8 = 90;
 
 /// One event in one line: when, about what, what.
 #[must_use]
@@ -85,6 +88,15 @@ pub fn event_text(event: &Value, color: bool) -> String {
             Ok(SwapRead { service, from, seconds }) => told::swap(&service, &from, &seconds),
             Err(_) => format!("{about}is in"),
         },
+        "job.state" => {
+            let from = if text("from").is_empty() { String::new() } else { format!("{} -> ", text("from")) };
+            let to = paint(text("to"), job_color(text("to")), color);
+            format!("job {} ({}): {from}{to}{}", text("job_id"), text("job"), because(text("reason")))
+        }
+        "job.progress" => match serde_json::from_value::<JobProgress>(event["progress"].clone()) {
+            Ok(step) => format!("job {} ({}): {step}", text("job_id"), text("job")),
+            Err(_) => format!("job {} ({}) goes on", text("job_id"), text("job")),
+        },
         "gap" => match event["missed"].as_u64() {
             Some(n) if n > 0 => paint(&format!("{n} events were missed"), YELLOW, color),
             _ => paint("events before this one are not known any more", YELLOW, color),
@@ -116,6 +128,15 @@ fn plan(event: &Value) -> String {
         _ => format!("; {} leave for it", names.join(", ")),
     };
     format!("gets {holds}{leave}")
+}
+
+fn job_color(name: &str) -> u8 {
+    match name {
+        "succeeded" => GREEN,
+        "failed" => RED,
+        "waiting" | "running" | "cleaning" => YELLOW,
+        _ => GREY,
+    }
 }
 
 fn state_color(name: &str) -> u8 {
@@ -193,6 +214,20 @@ mod tests {
                          "refusal": { "service": "image", "kind": "too_large", "missing": [], "holders": [] } })),
             "image: it never fits here"
         );
-        assert_eq!(line(json!({ "type": "job.state" })), "job.state {\"type\":\"job.state\"}");
+        assert_eq!(line(json!({ "type": "a.new" })), "a.new {\"type\":\"a.new\"}");
+        assert_eq!(
+            line(json!({ "type": "job.state", "job_id": "01M7", "job": "image", "from": "queued", "to": "waiting",
+                         "reason": "waits for chat to leave" })),
+            "job 01M7 (image): queued -> waiting (waits for chat to leave)"
+        );
+        assert_eq!(
+            line(json!({ "type": "job.state", "job_id": "01M7", "job": "image", "from": null, "to": "queued" })),
+            "job 01M7 (image): queued"
+        );
+        assert_eq!(
+            line(json!({ "type": "job.progress", "job_id": "01M7", "job": "image",
+                         "progress": { "done": 3, "total": 4, "ratio": 0.75, "eta": 0.4 } })),
+            "job 01M7 (image): 3/4, 0.4s left"
+        );
     }
 }

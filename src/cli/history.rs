@@ -11,6 +11,7 @@ use super::{
     args::{Global, HistoryCommand},
     failure::Failure,
     follow::event_line,
+    job,
     past::Past,
     requests, swaps,
     table::{Cell, age, table},
@@ -25,7 +26,10 @@ const LAST_WORDS: usize = 3;
 pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Result<i32, Failure> {
     let now = clock::wall();
     let filter = match command {
-        HistoryCommand::Runs(args) | HistoryCommand::Events(args) | HistoryCommand::Requests(args) => {
+        HistoryCommand::Runs(args)
+        | HistoryCommand::Events(args)
+        | HistoryCommand::Requests(args)
+        | HistoryCommand::Jobs(args) => {
             filter(args.service.as_deref(), args.since.as_deref(), args.failed, args.limit, now)?
         }
         HistoryCommand::Swaps(args) => filter(args.service.as_deref(), args.since.as_deref(), false, args.limit, now)?,
@@ -62,6 +66,14 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
                 terminal.value(&rows)?;
             } else {
                 terminal.say(requests::render(&rows, terminal.width, terminal.color))?;
+            }
+        }
+        HistoryCommand::Jobs(_) => {
+            let rows = reader.jobs(&filter)?;
+            if terminal.json {
+                terminal.value(&rows)?;
+            } else {
+                terminal.say(job::history(&rows, now, terminal.width, terminal.color))?;
             }
         }
     }

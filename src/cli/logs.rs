@@ -131,13 +131,13 @@ impl Printer<'_> {
 
 /// Puts lines together from pieces. Each ends in its line end, but for the last one and those that are too long.
 #[derive(Debug, Default)]
-struct Lines {
+pub(super) struct Lines {
     pending: Vec<u8>,
 }
 
 impl Lines {
     /// The lines that `bytes` completes.
-    fn take(&mut self, bytes: &[u8]) -> Vec<Bytes> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Vec<Bytes> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             self.pending.extend_from_slice(piece);
@@ -149,7 +149,7 @@ impl Lines {
     }
 
     /// What is left at the end, with a line end.
-    fn rest(&mut self) -> Vec<Bytes> {
+    pub(super) fn rest(&mut self) -> Vec<Bytes> {
         if self.pending.is_empty() {
             return Vec::new();
         }

@@ -27,6 +27,7 @@ mod history;
 mod import;
 mod init;
 mod interrupt;
+mod job;
 mod logs;
 mod outlook;
 mod past;

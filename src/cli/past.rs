@@ -1,8 +1,11 @@
 //! Where `history` reads: the database itself, whether a runtime runs or not, or, with `--url`, a running one.
 
-use greenroom_actors::history_store::{
-    HistoryReader,
-    messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
+use greenroom_actors::{
+    history_store::{
+        HistoryReader,
+        messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
+    },
+    job::JobView,
 };
 use serde::de::DeserializeOwned;
 
@@ -75,6 +78,17 @@ impl Past {
         match self {
             Self::File(reader) => Ok(reader.requests(filter)?),
             Self::There(asked) => ask(asked, "requests", filter),
+        }
+    }
+
+    /// Past and present jobs, newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn jobs(&self, filter: &HistoryFilter) -> Result<Vec<JobView>, Failure> {
+        match self {
+            Self::File(reader) => Ok(reader.jobs(filter)?),
+            Self::There(asked) => ask(asked, "jobs", filter),
         }
     }
 }

@@ -152,6 +152,7 @@ mod tests {
                 service("api", Action::Restart, Some(5), Some(6), &["command", "env"]),
                 failed,
             ],
+            jobs: Vec::new(),
             unchanged: 1,
             next_start: vec!["runtime.ports".to_owned()],
             warnings: Vec::new(),

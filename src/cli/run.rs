@@ -5,7 +5,7 @@ use std::time::Duration;
 use greenroom_actors::{
     os::{clock::wait_until, limits::raise_nofile, memory::give_back_freed, state_dir::SOCKET},
     resource_orchestrator::view::MemorySnapshot,
-    spec::{RuntimeSpec, StartMode},
+    spec::{JobDefinition, JobWork, RuntimeSpec, StartMode},
 };
 use serde_json::json;
 
@@ -131,9 +131,31 @@ fn banner(spec: &RuntimeSpec, runtime: &RuntimeView, memory: &MemorySnapshot, wi
         })
         .collect();
     lines.extend(table(&["", "", "", "", ""], &rows, width, false).into_iter().skip(1));
+    if !spec.jobs.is_empty() {
+        lines.push(count(spec.jobs.len(), "job", "jobs"));
+        let rows: Vec<Vec<Cell>> = spec.jobs.iter().map(|job| job_row(job, memory)).collect();
+        lines.extend(table(&["", "", "", ""], &rows, width, false).into_iter().skip(1));
+    }
     let names = spec.services.iter().map(|s| &s.name);
     lines.extend(outlook::together(names, memory).into_iter().flat_map(|text| wrap(&text, width, 2, 4)));
     lines.join("\n")
+}
+
+/// A kind of job: how it is done, and what that needs.
+fn job_row(job: &JobDefinition, memory: &MemorySnapshot) -> Vec<Cell> {
+    let (how, need) = match &job.work {
+        JobWork::Process(process) => {
+            (process.service.engine.name().to_owned(), memory.needs.get(&job.name).and_then(told::need))
+        }
+        JobWork::Request(request) => (format!("asks {}", request.service), None),
+    };
+    let serves = if job.serves.is_empty() { String::new() } else { format!("serves {}", job.serves.join(", ")) };
+    vec![
+        Cell::text(format!("  {}", job.name)),
+        Cell::text(how),
+        Cell::text(need.unwrap_or_default()),
+        Cell::text(serves),
+    ]
 }
 
 fn start(mode: StartMode) -> &'static str {

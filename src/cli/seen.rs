@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use greenroom_actors::{
     ids::{Pid, RunId},
+    job::JobState,
     memory::Amounts,
     state::{Disposition, LoadProgress, ServiceState},
     time::Timestamp,
@@ -22,6 +23,20 @@ pub struct Status {
     /// What answers elsewhere.
     #[serde(default)]
     pub remotes: Vec<Remote>,
+    /// Open jobs.
+    #[serde(default)]
+    pub jobs: Vec<JobCount>,
+}
+
+/// How many jobs of a kind are in a state.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JobCount {
+    /// The kind.
+    pub job: String,
+    /// The state.
+    pub state: JobState,
+    /// How many.
+    pub count: u64,
 }
 
 /// A remote.

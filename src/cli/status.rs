@@ -10,6 +10,7 @@ use super::{
     ask::{Asked, block_on, get, read},
     columns::services,
     failure::Failure,
+    job::counted,
     remotes::remotes,
     seen::{Runtime, Status},
     table::{age, paint},
@@ -59,6 +60,10 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
     if !status.remotes.is_empty() {
         lines.push(String::new());
         lines.extend(remotes(&status.remotes, width, color));
+    }
+    if let Some(jobs) = counted(&status.jobs) {
+        lines.push(String::new());
+        lines.extend(wrap(&jobs, width, 0, 2));
     }
     lines.join("\n")
 }
@@ -141,6 +146,13 @@ embeddings       stopped     -      -         0       -      0      -
 image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         assert_eq!(text, expected);
         assert!(rendered(example(), Some(40)).lines().skip(3).all(|line| line.chars().count() <= 40));
+    }
+
+    #[test]
+    fn open_jobs_have_a_line() {
+        let mut status = example();
+        status["jobs"] = json!([{ "job": "image", "state": "running", "count": 1 }]);
+        assert!(rendered(status, Some(80)).ends_with("\n\njobs: 1 running (image)"));
     }
 
     #[test]

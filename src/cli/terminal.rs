@@ -71,6 +71,21 @@ impl Terminal {
         drop(writeln!(io::stderr().lock(), "{}", text.as_ref()));
     }
 
+    /// Columns of the line on standard error that can be drawn anew; `None` where it is no terminal.
+    #[must_use]
+    pub fn redraws(&self) -> Option<usize> {
+        let is_terminal = !self.json && io::stderr().is_terminal();
+        is_terminal.then(|| {
+            terminal_size::terminal_size_of(io::stderr()).map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0))
+        })
+    }
+
+    /// Draws the line on standard error anew. One that nobody sees is no failure of the command.
+    pub fn redraw(&self, text: &str) {
+        let mut out = io::stderr().lock();
+        drop(write!(out, "\r\x1b[K{text}").and_then(|()| out.flush()));
+    }
+
     /// Writes why the command failed to standard error.
     pub fn fail(&self, failure: &Failure) {
         if failure.exit_code() == 0 {

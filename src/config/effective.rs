@@ -195,6 +195,10 @@ fn defaults(sources: &SourceMap, mentions: &BTreeMap<KeyPath, Span>, set: &Merge
             for (name, _) in names(mentions, &parts[0]) {
                 let mut path = parts.clone();
                 name.clone_into(&mut path[1]);
+                let beside = key.not_beside.map(|other| vec![path[0].clone(), path[1].clone(), other.to_owned()]);
+                if beside.is_some_and(|other| mentions.contains_key(&other)) {
+                    continue;
+                }
                 for_each.push(Leaf { path, node: node.clone() });
             }
         } else {

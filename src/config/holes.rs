@@ -46,6 +46,9 @@ impl BadHole {
             Self::Open => "close it, or write `$${` for a literal `${`".to_owned(),
             Self::NoVariable(name) => format!("set it, or give a default: ${{env.{name}:-VALUE}}"),
             Self::NoFile { .. } => "the path is relative to the config file's folder".to_owned(),
+            Self::Unknown(name) if name == "output" || name.starts_with("param.") => {
+                "in a job it may stand in `command`, `env` and `cleanup` of a process, and in `request.set`".to_owned()
+            }
             Self::Unknown(_) => "write `$${` for a literal `${`".to_owned(),
         }
     }
@@ -137,6 +140,10 @@ pub(super) mod tests {
 
         fn contents(&self, path: &Path) -> Result<String, String> {
             if path == Path::new("/base/key") { Ok(" s3cret\n".to_owned()) } else { Err("no such file".to_owned()) }
+        }
+
+        fn document(&self, path: &Path) -> Result<String, String> {
+            self.contents(path)
         }
 
         fn program(&self, path: &Path) -> Program {

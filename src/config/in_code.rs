@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use greenroom_actors::engines::{EngineRef, Engines};
 
 use super::{
-    ServiceConfig,
+    JobConfig, ServiceConfig,
     load::{Loaded, Sources, environment, load, load_text},
     outside::read_text,
     parse::MAX_FILE,
@@ -88,6 +88,13 @@ impl Config {
     #[must_use]
     pub fn service(mut self, service: ServiceConfig) -> Self {
         self.above.extend(service.into_settings());
+        self
+    }
+
+    /// Adds a kind of job, or sets keys of one that is there.
+    #[must_use]
+    pub fn job(mut self, job: JobConfig) -> Self {
+        self.above.extend(job.into_settings());
         self
     }
 

@@ -61,6 +61,10 @@ impl Checker<'_> {
                 Value::Text(text) => pieces(text).map(|_| node.clone()).map_err(|bad| Fault::hole(node.span, &bad)),
                 _ => Err(Fault::sort(kind, node)),
             },
+            Kind::ScalarTemplate => match &node.value {
+                Value::Text(_) => self.check(&Kind::Template, node),
+                _ => scalar(&Kind::Scalar, node).map_err(|_| Fault::sort(kind, node)),
+            },
             _ => {
                 let (filled, one_hole) = self.fill(node)?;
                 let checked = scalar(kind, &filled);

@@ -12,6 +12,9 @@ use std::{
 /// Largest file that `${file:...}` takes in, in bytes: a secret, not a data set.
 const MAX_SECRET: u64 = 64 << 10;
 
+/// Largest file that is the body of a job's request, in bytes: a workflow, and a mask or two in it.
+const MAX_DOCUMENT: u64 = 16 << 20;
+
 /// What became of the search for a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
@@ -29,6 +32,8 @@ pub trait Outside {
     fn variable(&self, name: &str) -> Option<&str>;
     /// The contents of a small text file; an error as a phrase such as "No such file or directory".
     fn contents(&self, path: &Path) -> Result<String, String>;
+    /// The contents of a text file that is sent to somebody.
+    fn document(&self, path: &Path) -> Result<String, String>;
     /// The program at `path` if that is absolute, else the one of that name on PATH.
     fn program(&self, path: &Path) -> Program;
     /// The size of a file or the files of a folder that can be read, in bytes.
@@ -60,6 +65,10 @@ impl Outside for Machine {
 
     fn contents(&self, path: &Path) -> Result<String, String> {
         read_text(path, MAX_SECRET)
+    }
+
+    fn document(&self, path: &Path) -> Result<String, String> {
+        read_text(path, MAX_DOCUMENT)
     }
 
     fn program(&self, path: &Path) -> Program {

@@ -1,10 +1,6 @@
 //! One service, put together in code.
 
-use super::{
-    in_code::{Setting, SettingKey},
-    parse::parse_key,
-    value::Value,
-};
+use super::{in_code::Setting, named_keys::NamedKeys, value::Value};
 
 /// When a service is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +38,13 @@ pub enum Reload {
 /// `[service.NAME]` in code. Each method sets the key of its name; [`set`](Self::set) reaches all others. Checked with
 /// the whole configuration.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ServiceConfig {
-    name: String,
-    settings: Vec<(Vec<String>, Value)>,
-    unreadable: Vec<(String, Value)>,
-}
+pub struct ServiceConfig(NamedKeys);
 
 impl ServiceConfig {
     /// A service of this name.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), settings: Vec::new(), unreadable: Vec::new() }
+        Self(NamedKeys::new("service", name.into()))
     }
 
     /// Program and arguments. No shell is run. `${port}`, `${model_file}` and the like are filled in.
@@ -174,29 +166,15 @@ impl ServiceConfig {
 
     /// Any other key below the service, written as in TOML: `restart.max`, `stop.grace`.
     #[must_use]
-    pub fn set(mut self, key: &str, value: impl Into<Value>) -> Self {
-        match parse_key(key) {
-            Some(path) => self.settings.push((path, value.into())),
-            None => self.unreadable.push((key.to_owned(), value.into())),
-        }
-        self
+    pub fn set(self, key: &str, value: impl Into<Value>) -> Self {
+        Self(self.0.written(key, value.into()))
     }
 
-    fn key<const N: usize>(mut self, path: [&str; N], value: Value) -> Self {
-        self.settings.push((path.map(str::to_owned).to_vec(), value));
-        self
+    fn key<const N: usize>(self, path: [&str; N], value: Value) -> Self {
+        Self(self.0.key(path, value))
     }
 
-    /// As settings of the whole; a key that cannot be read stays as it was written, to be told.
     pub(super) fn into_settings(self) -> Vec<Setting> {
-        let head = ["service".to_owned(), self.name];
-        // The table itself, so that a service without any key is one.
-        let table = (Vec::new(), Value::table());
-        let whole = |path: Vec<String>| SettingKey::Path(head.iter().cloned().chain(path).collect());
-        let known = std::iter::once(table).chain(self.settings);
-        let known = known.map(|(path, value)| Setting { key: whole(path), value });
-        let unreadable = self.unreadable.into_iter();
-        let unreadable = unreadable.map(|(key, value)| Setting { key: SettingKey::Dotted(key), value });
-        known.chain(unreadable).collect()
+        self.0.into_settings()
     }
 }

@@ -50,6 +50,12 @@ command = ["sleep", "infinity"]
 # command = "llama-server --host ${host} --port ${port} -m ${model_file} -ngl ${gpu_layers} -c 8192"
 # model_file = "models/model.gguf"
 # idle_timeout = "30m"                     # unload after so long without work
+
+# A job is done by a process of its own, which ends: greenroom job submit image -p prompt="a heron" --wait
+# [job.image]
+# command = "sd-cli -m ${model_file} -p ${param.prompt} -o ${output}"
+# model_file = "models/sdxl.gguf"
+# params.prompt = {}
 "#;
 
 /// What a model's service may want to say besides.

@@ -1,5 +1,7 @@
 //! What no key says alone: services that need one another, share a port or a name. Pure.
 
+mod names;
+
 use std::collections::{BTreeMap, HashMap};
 
 use greenroom_actors::spec::{ListenAddress, PortSpec, RuntimeSpec};
@@ -20,11 +22,11 @@ pub fn validate(effective: &Effective, spec: &RuntimeSpec) -> Vec<Problem> {
         check.dependencies(spec),
         check.cycles(spec),
         check.ports(spec),
-        check.own_names(),
-        check.client_names(),
-        check.jobs(),
+        names::own(&check),
+        names::of_workers(&check, spec),
+        names::of_clients(&check),
+        names::default_model(&check),
         check.remotes(),
-        check.default_model(),
         check.doors(spec),
         check.log_level(),
     ]
@@ -106,82 +108,6 @@ impl Check<'_> {
         problems
     }
 
-    /// No service and remote have one name.
-    fn own_names(&self) -> Vec<Problem> {
-        let services: Vec<&str> = self.effective.names("service").into_iter().map(|(name, _)| name).collect();
-        let shared = self.effective.names("remote").into_iter().filter(|(name, _)| services.contains(name));
-        let problem = |(name, at): (&str, Span)| {
-            self.error(at, format!("a service and a remote have one name, `{name}`"), "give one of them another")
-        };
-        shared.map(problem).collect()
-    }
-
-    /// No two of services, jobs and remotes answer to one name. Services and remotes answer to their own as well.
-    fn client_names(&self) -> Vec<Problem> {
-        let (mut own, mut served) = (HashMap::new(), HashMap::new());
-        let mut problems = Vec::new();
-        for section in ["service", "remote"] {
-            for (name, _) in self.effective.names(section) {
-                // That a remote has the name of a service has been said.
-                own.entry(name).or_insert((section, name));
-            }
-        }
-        for section in ["service", "job", "remote"] {
-            for (name, _) in self.effective.names(section) {
-                let list = self.effective.get(&[section, name, "serves"]).map(Node::items).unwrap_or_default();
-                for (client_name, span) in list.iter().filter_map(|node| Some((node.text()?, node.span))) {
-                    let of_itself = |owner: &&(&str, &str)| **owner == (section, name);
-                    let other = own.get(client_name).filter(|owner| !of_itself(owner));
-                    let Some((other, of)) = served.get(client_name).or(other) else {
-                        served.insert(client_name, (section, name));
-                        continue;
-                    };
-                    let message =
-                        format!("{other} `{of}` and {section} `{name}` have one client name, `{client_name}`");
-                    problems.push(self.error(span, message, "give one of them another name in `serves`"));
-                }
-            }
-        }
-        problems
-    }
-
-    /// A job is either a process or a request.
-    fn jobs(&self) -> Vec<Problem> {
-        let services: Vec<&str> = self.effective.names("service").into_iter().map(|(name, _)| name).collect();
-        let mut problems = Vec::new();
-        for (name, span) in self.effective.names("job") {
-            let has = |key| {
-                self.effective.get(&["job", name, key]).is_some() || self.effective.is_faulty(&["job", name, key])
-            };
-            match (has("command"), has("service")) {
-                (true, true) => {
-                    let message = format!("job `{name}` has both `command` and `service`");
-                    problems.push(self.error(span, message, "a job is a process or a request: keep one"));
-                }
-                (false, false) => {
-                    let message = format!("job `{name}` has neither `command` nor `service`");
-                    problems.push(self.error(span, message, "add `command`, or `service` and `request`"));
-                }
-                (false, true) if !has("request") => {
-                    let message = format!("job `{name}` has a `service` and no `request`");
-                    let help = "add request = { method = \"POST\", path = \"/...\" }";
-                    problems.push(self.error(span, message, help));
-                }
-                _ => {}
-            }
-            let service = self.text(&["job", name, "service"]);
-            if !service.is_empty() && !services.contains(&service) {
-                let help = match nearest(service, services.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("services are: {}", services.join(", ")),
-                };
-                let message = format!("job `{name}` asks `{service}`, which is no service");
-                problems.push(self.error(self.span(&["job", name, "service"]), message, help));
-            }
-        }
-        problems
-    }
-
     /// A remote is somewhere.
     fn remotes(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
@@ -194,28 +120,6 @@ impl Check<'_> {
             }
         }
         problems
-    }
-
-    /// What requests mean that name no model is served by somebody.
-    fn default_model(&self) -> Vec<Problem> {
-        let model = self.text(&["gateway", "default_model"]);
-        let mut names: Vec<&str> = Vec::new();
-        for section in ["service", "job", "remote"] {
-            for (name, _) in self.effective.names(section) {
-                let list = self.effective.get(&[section, name, "serves"]).map(Node::items).unwrap_or_default();
-                names.extend(list.iter().filter_map(Node::text));
-                names.extend((list.is_empty() && section != "job").then_some(name));
-            }
-        }
-        if model.is_empty() || names.contains(&model) {
-            return Vec::new();
-        }
-        let help = match nearest(model, names.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("models are: {}", names.join(", ")),
-        };
-        let span = self.span(&["gateway", "default_model"]);
-        vec![self.error(span, format!("`gateway.default_model`: nobody serves `{model}`"), help)]
     }
 
     /// No service has the port of the gateway, or of a service's own door.

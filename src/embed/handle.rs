@@ -7,15 +7,15 @@ use std::{
     time::Duration,
 };
 
-use greenroom_actors::ids::ServiceName;
+use greenroom_actors::{ids::ServiceName, job::JobId, job_queue::messages::JobSpec};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Events, Filter, Service,
+    Events, Filter, Job, Service,
     loading::Demands,
     park::{block_on, block_on_within},
 };
-use crate::runtime::{CommandError, ReloadError, ReloadReport, RuntimeHandle, ShutdownReport, Snapshot};
+use crate::runtime::{CommandError, JobRefusal, ReloadError, ReloadReport, RuntimeHandle, ShutdownReport, Snapshot};
 
 /// Why there is no report of the end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,6 +74,25 @@ impl Handle {
     #[must_use]
     pub fn service_names(&self) -> Vec<ServiceName> {
         self.held.runtime.service_names()
+    }
+
+    /// Submits a job. Done once it is on disk: from then on it comes to its end, if need be with the next runtime on this
+    /// state dir.
+    ///
+    /// # Errors
+    /// When it is not accepted: there is no such kind, its parameters do not fit (all that is wrong at once), too many are
+    /// queued, or it could not be written down.
+    pub async fn submit(&self, spec: JobSpec) -> Result<Job, JobRefusal> {
+        let id = self.held.runtime.submit_job(spec).await?.id;
+        Job::find(&self.held.runtime, id).await
+    }
+
+    /// A job by its id, however old.
+    ///
+    /// # Errors
+    /// When nobody knows it, or the history cannot be read.
+    pub async fn job(&self, id: JobId) -> Result<Job, JobRefusal> {
+        Job::find(&self.held.runtime, id).await
     }
 
     /// Everything at a glance, for a user interface: never blocks, and reads nothing from the system. States are those of

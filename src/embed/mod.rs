@@ -7,6 +7,7 @@ mod builder;
 mod demand;
 mod events;
 mod handle;
+mod job;
 mod loading;
 mod park;
 mod progress;
@@ -17,9 +18,12 @@ pub use events::{Events, Filter, Lagged};
 pub use greenroom_actors::{
     engines::{Engine, LoadStep},
     gate::{Hold, Permit},
+    job::{JobId, JobProgress, JobState, JobView},
+    job_queue::messages::{Contents, JobSpec, SubmitError},
     state::LoadProgress,
 };
 pub use handle::{EndError, Handle};
+pub use job::{Job, JobDone, JobFailed, JobSteps};
 pub use loading::{Endpoint, LoadError, Loading};
 pub use park::block_on;
 pub use progress::Progress;

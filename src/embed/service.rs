@@ -10,8 +10,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream, stream::BoxStream};
 use greenroom_actors::{
-    assembly::Supervised,
     gate::{Hold, Permit},
+    services::Supervised,
     state::ServiceStatus,
 };
 use tokio::sync::watch;

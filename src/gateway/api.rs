@@ -5,12 +5,15 @@ use std::{path::Path, sync::Arc};
 use greenroom_actors::{
     event::{EventId, EventStream},
     history_store::messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
+    job::{JobId, JobView},
+    job_queue::messages::{JobSpec, ListJobs},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
 };
+use tokio::sync::watch;
 
 use super::metrics::page;
 use crate::runtime::{
-    CommandError, ReloadError, ReloadReport, RuntimeHandle, ServiceCommand,
+    CommandError, JobCount, JobRefusal, Meant, ReloadError, ReloadReport, RuntimeHandle, ServiceCommand,
     view::{RuntimeView, ServiceView, StatusView, WhyView},
 };
 
@@ -74,8 +77,52 @@ pub trait Control: Clone + Send + 'static {
     /// # Errors
     /// When the history cannot be read.
     async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError>;
+    /// Accepts a job.
+    ///
+    /// # Errors
+    /// When it is not accepted.
+    async fn submit_job(&self, spec: JobSpec) -> Result<JobView, JobRefusal>;
+    /// One job, however old.
+    ///
+    /// # Errors
+    /// When nobody knows it.
+    async fn job(&self, id: JobId) -> Result<Arc<JobView>, JobRefusal>;
+    /// Jobs that are open or have ended lately.
+    ///
+    /// # Errors
+    /// When the runtime is stopping.
+    async fn jobs(&self, filter: ListJobs) -> Result<Vec<Arc<JobView>>, JobRefusal>;
+    /// The jobs that somebody may mean who has not written a whole id.
+    ///
+    /// # Errors
+    /// When the runtime is stopping, or the history cannot be read.
+    async fn find_jobs(&self, meant: Meant) -> Result<Vec<Arc<JobView>>, JobRefusal>;
+    /// How many jobs of each kind are open, by state.
+    async fn job_counts(&self) -> Vec<JobCount>;
+    /// Takes a job back.
+    ///
+    /// # Errors
+    /// When nobody knows it, or it has come to its end.
+    async fn cancel_job(&self, id: JobId) -> Result<JobView, JobRefusal>;
+    /// Submits a job once more, as another one.
+    ///
+    /// # Errors
+    /// When nobody knows it, it is still open, or it is not accepted.
+    async fn retry_job(&self, id: JobId) -> Result<JobView, JobRefusal>;
+    /// Follows a job to its end.
+    ///
+    /// # Errors
+    /// When nobody knows it.
+    async fn follow_job(&self, id: JobId) -> Result<watch::Receiver<Arc<JobView>>, JobRefusal>;
+    /// Past and present jobs, newest first.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    async fn history_jobs(&self, filter: HistoryFilter) -> Result<Vec<JobView>, CommandError>;
+    /// How many bytes a body may have.
+    fn max_body(&self) -> u64;
     /// The figures for Prometheus; `None` where nobody may see them.
-    fn metrics(&self) -> Option<String>;
+    async fn metrics(&self) -> Option<String>;
     /// Reads the configuration anew; waits for what comes of it if `wait`.
     ///
     /// # Errors
@@ -144,8 +191,52 @@ impl Control for RuntimeHandle {
         self.history_requests(filter).await
     }
 
-    fn metrics(&self) -> Option<String> {
-        self.shows_metrics().then(|| page(&self.status(), &self.memory(), self.metrics()))
+    async fn submit_job(&self, spec: JobSpec) -> Result<JobView, JobRefusal> {
+        self.submit_job(spec).await
+    }
+
+    async fn job(&self, id: JobId) -> Result<Arc<JobView>, JobRefusal> {
+        self.job(id).await
+    }
+
+    async fn jobs(&self, filter: ListJobs) -> Result<Vec<Arc<JobView>>, JobRefusal> {
+        self.jobs(filter).await
+    }
+
+    async fn find_jobs(&self, meant: Meant) -> Result<Vec<Arc<JobView>>, JobRefusal> {
+        self.find_jobs(meant).await
+    }
+
+    async fn job_counts(&self) -> Vec<JobCount> {
+        self.job_counts().await
+    }
+
+    async fn cancel_job(&self, id: JobId) -> Result<JobView, JobRefusal> {
+        self.cancel_job(id).await
+    }
+
+    async fn retry_job(&self, id: JobId) -> Result<JobView, JobRefusal> {
+        self.retry_job(id).await
+    }
+
+    async fn follow_job(&self, id: JobId) -> Result<watch::Receiver<Arc<JobView>>, JobRefusal> {
+        self.follow_job(id).await
+    }
+
+    async fn history_jobs(&self, filter: HistoryFilter) -> Result<Vec<JobView>, CommandError> {
+        self.history_jobs(filter).await
+    }
+
+    fn max_body(&self) -> u64 {
+        self.max_body()
+    }
+
+    async fn metrics(&self) -> Option<String> {
+        if !self.shows_metrics() {
+            return None;
+        }
+        let jobs = self.job_counts().await;
+        Some(page(&self.status(), &jobs, &self.memory(), self.metrics()))
     }
 
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {

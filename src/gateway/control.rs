@@ -16,7 +16,7 @@ use greenroom_actors::{
     os::clock,
     state::{Disposition, ServiceState},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -24,14 +24,15 @@ use super::{
     api::Control,
     errors::ApiError,
     guard::Guard,
+    jobs::routes,
     metrics, openapi,
     query::{HistoryQuery, number, switch},
     sse,
 };
 use crate::runtime::{
-    ServiceCommand,
+    JobCount, ServiceCommand,
     service_log::{LogReader, folder},
-    view::ServiceView,
+    view::{ServiceView, StatusView},
 };
 
 /// Lines of a log that are given where the caller does not say how many.
@@ -46,7 +47,7 @@ pub struct Door<C> {
     pub closing: watch::Sender<bool>,
 }
 
-type Answer = Result<HttpResponse, ApiError>;
+pub(super) type Answer = Result<HttpResponse, ApiError>;
 
 /// Adds every route of the control API, and how what cannot be read is refused.
 pub fn configure<C: Control>(app: &mut ServiceConfig) {
@@ -76,12 +77,25 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/history/events", web::get().to(history_events::<C>)))
         .service(at("/api/history/swaps", web::get().to(history_swaps::<C>)))
         .service(at("/api/history/requests", web::get().to(history_requests::<C>)))
+        .service(at("/api/history/jobs", web::get().to(history_jobs::<C>)))
+        .configure(jobs::<C>)
         .service(at("/api/openapi.json", web::get().to(document)))
         .service(at("/metrics", web::get().to(figures::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
         .default_service(web::to(nothing_here));
+}
+
+/// Adds those of jobs. Where a path has two methods the first is a route that lets others by.
+fn jobs<C: Control>(app: &mut ServiceConfig) {
+    app.route("/api/jobs", web::post().to(routes::submit::<C>))
+        .service(at("/api/jobs", web::get().to(routes::list::<C>)))
+        .route("/api/jobs/{id}", web::delete().to(routes::cancel::<C>))
+        .service(at("/api/jobs/{id}", web::get().to(routes::one::<C>)))
+        .service(at("/api/jobs/{id}/retry", web::post().to(routes::retry::<C>)))
+        .service(at("/api/jobs/{id}/output", web::get().to(routes::output::<C>)))
+        .service(at("/api/jobs/{id}/logs", web::get().to(routes::logs::<C>)));
 }
 
 /// A path with the one method it has; other methods are refused in the shape of every refusal.
@@ -130,8 +144,18 @@ fn is_missing(service: &ServiceView) -> bool {
     service.disposition == Disposition::Up && !is_of_use && !is_planned
 }
 
+/// Everything at a glance.
+#[derive(Debug, Serialize)]
+struct Glance {
+    #[serde(flatten)]
+    status: StatusView,
+    /// Open jobs.
+    jobs: Vec<JobCount>,
+}
+
 async fn status<C: Control>(door: Data<Door<C>>) -> HttpResponse {
-    HttpResponse::Ok().json(door.control.status())
+    let jobs = door.control.job_counts().await;
+    HttpResponse::Ok().json(Glance { status: door.control.status(), jobs })
 }
 
 async fn services<C: Control>(door: Data<Door<C>>) -> HttpResponse {
@@ -234,6 +258,11 @@ async fn history_requests<C: Control>(door: Data<Door<C>>, query: Query<HistoryQ
     Ok(HttpResponse::Ok().json(door.control.history_requests(filter).await?))
 }
 
+async fn history_jobs<C: Control>(door: Data<Door<C>>, query: Query<HistoryQuery>) -> Answer {
+    let filter = query.filter(clock::wall())?;
+    Ok(HttpResponse::Ok().json(door.control.history_jobs(filter).await?))
+}
+
 /// What there is, for programs.
 async fn document() -> HttpResponse {
     HttpResponse::Ok().json(openapi::document())
@@ -241,7 +270,7 @@ async fn document() -> HttpResponse {
 
 /// The figures as Prometheus reads them.
 async fn figures<C: Control>(door: Data<Door<C>>) -> Answer {
-    let page = door.control.metrics().ok_or_else(ApiError::no_metrics)?;
+    let page = door.control.metrics().await.ok_or_else(ApiError::no_metrics)?;
     Ok(HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(page))
 }
 

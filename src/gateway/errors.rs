@@ -14,12 +14,9 @@ use greenroom_actors::{
     state::{Disposition, ExitReport, ServiceState},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::{
-    config::Problem,
-    runtime::{CommandError, ReloadError, view::ServiceView},
-};
+use crate::runtime::{CommandError, ReloadError, view::ServiceView};
 
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +32,8 @@ pub struct ApiError {
     pub param: Option<&'static str>,
     /// What a failed start left to say.
     pub cause: Option<Box<Cause>>,
-    /// What is wrong with a configuration.
-    pub problems: Vec<Problem>,
+    /// All that is wrong with a configuration, or, each in a sentence, with the parameters of a job.
+    pub problems: Vec<Value>,
     /// Why there is no memory.
     pub refusal: Option<Arc<Refusal>>,
     /// Seconds after which it is of use to ask again (`Retry-After`), where that is known.
@@ -114,7 +111,7 @@ impl ApiError {
 
     /// The body.
     #[must_use]
-    pub fn body(&self) -> serde_json::Value {
+    pub fn body(&self) -> Value {
         let mut error = json!({
             "message": self.message,
             "type": self.kind(),
@@ -187,7 +184,8 @@ impl From<ReloadError> for ApiError {
         let message = chain(&error);
         match error {
             ReloadError::Config(errors) => {
-                Self { problems: errors.0, ..Self::new(StatusCode::BAD_REQUEST, "bad_config", message) }
+                let problems = errors.0.iter().map(|problem| json!(problem)).collect();
+                Self { problems, ..Self::new(StatusCode::BAD_REQUEST, "bad_config", message) }
             }
             ReloadError::NoSource => Self::new(StatusCode::CONFLICT, "not_reloadable", message),
             ReloadError::Busy => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message),

@@ -3,23 +3,26 @@
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use greenroom_actors::{
     event::{EventBus, EventId, EventStream},
     history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
+    job::{JobId, JobState, JobView},
+    job_queue::messages::{Contents, JobSpec, ListJobs, SubmitError, Upload},
     memory::{Amounts, NeedSource},
     resource_orchestrator::view::{MemorySnapshot, NeedView, PlanView},
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
 };
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
-use tokio::net::UnixStream;
+use serde_json::{Value, json};
+use tokio::{net::UnixStream, sync::watch};
 
 use super::{
     api::Control,
@@ -29,7 +32,7 @@ use super::{
 use crate::{
     config::{ConfigErrors, Problem},
     runtime::{
-        CommandError, ReloadError, ReloadReport, ServiceCommand,
+        CommandError, JobCount, JobRefusal, Meant, ReloadError, ReloadReport, ServiceCommand,
         metrics::Metrics,
         view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
     },
@@ -43,12 +46,20 @@ pub(super) struct Fake {
     pub bus: EventBus,
     state: ServiceState,
     told: Arc<Mutex<Vec<String>>>,
+    /// Its one job, as it is followed.
+    pub followed: watch::Sender<Arc<JobView>>,
 }
 
 impl Fake {
     /// One whose service is in this state, and its logs below `dir`.
     pub fn new(dir: &Path, state: ServiceState) -> Self {
-        Self { dir: dir.to_owned(), bus: EventBus::new(7), state, told: Arc::default() }
+        let (followed, _) = watch::channel(Arc::new(made_up(JobState::Running)));
+        Self { dir: dir.to_owned(), bus: EventBus::new(7), state, told: Arc::default(), followed }
+    }
+
+    /// The job of a runtime whose service is ready has ended.
+    fn job_state(&self) -> JobState {
+        if self.state == ServiceState::Ready { JobState::Succeeded } else { JobState::Running }
     }
 
     fn note(&self, what: impl Into<String>) {
@@ -177,9 +188,58 @@ impl Control for Fake {
         self.note(format!("requests of {:?}, {}", filter.service, filter.limit));
         Ok(Vec::new())
     }
-    fn metrics(&self) -> Option<String> {
+    async fn submit_job(&self, spec: JobSpec) -> Result<JobView, JobRefusal> {
+        let files: Vec<String> = spec.files.iter().map(noted).collect();
+        let params = Value::from(spec.params.clone());
+        self.note(format!("submit {} {params} {files:?} {}", spec.job, spec.priority));
+        match spec.job.as_str() {
+            "image" => Ok(made_up(JobState::Queued)),
+            "full" => Err(SubmitError::Full { queued: 9, retry_after: Duration::from_secs(7) }.into()),
+            "disk" => Err(SubmitError::NotWritten("the disk is full".to_owned()).into()),
+            "picky" => {
+                Err(SubmitError::Params(vec!["`a` is missing".to_owned(), "`b` is no number".to_owned()]).into())
+            }
+            other => Err(SubmitError::UnknownJob { job: other.to_owned(), known: Vec::new() }.into()),
+        }
+    }
+    async fn job(&self, id: JobId) -> Result<Arc<JobView>, JobRefusal> {
+        let job = made_up(self.job_state());
+        if id == job.id { Ok(Arc::new(job)) } else { Err(JobRefusal::Unknown(id)) }
+    }
+    async fn jobs(&self, filter: ListJobs) -> Result<Vec<Arc<JobView>>, JobRefusal> {
+        self.note(format!("jobs of {:?} in {:?}, {}", filter.job, filter.states, filter.limit));
+        Ok(vec![Arc::new(made_up(self.job_state()))])
+    }
+    async fn find_jobs(&self, meant: Meant) -> Result<Vec<Arc<JobView>>, JobRefusal> {
+        Ok(meant.of(std::iter::once(Arc::new(made_up(self.job_state())))))
+    }
+    async fn job_counts(&self) -> Vec<JobCount> {
+        let job = made_up(JobState::Running);
+        JobCount::of(std::iter::once((&job.job, job.state)))
+    }
+    async fn cancel_job(&self, id: JobId) -> Result<JobView, JobRefusal> {
+        let job = self.job(id).await?;
+        if job.state.is_final() { Err(JobRefusal::Over { id, state: job.state }) } else { Ok(job.as_ref().clone()) }
+    }
+    async fn retry_job(&self, id: JobId) -> Result<JobView, JobRefusal> {
+        let job = self.job(id).await?;
+        if job.state.is_final() { Ok(job.as_ref().clone()) } else { Err(JobRefusal::Open { id, state: job.state }) }
+    }
+    async fn follow_job(&self, id: JobId) -> Result<watch::Receiver<Arc<JobView>>, JobRefusal> {
+        self.job(id).await?;
+        Ok(self.followed.subscribe())
+    }
+    async fn history_jobs(&self, filter: HistoryFilter) -> Result<Vec<JobView>, CommandError> {
+        self.note(format!("past jobs of {:?}, failed {}, {}", filter.service, filter.failed, filter.limit));
+        Ok(vec![made_up(self.job_state())])
+    }
+    fn max_body(&self) -> u64 {
+        4096
+    }
+    async fn metrics(&self) -> Option<String> {
         let metrics = Metrics::new(7, 3);
-        (self.state == ServiceState::Ready).then(|| page(&self.status(), &self.memory(), &metrics))
+        let jobs = self.job_counts().await;
+        (self.state == ServiceState::Ready).then(|| page(&self.status(), &jobs, &self.memory(), &metrics))
     }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));
@@ -200,6 +260,30 @@ impl Control for Fake {
     }
 }
 
+/// The id of the one job there is.
+pub(super) const JOB: &str = "01M7YVGCFCM54YTD4HWH511JAP";
+
+/// The one job there is, in this state. One that has ended has made two files.
+pub(super) fn made_up(state: JobState) -> JobView {
+    let is_over = state.is_final();
+    let view = json!({
+        "id": JOB, "job": "image", "state": state, "outcome": is_over.then_some(state), "reason": null,
+        "params": { "prompt": "a heron" }, "priority": 0, "attempt": 1, "progress": null,
+        "submitted": "2026-11-21T09:00:00Z", "started": "2026-11-21T09:00:00Z", "finished": null, "error": null,
+        "result": is_over.then(|| json!({ "files": ["out.png", "side/other.txt"], "json": null })),
+    });
+    serde_json::from_value(view).expect("a job")
+}
+
+/// What came with a submission: a file's parameter, its name and its contents.
+fn noted(upload: &Upload) -> String {
+    let contents = match &upload.contents {
+        Contents::Bytes(bytes) => bytes.to_vec(),
+        Contents::Moved(path) => std::fs::read(path).expect("it is on the disk"),
+    };
+    format!("{}={}:{}", upload.param, upload.name, String::from_utf8_lossy(&contents))
+}
+
 /// A served fake.
 pub(super) struct Served {
     pub dir: tempfile::TempDir,
@@ -218,16 +302,36 @@ impl Served {
 
     /// The answer to a request, as it comes.
     pub async fn answer(&self, method: Method, path: &str) -> hyper::Response<hyper::body::Incoming> {
+        self.send(method, path, "", Bytes::new()).await
+    }
+
+    /// The answer to a request with a body of this kind.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> hyper::Response<hyper::body::Incoming> {
         let stream = UnixStream::connect(self.dir.path().join("s.sock")).await.expect("connected");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("http");
         actix_rt::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header("Host", "x").body(Empty::<Bytes>::new());
+        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
+        let request = request.body(Full::<Bytes>::new(body.into()));
         sender.send_request(request.expect("a request")).await.expect("an answer")
     }
 
     /// Its status and its body: JSON, or else text.
     pub async fn ask(&self, method: Method, path: &str) -> (u16, Value) {
-        let answer = self.answer(method, path).await;
+        Self::read(self.answer(method, path).await).await
+    }
+
+    /// The same of a request with a body of this kind.
+    pub async fn submit(&self, kind: &str, body: impl Into<Bytes>) -> (u16, Value) {
+        Self::read(self.send(Method::POST, "/api/jobs", kind, body).await).await
+    }
+
+    async fn read(answer: hyper::Response<hyper::body::Incoming>) -> (u16, Value) {
         let status = answer.status().as_u16();
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let text = || Value::String(String::from_utf8_lossy(&body).into_owned());

@@ -31,6 +31,15 @@ pub fn number<N: std::str::FromStr>(param: &'static str, text: Option<&str>) -> 
     text.map(read).transpose()
 }
 
+/// Reads words between commas.
+///
+/// # Errors
+/// On a word that stands for nothing.
+pub fn words<T>(param: &'static str, text: Option<&str>, read: impl Fn(&str) -> Option<T>) -> Result<Vec<T>, ApiError> {
+    let each = text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty());
+    each.map(|word| read(word).ok_or_else(|| ApiError::bad_param(param, format!("`{word}` is none")))).collect()
+}
+
 /// A text that is neither a duration nor a point in time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither a duration such as `2h` nor a time such as `2026-11-21T09:00:00Z`")]
@@ -96,6 +105,13 @@ mod tests {
         assert_eq!(switch("wait", Some("false"), true), Ok(false));
         assert_eq!(switch("wait", Some(""), false), Ok(true));
         assert_eq!(switch("wait", Some("maybe"), true).map_err(|e| e.param), Err(Some("wait")));
+    }
+
+    #[test]
+    fn words_are_taken_apart_and_one_that_is_none_is_named() {
+        let read = |text| words("state", text, |word| word.parse::<u8>().ok());
+        assert_eq!((read(None), read(Some("")), read(Some("1, 2,"))), (Ok(vec![]), Ok(vec![]), Ok(vec![1, 2])));
+        assert!(read(Some("1,x")).is_err_and(|error| error.param == Some("state") && error.message.contains("`x`")));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use greenroom_actors::{assembly::Supervised, os::clock, state::ServiceStatus};
+use greenroom_actors::{os::clock, services::Supervised, state::ServiceStatus};
 use tokio::sync::{Notify, watch};
 
 use super::{

@@ -13,7 +13,6 @@ use greenroom_actors::{
         containment::{Place, Selection},
         guardian::Charge,
     },
-    remote::Remotes,
     time::Timestamp,
 };
 use tokio::task::JoinHandle;
@@ -23,6 +22,7 @@ use super::{
     door::Doors,
     ground::{Ground, close},
     handle::Inner,
+    job_kinds::JobKinds,
     metrics::Metrics,
     owner::Progress,
     reload::{Desk, inbox},
@@ -81,6 +81,7 @@ impl Control {
         let Self { mut foundation, selection, place, started, epoch, charge, swept, doors, progress, reloader } = self;
         let spec = Arc::clone(&foundation.spec);
         let bus = foundation.bus.clone();
+        let remotes = foundation.far.remotes.clone();
         let gateway = doors.listeners.urls();
         let ground = Ground::prepare(selection, place, charge, &spec).await?;
         foundation.containment = Arc::clone(&ground.containment);
@@ -108,9 +109,11 @@ impl Control {
             timer: Timer::of_this_thread(),
             board: board::Board::default(),
             gateway,
-            remotes: Remotes::new(&spec.remotes),
+            remotes,
             memory: actors.memory.clone(),
             orchestrator: actors.orchestrator.downgrade(),
+            jobs: actors.jobs.downgrade(),
+            job_kinds: JobKinds::new(&spec.jobs),
             metrics: Arc::clone(&metrics),
             reload: reloader.is_some().then(|| bell.clone()),
             spec: Arc::clone(&spec),

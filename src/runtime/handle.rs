@@ -13,10 +13,11 @@ use std::{
 
 use actix::WeakAddr;
 use greenroom_actors::{
-    assembly::{Roster, Supervised, with_dependencies},
+    assembly::Roster,
     event::{EventBus, EventId, EventStream},
     history_store::HistorySink,
     ids::{Pid, ServiceName},
+    job_queue::JobQueue,
     os::{clock, containment::Containment},
     remote::Remotes,
     resource_orchestrator::{
@@ -24,6 +25,7 @@ use greenroom_actors::{
         messages::GetPlan,
         view::{MemoryBoard, MemorySnapshot, PlanView},
     },
+    services::Supervised,
     shutdown_coordinator::{
         ShutdownCoordinator,
         messages::{BeginShutdown, ForceShutdown},
@@ -38,6 +40,7 @@ use super::{
     ReloadError,
     board::Board,
     command::CommandError,
+    job_kinds::JobKinds,
     metrics::Metrics,
     owner::Progress,
     reload::Bell,
@@ -79,6 +82,10 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// Keeps jobs in order.
+    pub jobs: WeakAddr<JobQueue>,
+    /// What kinds of them there are.
+    pub job_kinds: JobKinds,
     /// What is counted of requests and swaps.
     #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "counted everywhere, shown by the gateway alone"))]
     pub metrics: Arc<Metrics>,
@@ -235,6 +242,12 @@ impl RuntimeHandle {
         self.inner.spec.metrics
     }
 
+    /// How many bytes a body may have.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn max_body(&self) -> u64 {
+        self.inner.spec.gateway.max_body.0
+    }
+
     /// Writes the requests that have ended into the history, and is done when they are there.
     #[cfg(feature = "gateway")]
     pub(crate) async fn write_requests(&self) {
@@ -277,10 +290,7 @@ impl RuntimeHandle {
     }
 
     pub(super) fn statuses_of_dependencies(&self, target: &Supervised) -> Vec<watch::Receiver<ServiceStatus>> {
-        let services = self.services();
-        let names = with_dependencies(&services, [target.spec.name.clone()]);
-        let others = |s: &&Supervised| s.spec.name != target.spec.name && names.contains(&s.spec.name);
-        services.iter().filter(others).map(|s| s.status.clone()).collect()
+        self.inner.roster.services().statuses_of_dependencies(target)
     }
 
     pub(super) fn view(&self, service: &Supervised) -> ServiceView {

@@ -34,7 +34,9 @@ use super::{
     Reloader,
     control::Control,
     door::{ControlError, DoorError, Doors, Listeners},
+    far::far,
     owner::{self, Running},
+    uploads,
 };
 use crate::embed::{Handle, RuntimeBuilder, block_on};
 
@@ -172,6 +174,7 @@ impl Runtime {
     pub(super) fn begin(self) -> Result<Running, StartError> {
         let Self { spec, manners, reloader } = self;
         let claim = StateDir::claim(&spec.state_dir)?;
+        uploads::clear(claim.path());
         let place = claim.place();
         let mut kept = find(claim.path(), &place.instance)?;
         kept.end_unwanted(claim.path(), &spec);
@@ -202,6 +205,7 @@ impl Runtime {
             bus: bus.clone(),
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept,
+            far: far(&spec.remotes),
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());

@@ -1,16 +1,21 @@
 //! The runtime as applications and the launcher see it: built from a spec, started, held by handles, ended with a
 //! report.
 
-mod admission;
 mod admit;
 mod announce;
+mod aside;
 mod board;
 mod command;
 mod control;
 mod door;
+mod far;
 mod ground;
 mod guardian_watch;
 mod handle;
+pub(crate) mod job_files;
+mod job_kinds;
+mod job_view;
+mod jobs;
 mod launch;
 pub mod metrics;
 mod narrate;
@@ -25,18 +30,20 @@ mod run_end;
 pub mod service_log;
 mod timer;
 pub(crate) mod told;
+pub(crate) mod uploads;
 pub mod view;
 mod why;
 mod why_memory;
 
-pub use admission::AdmitError;
-#[cfg(feature = "gateway")]
-pub(crate) use admit::enter;
-pub use admit::{Admitted, Arrival, RunEndpoint};
+pub use admit::Arrival;
 pub use board::Snapshot;
 pub use command::{CommandError, ServiceCommand};
 pub use door::{ControlError, DoorError};
+#[cfg(feature = "gateway")]
+pub(crate) use greenroom_actors::admit::enter;
+pub use greenroom_actors::admit::{AdmitError, Admitted, RunEndpoint};
 pub use handle::RuntimeHandle;
+pub use job_view::{JobCount, JobRefusal, MOST_FOUND, Meant, OutputFile};
 pub(crate) use launch::Manners;
 pub use launch::{Runtime, StartError};
 pub use reload::{Action, ReloadError, ReloadReport, Reloader, ServiceReload};

@@ -11,6 +11,7 @@ use std::{
 use greenroom_actors::{
     event::{Event, EventKind, Severity},
     ids::ServiceName,
+    job::JobState,
     state::ServiceState,
     time::Timestamp,
     units::format_duration,
@@ -73,6 +74,14 @@ impl Narrator {
                 line(Level::INFO, format!("{service}: {} {verb} for it", names.join(", ")))
             }
             EventKind::SwapDone { service, from, seconds, .. } => line(Level::INFO, told::swap(service, from, seconds)),
+            EventKind::JobState { id, job, to, reason, .. } => match to {
+                JobState::Failed => line(Level::WARN, format!("job {id} ({job}): failed{}", why(reason))),
+                JobState::Succeeded | JobState::Cancelled => {
+                    line(Level::INFO, format!("job {id} ({job}): {}{}", to.name(), why(reason)))
+                }
+                JobState::Queued | JobState::Waiting | JobState::Running | JobState::Cleaning => None,
+            },
+            EventKind::JobProgress { .. } => None,
             EventKind::Gap { missed } => line(Level::WARN, format!("{missed} events came too fast to be logged")),
         }
     }

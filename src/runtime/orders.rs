@@ -1,18 +1,14 @@
 //! Tells services what is wanted of them, and waits for what comes of it.
 
-use actix::{Handler, Message};
-use futures_util::future::{FutureExt, select_all};
 use greenroom_actors::{
-    assembly::{Supervised, with_dependencies},
+    admit::{any_changes, is_dead_end, tell_dependencies},
     lease::Wish,
     os::clock,
-    process_supervisor::{
-        ProcessSupervisor,
-        messages::{LoadService, OffloadService, ResetService, RestartService, StartService, StopService},
+    process_supervisor::messages::{
+        LoadService, OffloadService, ResetService, RestartService, StartService, StopService,
     },
-    state::ServiceStatus,
+    services::Supervised,
 };
-use tokio::sync::watch;
 
 use super::{
     RuntimeHandle,
@@ -20,9 +16,6 @@ use super::{
     outcome::{self, Outcome},
     view::ServiceView,
 };
-
-/// A load for a request, which leaves what is kept down as it is.
-pub(super) const BY_REQUEST: LoadService = LoadService { wish: Wish::Wanted, lifts: false };
 
 /// A load on the word of a person or an application.
 const BY_WORD: LoadService = LoadService { wish: Wish::Wanted, lifts: true };
@@ -85,7 +78,7 @@ impl RuntimeHandle {
         let mut awaited = self.statuses_of_dependencies(&target);
         loop {
             let now = status.borrow_and_update().clone();
-            let blocked = awaited.iter().any(|d| outcome::is_dead_end(&d.borrow()));
+            let blocked = awaited.iter().any(|d| is_dead_end(&d.borrow()));
             let look_on = match outcome::of(command, before, &now, blocked) {
                 Outcome::Reached => match outcome::unproven_for(command, &target.spec, &now, clock::wall()) {
                     Some(moment) => Some(moment),
@@ -115,39 +108,12 @@ impl RuntimeHandle {
     fn bring_dependencies(&self, target: &Supervised, command: ServiceCommand) {
         match command {
             ServiceCommand::Start | ServiceCommand::Restart => {
-                self.tell_dependencies(target, StartService { wish: Wish::Wanted });
+                tell_dependencies(self.inner.roster.services(), target, StartService { wish: Wish::Wanted });
             }
-            ServiceCommand::Load => self.tell_dependencies(target, BY_WORD),
+            ServiceCommand::Load => tell_dependencies(self.inner.roster.services(), target, BY_WORD),
             ServiceCommand::Offload | ServiceCommand::Stop | ServiceCommand::Reset => {}
         }
     }
-
-    /// Tells this to everything that a service depends on and that is not up or on its way.
-    pub(super) fn tell_dependencies<M>(&self, target: &Supervised, message: M)
-    where
-        M: Message<Result = ()> + Copy + Send + 'static,
-        ProcessSupervisor: Handler<M>,
-    {
-        let services = self.services();
-        let names = with_dependencies(&services, [target.spec.name.clone()]);
-        for service in services.iter().filter(|s| names.contains(&s.spec.name)) {
-            let is_down = service.spec.name != target.spec.name && outcome::may_be_started(&service.status.borrow());
-            if let Some(supervisor) = service.supervisor.upgrade().filter(|_| is_down) {
-                supervisor.do_send(message);
-            }
-        }
-    }
-}
-
-/// Waits until one of them changes; forever if there is none. One whose sender is gone counts as unchanged.
-pub async fn any_changes(statuses: &mut [watch::Receiver<ServiceStatus>]) {
-    let open = statuses.iter_mut().filter(|s| s.has_changed().is_ok());
-    let waits: Vec<_> = open.map(|s| s.changed().boxed()).collect();
-    if waits.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    // Closed or changed, the caller looks again either way.
-    drop(select_all(waits).await.0);
 }
 
 fn by_request() -> String {

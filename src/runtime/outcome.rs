@@ -111,21 +111,6 @@ pub fn unproven_for(
     PROOF.checked_sub(wall.since(ready)).filter(|left| !left.is_zero())
 }
 
-/// Whether whoever waits for this service to come up waits in vain.
-#[must_use]
-pub fn is_dead_end(status: &ServiceStatus) -> bool {
-    use ServiceState::{Failed, Offloaded, Sleeping, Stopped, Stuck};
-    let is_refused = status.refusal.is_some() && matches!(status.state, Stopped | Offloaded | Sleeping);
-    matches!(status.state, Failed | Stuck) || is_refused
-}
-
-/// Whether a start would do anything for it.
-#[must_use]
-pub fn may_be_started(status: &ServiceStatus) -> bool {
-    use ServiceState::{Failed, Offloaded, Sleeping, Stopped};
-    matches!(status.state, Stopped | Offloaded | Sleeping | Failed)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -190,7 +175,11 @@ mod tests {
         };
         for state in [ServiceState::Stopped, ServiceState::Offloaded, ServiceState::Sleeping] {
             let refused = ServiceStatus { state, refusal: Some(Arc::new(refusal.clone())), ..out.clone() };
-            assert_eq!((judge(&refused), is_dead_end(&refused)), (Outcome::Missed, true), "{state:?}");
+            assert_eq!(
+                (judge(&refused), greenroom_actors::admit::is_dead_end(&refused)),
+                (Outcome::Missed, true),
+                "{state:?}"
+            );
         }
     }
 

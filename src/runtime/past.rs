@@ -3,12 +3,13 @@
 use greenroom_actors::{
     cause::chain,
     history_store::{
-        HistoryReader,
+        HistoryError, HistoryReader,
         messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
     },
+    job::JobView,
 };
 
-use super::{CommandError, RuntimeHandle};
+use super::{CommandError, RuntimeHandle, aside::aside};
 
 impl RuntimeHandle {
     /// Past runs, newest first.
@@ -16,7 +17,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When the history cannot be read.
     pub async fn history_runs(&self, filter: HistoryFilter) -> Result<Vec<RunRow>, CommandError> {
-        self.read_history(move |reader| reader.runs(&filter).map_err(|e| history_error(&e))).await
+        self.read_history(move |reader| reader.runs(&filter)).await
     }
 
     /// Past events, newest first.
@@ -24,7 +25,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When the history cannot be read.
     pub async fn history_events(&self, filter: HistoryFilter) -> Result<Vec<EventRow>, CommandError> {
-        self.read_history(move |reader| reader.events(&filter).map_err(|e| history_error(&e))).await
+        self.read_history(move |reader| reader.events(&filter)).await
     }
 
     /// Past swaps, newest first; a service's are those in which it came and those in which it left.
@@ -32,7 +33,7 @@ impl RuntimeHandle {
     /// # Errors
     /// When the history cannot be read.
     pub async fn history_swaps(&self, filter: HistoryFilter) -> Result<Vec<SwapRow>, CommandError> {
-        self.read_history(move |reader| reader.swaps(&filter).map_err(|e| history_error(&e))).await
+        self.read_history(move |reader| reader.swaps(&filter)).await
     }
 
     /// Past requests for models, newest first.
@@ -40,27 +41,26 @@ impl RuntimeHandle {
     /// # Errors
     /// When the history cannot be read.
     pub async fn history_requests(&self, filter: HistoryFilter) -> Result<Vec<RequestRow>, CommandError> {
-        self.read_history(move |reader| reader.requests(&filter).map_err(|e| history_error(&e))).await
+        self.read_history(move |reader| reader.requests(&filter)).await
     }
 
-    async fn read_history<T: Send + 'static>(
+    /// Past and present jobs, newest first; the filter's `service` is the kind of job.
+    ///
+    /// # Errors
+    /// When the history cannot be read.
+    pub async fn history_jobs(&self, filter: HistoryFilter) -> Result<Vec<JobView>, CommandError> {
+        self.read_history(move |reader| reader.jobs(&filter)).await
+    }
+
+    /// Reads from the history, on a thread of its own, so that a slow disk holds up neither the caller's executor nor the
+    /// writer.
+    pub(super) async fn read_history<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&HistoryReader) -> Result<T, CommandError> + Send + 'static,
+        read: impl FnOnce(&HistoryReader) -> Result<T, HistoryError> + Send + 'static,
     ) -> Result<T, CommandError> {
         let path = self.inner.spec.history.path.clone();
-        // A thread of its own, so that a slow disk holds up neither the caller's executor nor the writer.
-        let (answer, answered) = tokio::sync::oneshot::channel();
-        let work = move || {
-            let result = HistoryReader::open(&path).map_err(|e| history_error(&e)).and_then(|reader| read(&reader));
-            // An error means that the caller has gone.
-            drop(answer.send(result));
-        };
-        let started = std::thread::Builder::new().name("history-read".to_owned()).spawn(work);
-        started.map_err(|e| CommandError::History(e.to_string()))?;
-        answered.await.map_err(|_| CommandError::History("the reading thread ended early".to_owned()))?
+        let done = aside("history-read", move || HistoryReader::open(&path).and_then(|reader| read(&reader))).await;
+        done.map_err(|error| CommandError::History(error.to_string()))?
+            .map_err(|error| CommandError::History(chain(&error)))
     }
-}
-
-fn history_error(error: &(dyn std::error::Error + 'static)) -> CommandError {
-    CommandError::History(chain(error))
 }

@@ -102,6 +102,7 @@ mod tests {
             balance: Balance::RoundRobin,
             api_key: Some("sk-pod".to_owned()),
             alive_interval: Duration::from_secs(1),
+            cleanup: Default::default(),
         };
         let remotes = Remotes::new(&[spec]);
         let remote = remotes.find("pod").expect("it is there");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use greenroom_actors::state::{ExitReport, ServiceState, ServiceStatus};
 
-use super::{RuntimeHandle, admit::RunEndpoint};
+use super::{RunEndpoint, RuntimeHandle};
 
 /// How long a supervisor may take to notice the end of a run: milliseconds, on a machine that is not overloaded.
 const NOTICED: Duration = Duration::from_secs(2);

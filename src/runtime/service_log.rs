@@ -112,7 +112,8 @@ impl LogReader {
                 tokio::select! {
                     biased;
                     piece = reader.follow() => piece.map(Some)?,
-                    _closed = closing.wait_for(|closing| *closing) => None,
+                    // What was written since the last look is the last word.
+                    _closed = closing.wait_for(|closing| *closing) => reader.read()?,
                 }
             } else {
                 reader.read()?

@@ -13,7 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
-    web::{self, Bytes, Data, Json, JsonConfig},
+    web::{self, Bytes, Data, Json, JsonConfig, PayloadConfig, ServiceConfig},
 };
 use futures_util::stream;
 use greenroom_actors::os::clock;
@@ -22,11 +22,15 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
+    images::{Images, Kind, Painter, comfyui, webui},
     life::{Stage, Wake},
     options::Options,
     others, output, websocket,
     work::{self, Work},
 };
+
+/// Bytes of the largest body that is read: an image in base64 is some MB.
+const LARGEST_BODY: usize = 64 << 20;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -44,6 +48,7 @@ pub struct Engine {
     told_ready: AtomicU64,
     first_chat: AtomicU64,
     busy: Duration,
+    images: Images,
     stage: watch::Receiver<Stage>,
     wake: Sender<Wake>,
 }
@@ -62,6 +67,7 @@ impl Engine {
             told_ready: AtomicU64::new(0),
             first_chat: AtomicU64::new(0),
             busy: Duration::from_millis(options.busy_ms),
+            images: Images::of(options),
             stage,
             wake,
         }
@@ -77,8 +83,30 @@ impl Engine {
         self.token_time
     }
 
-    fn stage(&self) -> Stage {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its model is.
+    pub fn stage(&self) -> Stage {
         *self.stage.borrow()
+    }
+
+    /// Has the model in memory; loads it if it was given back.
+    pub async fn load(&self) {
+        if self.stage() == Stage::Unloaded {
+            self.wake(Wake::Load);
+        }
+        // An error means that the process is about to end.
+        drop(self.stage.clone().wait_for(|stage| *stage == Stage::Loaded).await);
+    }
+
+    /// Gives the memory back.
+    pub async fn unload(&self) {
+        self.wake(Wake::Unload);
+        // An error means that the process ended, and with it whoever waits.
+        drop(self.stage.clone().wait_for(|stage| *stage == Stage::Unloaded).await);
     }
 
     /// An error means that the process is about to end.
@@ -107,27 +135,38 @@ pub fn serve(address: (String, u16), engine: Engine) -> io::Result<()> {
 
 async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()> {
     let work = Data::new(Work::new(engine.busy));
+    let painter = Data::new(Painter::new(&engine.images));
     let app = move || {
         App::new()
             .app_data(engine.clone())
             .app_data(work.clone())
+            .app_data(painter.clone())
             // As `llama-server`, which reads a body whatever its type is said to be.
-            .app_data(JsonConfig::default().content_type(|_| true).content_type_required(false))
-            .configure(work::routes)
-            .configure(others::routes)
-            .configure(websocket::routes)
+            .app_data(JsonConfig::default().limit(LARGEST_BODY).content_type(|_| true).content_type_required(false))
+            .app_data(PayloadConfig::new(LARGEST_BODY))
+            .configure(|app| match engine.images.kind {
+                Kind::Llama => llama(app),
+                Kind::Webui => webui::routes(app),
+                Kind::Comfyui => comfyui::routes(app),
+            })
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
-            .route("/unload", web::post().to(unload))
-            // As A1111's WebUI names the same, for tests of an engine that sleeps.
-            .route("/sdapi/v1/unload-checkpoint", web::post().to(unload))
-            .route("/sdapi/v1/reload-checkpoint", web::post().to(reload))
-            .route("/v1/models", web::get().to(models))
-            .route("/v1/chat/completions", web::post().to(chat))
             .default_service(web::to(not_found))
     };
     let server = HttpServer::new(app).workers(1).tcp_nodelay(true).h1_allow_half_closed(false).disable_signals();
     server.bind(address.clone())?.run().await
+}
+
+fn llama(app: &mut ServiceConfig) {
+    app.configure(work::routes)
+        .configure(others::routes)
+        .configure(websocket::routes)
+        .route("/unload", web::post().to(unload))
+        // As A1111's WebUI names the same, for tests of an engine that sleeps.
+        .route("/sdapi/v1/unload-checkpoint", web::post().to(unload))
+        .route("/sdapi/v1/reload-checkpoint", web::post().to(reload))
+        .route("/v1/models", web::get().to(models))
+        .route("/v1/chat/completions", web::post().to(chat));
 }
 
 async fn health(engine: Data<Engine>) -> HttpResponse {
@@ -147,7 +186,8 @@ fn note(moment: &AtomicU64) {
     moment.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed).ok();
 }
 
-fn loading() -> HttpResponse {
+/// What is said until the model is there.
+pub fn loading() -> HttpResponse {
     let error = json!({ "message": "Loading model", "type": "unavailable_error", "code": 503 });
     HttpResponse::ServiceUnavailable().json(json!({ "error": error }))
 }
@@ -198,16 +238,12 @@ impl Drop for Open {
 }
 
 async fn unload(engine: Data<Engine>) -> HttpResponse {
-    engine.wake(Wake::Unload);
-    // The answer comes when the memory is back, or not at all because the process ended.
-    let mut stage = engine.stage.clone();
-    drop(stage.wait_for(|stage| *stage == Stage::Unloaded).await);
+    engine.unload().await;
     HttpResponse::Ok().json(json!({ "success": true }))
 }
 
 async fn reload(engine: Data<Engine>) -> HttpResponse {
-    engine.wake(Wake::Load);
-    drop(engine.stage.clone().wait_for(|stage| *stage == Stage::Loaded).await);
+    engine.load().await;
     HttpResponse::Ok().json(json!({}))
 }
 
@@ -229,10 +265,7 @@ async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse 
     match engine.stage() {
         Stage::Loading => return loading(),
         Stage::Loaded => {}
-        Stage::Unloaded => {
-            engine.wake(Wake::Load);
-            drop(engine.stage.clone().wait_for(|stage| *stage == Stage::Loaded).await);
-        }
+        Stage::Unloaded => engine.load().await,
     }
     let nth = engine.chats.fetch_add(1, Ordering::Relaxed) + 1;
     if engine.crash_after.is_some_and(|limit| nth >= limit) {

@@ -15,7 +15,16 @@ use signal_hook::{
 };
 use tokio::sync::watch;
 
-use super::{end, family, family::Family, http, options::Options, output, vram::VramHeld, weights};
+use super::{
+    end, family,
+    family::Family,
+    http,
+    job::{NotBegun, Play, Turn},
+    options::Options,
+    output,
+    vram::VramHeld,
+    weights,
+};
 
 /// Longest sleep of the loop when nothing is due.
 const NOTHING_DUE: Duration = Duration::from_secs(3600);
@@ -50,6 +59,8 @@ pub enum Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Loaded,
+    /// The next act of a job.
+    Act,
     Crash,
     Stopped,
 }
@@ -80,6 +91,7 @@ struct Life {
     memory: Vec<u8>,
     vram: VramHeld,
     family: Family,
+    job: Option<Play>,
 }
 
 impl Life {
@@ -100,12 +112,17 @@ impl Life {
         }
         let family = Family::raise(&options);
         let vram = VramHeld::none(&options);
-        let mut life = Self { options, woken, due: VecDeque::new(), stage, memory: Vec::new(), vram, family };
+        let mut life =
+            Self { options, woken, due: VecDeque::new(), stage, memory: Vec::new(), vram, family, job: None };
         life.note("start");
         if life.options.vram_at_start {
             life.vram.take();
         }
-        life.at(life.options.load_time(), Due::Loaded);
+        if life.options.job.job {
+            life.begin_job()?;
+        } else {
+            life.at(life.options.load_time(), Due::Loaded);
+        }
         if let Some(crash) = life.options.crash_time() {
             life.at(crash, Due::Crash);
         }
@@ -152,7 +169,10 @@ impl Life {
         while let Some((_, due)) = self.due.pop_front_if(|(at, _)| *at <= now) {
             let status = match due {
                 Due::Loaded => self.loaded(),
+                Due::Act => self.act(),
                 Due::Crash => Some(self.crash()),
+                // A job that is stopped has not done what it was there for: as if the signal had ended it.
+                Due::Stopped if self.job.is_some() => Some(128 + SIGTERM),
                 Due::Stopped => Some(self.ended()),
             };
             if status.is_some() {
@@ -179,6 +199,38 @@ impl Life {
         // A reader that has gone ends the flood, nothing else.
         drop(output::flood(&mut io::stdout().lock(), size, self.options.flood_line_len));
         self.options.end_after_flood.then(|| self.ended())
+    }
+
+    fn begin_job(&mut self) -> io::Result<()> {
+        match Play::begin(&self.options.job, self.options.load_time()) {
+            Ok(play) => {
+                self.at(play.pause().unwrap_or_default(), Due::Act);
+                self.job = Some(play);
+                Ok(())
+            }
+            Err(NotBegun::Double) => {
+                self.note("double");
+                Err(io::Error::other("another one does this very job"))
+            }
+            Err(NotBegun::Io(error)) => Err(error),
+        }
+    }
+
+    fn act(&mut self) -> Option<i32> {
+        let job = self.job.as_mut()?;
+        let turn = job.go_on();
+        let pause = job.pause();
+        let status = match turn {
+            Turn::On => None,
+            Turn::Load => self.loaded(),
+            Turn::End(0) => Some(self.ended()),
+            Turn::End(status) => Some(status),
+            Turn::Crash => Some(self.crash()),
+        };
+        if let (None, Some(pause)) = (status, pause) {
+            self.at(pause, Due::Act);
+        }
+        status
     }
 
     fn stop(&mut self) -> Option<i32> {

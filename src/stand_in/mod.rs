@@ -13,10 +13,13 @@
 mod end;
 mod family;
 mod http;
+mod images;
+mod job;
 mod life;
 mod options;
 mod others;
 mod output;
+mod picture;
 mod vram;
 mod websocket;
 mod weights;

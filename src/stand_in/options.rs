@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use greenroom_actors::units::ByteSize;
 use nix::sys::signal::Signal;
 
-use super::vram::Vram;
+use super::{images::ImageOptions, job::JobOptions, vram::Vram};
 
 /// The options of `greenroom stand-in`.
 #[derive(Debug, Clone, Parser)]
@@ -16,7 +16,7 @@ pub struct Options {
     #[arg(long, default_value = "127.0.0.1")]
     pub host: String,
     /// The port to serve HTTP on.
-    #[arg(long, required_unless_present = "no_http")]
+    #[arg(long, required_unless_present_any = ["no_http", "job"])]
     pub port: Option<u16>,
     /// A plain process: no HTTP.
     #[arg(long, conflicts_with = "port")]
@@ -117,6 +117,13 @@ pub struct Options {
     /// Become the leader of a new session first.
     #[arg(long, hide = true)]
     pub new_session: bool,
+
+    /// How it makes images.
+    #[command(flatten)]
+    pub images: ImageOptions,
+    /// How it does a job.
+    #[command(flatten)]
+    pub job: JobOptions,
 }
 
 /// How the members of a family behave.

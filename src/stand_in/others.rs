@@ -11,13 +11,13 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::http::{Engine, token};
+use super::{
+    http::{Engine, token},
+    picture::pixel_in_json,
+};
 
 /// The length of an embedding.
 const DIMENSIONS: usize = 8;
-
-/// A PNG of one transparent pixel, in base64.
-const PIXEL: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg==";
 
 /// Adds the routes; the [`Engine`] must be there as app data.
 pub fn routes(app: &mut ServiceConfig) {
@@ -48,7 +48,7 @@ struct Images {
 }
 
 async fn images(asked: Json<Images>) -> HttpResponse {
-    let data = vec![json!({ "b64_json": PIXEL }); asked.n.unwrap_or(1).min(16)];
+    let data = vec![json!({ "b64_json": pixel_in_json() }); asked.n.unwrap_or(1).min(16)];
     HttpResponse::Ok().json(json!({ "created": 0, "data": data }))
 }
 

@@ -27,6 +27,17 @@ pub fn complain(line: &str) {
     writeln!(io::stderr(), "{line}").ok();
 }
 
+/// What is drawn over and over on stdout: no line end, and seen at once.
+pub fn draw(text: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// The same on stderr.
+pub fn draw_stderr(text: &str) {
+    io::stderr().write_all(text.as_bytes()).ok();
+}
+
 /// The descriptors that are open now. Empty where `/proc` is not mounted.
 pub fn open_descriptors() -> Vec<u32> {
     let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return Vec::new() };

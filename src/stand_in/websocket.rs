@@ -4,16 +4,19 @@
 use std::io;
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpRequest, HttpResponse, HttpResponseBuilder,
     body::BodyStream,
     web::{self, Bytes, BytesMut, Payload, ServiceConfig},
 };
 use futures_util::{Stream, StreamExt, stream};
 
+use greenroom_actors::base64;
+
 /// What the standard has both sides add to the client's key (section 1.3).
 const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
@@ -24,16 +27,37 @@ pub fn routes(app: &mut ServiceConfig) {
 }
 
 async fn echo(request: HttpRequest, client: Payload) -> HttpResponse {
+    match shake_hands(&request) {
+        Some(mut answer) => answer.body(BodyStream::new(frames(client))),
+        None => no_handshake(),
+    }
+}
+
+/// What a request is told that asks for no WebSocket.
+pub fn no_handshake() -> HttpResponse {
+    HttpResponse::UpgradeRequired().insert_header(("Upgrade", "websocket")).finish()
+}
+
+/// The head of the answer by which a request becomes a WebSocket; `None` where it asks for none.
+pub fn shake_hands(request: &HttpRequest) -> Option<HttpResponseBuilder> {
     let text = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let Some(key) = text("sec-websocket-key") else {
-        return HttpResponse::UpgradeRequired().insert_header(("Upgrade", "websocket")).finish();
-    };
+    let key = text("sec-websocket-key")?;
     let mut answer = HttpResponse::SwitchingProtocols();
     answer.upgrade("websocket").insert_header(("Sec-WebSocket-Accept", accept(key)));
     if let Some(protocol) = text("sec-websocket-protocol").and_then(|all| all.split(',').next()) {
         answer.insert_header(("Sec-WebSocket-Protocol", protocol.trim().to_owned()));
     }
-    answer.body(BodyStream::new(frames(client)))
+    Some(answer)
+}
+
+/// A text as it is sent.
+pub fn text(text: &str) -> Bytes {
+    frame(0x80 | TEXT, text.as_bytes())
+}
+
+/// Bytes as they are sent.
+pub fn binary(bytes: &[u8]) -> Bytes {
+    frame(0x80 | BINARY, bytes)
 }
 
 /// What is said to one client, until one of the two has closed.
@@ -51,7 +75,7 @@ fn frames(client: Payload) -> impl Stream<Item = io::Result<Bytes>> {
 }
 
 /// What is said to a frame with this first byte (the end bit and the kind), and whether it is the last.
-fn answer(first: u8, body: &[u8]) -> (Bytes, bool) {
+pub fn answer(first: u8, body: &[u8]) -> (Bytes, bool) {
     match first & 0x0f {
         PING => (frame(0x80 | PONG, body), false),
         CLOSE => (frame(first, body), true),
@@ -79,7 +103,7 @@ fn frame(first: u8, body: &[u8]) -> Bytes {
 }
 
 /// The first byte and the unmasked body of the frame that `heard` begins with, once it is there as a whole.
-fn take_frame(heard: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
+pub fn take_frame(heard: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
     let (first, second) = (*heard.first()?, *heard.get(1)?);
     let number = |bytes: Option<&[u8]>| Some(bytes?.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)));
     let (length, head) = match second & 0x7f {
@@ -98,7 +122,7 @@ fn take_frame(heard: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
 
 /// `Sec-WebSocket-Accept` for a key (section 4.2.2).
 fn accept(key: &str) -> String {
-    base64(&sha1(format!("{}{MAGIC}", key.trim()).as_bytes()))
+    base64::encode(&sha1(format!("{}{MAGIC}", key.trim()).as_bytes()))
 }
 
 /// FIPS 180-4, section 6.1. Not for secrets: the standard takes it to tell a WebSocket from a chance answer.
@@ -143,17 +167,6 @@ fn sha1(message: &[u8]) -> [u8; 20] {
     digest
 }
 
-/// RFC 4648, section 4.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |three: &[u8]| {
-        let value = (0..3).fold(0_usize, |sum, n| sum << 8 | usize::from(three.get(n).copied().unwrap_or(0)));
-        let digit = |n: usize| if n > three.len() { '=' } else { char::from(DIGITS[value >> (18 - 6 * n) & 0x3f]) };
-        (0..4).map(digit).collect::<String>()
-    };
-    bytes.chunks(3).map(group).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -167,7 +180,6 @@ mod tests {
         assert_eq!(told("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
         let long = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
         assert_eq!(told(long), "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
-        assert_eq!(base64(b"f") + &base64(b"fo") + &base64(b"foo"), "Zg==Zm8=Zm9v");
     }
 
     #[test]

@@ -5,11 +5,14 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses a part of it")]
 
 pub mod architectures;
+pub mod checkpoint;
 mod cli;
+pub mod diffusion;
 pub mod fetched;
 pub mod gguf;
 mod greenroom;
 mod http;
+pub mod jobs;
 mod layer;
 pub mod llama;
 pub mod nvml;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom::{
-    actors::spec::{Probe, StartMode},
+    actors::spec::{JobWork, Probe, ReloadPolicy, RequestBody, StartMode},
     config::{Loaded, load_text, starter},
 };
 
@@ -43,6 +43,9 @@ fn the_files_that_come_along_are_right() {
     let loaded = folder.loaded();
     assert_eq!(loaded.warnings, []);
     assert_eq!(service(&loaded.spec, "comfyui").ready.probe, Probe::Http("/system_stats".to_owned()));
+    let JobWork::Request(request) = &loaded.spec.jobs[0].work else { panic!("{:?}", loaded.spec.jobs) };
+    // Every place that is set is there in the workflow, or it would have been reported.
+    assert!(matches!(&request.body, RequestBody::File { set, .. } if set.len() == 3), "{request:?}");
 }
 
 /// The configuration of this name, with the model files that it names in a folder, and a key.
@@ -55,7 +58,7 @@ fn with_models(name: &str) -> Loaded {
     for file in text.split("${env.MODELS}/").skip(1).filter_map(|rest| rest.split('"').next()) {
         folder.write(file, "GGUF");
     }
-    for program in ["llama-server", "sd-server"] {
+    for program in ["llama-server", "sd-server", "sd-cli"] {
         make_executable(&folder.write(program, "#!/bin/sh\n"));
     }
     let folder = folder.variable("MODELS", &home).variable("PATH", &home);
@@ -84,6 +87,39 @@ fn the_one_with_several_models_lets_them_take_turns() {
     assert_eq!(spec.services.len(), 3);
     assert!(spec.services.iter().all(|service| service.start == StartMode::OnDemand && service.model_file.is_some()));
     assert_eq!(service(&spec, "small").serves, ["small", "gpt-4o-mini"]);
+}
+
+#[test]
+fn the_one_with_a_chat_and_images_paints_with_what_clients_send() {
+    let spec = with_models("image-and-chat.toml").spec;
+    assert_eq!(service(&spec, "chat").memory.offload.reload, ReloadPolicy::WhenFree);
+    let job = &spec.jobs[0];
+    assert!(matches!(&job.work, JobWork::Process(process) if process.service.engine.name() == "sd-cpp"), "{job:?}");
+    let params: Vec<&str> = job.params.iter().map(|param| param.name.as_str()).collect();
+    assert_eq!(params, ["prompt", "steps", "width", "height", "seed", "negative_prompt", "init"]);
+    assert_eq!(job.serves, ["sdxl"]);
+}
+
+/// Every file that comes along is looked at by one of these tests or by the demo that it belongs to.
+#[test]
+fn no_file_that_comes_along_is_forgotten() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    let names = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut found: Vec<String> = names.collect();
+    found.sort();
+    let known = [
+        "comfyui-workflow.json",
+        "comfyui.toml",
+        "demo.toml",
+        "greenroom.toml",
+        "image-and-chat.toml",
+        "incident-i6.toml",
+        "incident-i7.toml",
+        "llama-server.toml",
+        "open-webui.toml",
+        "several-models.toml",
+    ];
+    assert_eq!(found, known);
 }
 
 #[test]

@@ -72,9 +72,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 60, ..ProptestConfig::default() })]
+    /// Any text, and any of those that mean something, in each key of jobs and of what is done after them.
+    #[test]
+    fn no_text_in_a_key_of_jobs_makes_it_panic(
+        texts in prop::collection::vec("\\PC{0,12}|(\\$\\{|\\}|param\\.x|output|data_dir|/|\\.\\.|~|\\.|0|x| ){0,8}", WRITTEN.len()),
+    ) {
+        for one in 0..=WRITTEN.len() {
+            let mut text = JOBS.to_owned();
+            for (n, (key, form)) in WRITTEN.iter().enumerate() {
+                // All at once, and each alone: what is refused early hides what comes later.
+                if one == n || one == WRITTEN.len() {
+                    let quoted = serde_json::Value::from(texts[n].as_str()).to_string().replace('\u{7f}', "");
+                    text.push_str(&format!("{key} = {}\n", form.replace('@', &quoted)));
+                }
+            }
+            match load_text("g.toml", &text, Path::new("/nowhere"), &Sources::default()) {
+                Ok(loaded) => prop_assert!(loaded.spec.jobs.len() >= 2),
+                Err(errors) => prop_assert!(!errors.to_string().is_empty()),
+            }
+        }
+    }
+}
+
+const JOBS: &str = r#"
+remote.r.urls = ["http://h"]
+service.s.command = ["sleep", "${port}"]
+service.s.working_dir = "/usr"
+job.p.command = ["sleep", "${param.x}"]
+job.p.params.x = {}
+job.q.service = "s"
+job.q.request = { method = "POST", path = "/x" }
+job.q.params.x = {}
+"#;
+
+/// Keys, and how a text stands in their values.
+const WRITTEN: &[(&str, &str)] = &[
+    ("job.p.env.A", "@"),
+    ("job.p.progress", "@"),
+    ("job.p.params.y", "{ default = @, flag = @ }"),
+    ("job.p.params.z", "{ default = @, type = @ }"),
+    ("job.p.cleanup.actions", "[{ purge = @ }, { exec = [@, @] }, { exec = @ }, { http = @ }]"),
+    ("job.p.cleanup.when", "@"),
+    ("job.p.serves", "[@]"),
+    ("job.p.engine", "@"),
+    ("job.r", "{ service = \"s\", request = { method = \"POST\", path = \"/x\", body_file = @, set = { @ = @ } } }"),
+    ("job.q.cleanup.actions", "[{ purge = @ }, { exec = @ }]"),
+    ("service.s.cleanup.actions", "[{ purge = @ }, { http = @ }]"),
+    ("remote.r.cleanup.actions", "[{ purge = @ }, { http = @ }]"),
+    ("macros.m", "@"),
+];
+
 const PARTS: &[&str] = &[
     "[service.a]",
     "[[service.a.failure]]",
+    "[job.a]",
+    "[job.b.params]",
+    "[remote.a]",
     "[defaults.service]",
     "[macros]",
     "[runtime]",
@@ -91,6 +146,21 @@ const PARTS: &[&str] = &[
     "vram",
     "pattern",
     "serves",
+    "cleanup.actions",
+    "cleanup.when",
+    "params.x",
+    "request",
+    "method",
+    "path",
+    "body_file",
+    "set",
+    "purge",
+    "exec",
+    "http",
+    "default",
+    "type",
+    "flag",
+    "progress",
     "m",
     "a",
     "service",
@@ -114,6 +184,14 @@ const PARTS: &[&str] = &[
     "\"x\"",
     "\"${m}\"",
     "\"${port}\"",
+    "\"${param.x}\"",
+    "\"${output}\"",
+    "\"${data_dir}/..\"",
+    "\"/dev/null\"",
+    "\"POST\"",
+    "\"POST /x\"",
+    "\"(?P<step>x)\"",
+    "\"vram > 0.5\"",
     "\"${env.X:-y}\"",
     "\"${file:/dev/null}\"",
     "\"$${\"",

@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cleanup;
 mod engines;
 mod files;
 mod folder;
 mod gateway;
 mod hostile;
 mod import;
+mod jobs;
 mod layers;
 mod memory;
 mod problems;

@@ -46,7 +46,7 @@ gpu = true
             "g.toml:15:16 `service.b.depends_on.a`: `redy` is not one of \"started\", \"ready\", \"completed\"",
             "g.toml:17:10 `bad name` cannot name a service: ` ` cannot stand there: use letters, digits, `.`, `_` and `-`, and begin with a letter or digit",
             "g.toml:20:10 service `c` has no `command`",
-            "g.toml:21:10 `service.c.engine`: `lama-server` is not one of \"auto\", \"llama-server\", \"sd-server\", \"comfyui\", \"a1111\", \"vllm\", \"generic\"",
+            "g.toml:21:10 `service.c.engine`: `lama-server` is not one of \"auto\", \"llama-server\", \"sd-server\", \"sd-cpp\", \"comfyui\", \"a1111\", \"vllm\", \"generic\"",
             "g.toml:22:7 `service.c.gpu`: expected a whole number from 0 to 255, or a string that is not empty, or a list, each member a whole number from 0 to 255, or a string that is not empty, found true",
         ]
     );
@@ -147,7 +147,7 @@ serves = ["m"]
 }
 
 #[test]
-fn jobs_remotes_and_doors_are_checked_although_they_are_not_in_force() {
+fn jobs_remotes_and_doors_are_checked() {
     let folder = Folder::with(
         "g.toml",
         r#"[gateway]
@@ -170,10 +170,9 @@ engine = "a1111"
             "g.toml:2:26 `gateway.listen`: `0.0.0.0:2` is open to others without a key",
             "g.toml:4:9 `log.level`: `inof` is no level",
             "g.toml:5:6 job `a` has both `command` and `service`",
-            "g.toml:7:11 job `a` asks `x`, which is no service",
             "g.toml:8:6 job `b` has neither `command` nor `service`",
             "g.toml:9:6 job `c` has a `service` and no `request`",
-            "g.toml:10:11 job `c` asks `x`, which is no service",
+            "g.toml:10:11 job `c` asks `x`, which is no service and no remote",
             "g.toml:11:9 remote `r` has no `urls`",
         ]
     );
@@ -193,13 +192,13 @@ fn duplicate_keys_and_syntax_errors_have_places() {
 fn keys_that_are_not_in_force_yet_say_so() {
     let folder = Folder::with(
         "g.toml",
-        "[watchdog]\nenabled = true\n[service.a]\ncommand = \"sleep 1\"\nrestart_after_job = true\nlimits.ram = \"1GiB\"\n[[service.a.failure]]\npattern = \"x\"\nclass = \"nan\"\naction = \"restart_once\"\n",
+        "[watchdog]\nenabled = true\n[service.a]\ncommand = \"sleep 1\"\nalive.busy_timeout = \"1m\"\nlimits.ram = \"1GiB\"\n[[service.a.failure]]\npattern = \"x\"\nclass = \"nan\"\naction = \"restart_once\"\n",
     );
     let warnings: Vec<_> = folder.loaded().warnings.iter().map(ToString::to_string).collect();
     let told = |what: &str| {
         warnings.iter().any(|w| w.starts_with("warning: ") && w.contains(what) && w.contains("not in force yet"))
     };
-    for key in ["`watchdog.enabled`", "`service.a.restart_after_job`", "`service.a.limits.ram`", "`failure.action`"] {
+    for key in ["`watchdog.enabled`", "`service.a.alive.busy_timeout`", "`service.a.limits.ram`", "`failure.action`"] {
         assert!(told(key), "{key}: {warnings:#?}");
     }
     assert_eq!(warnings.len(), 4);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     chat,
     common::{BOUND, Greenroom, wait_for},
-    running,
+    picture, running,
     shape::faults,
 };
 
@@ -25,7 +25,7 @@ fn lines() -> Vec<String> {
 
 /// Runs a line as it stands but for the address; gives the status and the body.
 #[track_caller]
-fn run(greenroom: &Greenroom, line: &str) -> (u16, String) {
+fn run(greenroom: &Greenroom, line: &str, job: &str) -> (u16, String) {
     assert!(line.contains(DOCUMENTED) || line.contains(SOCKET), "{line}");
     // One that goes on for ever is cut off, which curl tells as an error.
     let (is_endless, seconds) = if line.starts_with("curl -N") { (true, 3) } else { (false, 60) };
@@ -33,7 +33,12 @@ fn run(greenroom: &Greenroom, line: &str) -> (u16, String) {
     let line =
         line.replacen("curl ", &flags, 1).replace(DOCUMENTED, &format!("http://127.0.0.1:{}", greenroom.port(0)));
     let line = line.replace(SOCKET, &greenroom.socket().display().to_string());
-    let done = Command::new("sh").args(["-c", &line]).current_dir(greenroom.folder()).env("KEY", "any").output();
+    let done = Command::new("sh")
+        .args(["-c", &line])
+        .current_dir(greenroom.folder())
+        .env("KEY", "any")
+        .env("ID", job)
+        .output();
     let done = done.expect("a shell");
     assert!(done.status.success() || is_endless, "{line}: {}", String::from_utf8_lossy(&done.stderr));
     let text = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -45,7 +50,8 @@ fn asked(line: &str) -> (String, String) {
     let url = line.split("http://").nth(1).expect("a URL");
     let path = url.split([' ', '\'', '?']).next().and_then(|url| url.find('/').map(|at| &url[at..])).expect("a path");
     let is_post = ["-X POST", " -d ", " -F "].iter().any(|mark| line.contains(mark));
-    ((if is_post { "post" } else { "get" }).to_owned(), path.to_owned())
+    let method = if line.contains("-X DELETE") { "delete" } else { ["get", "post"][usize::from(is_post)] };
+    (method.to_owned(), path.to_owned())
 }
 
 /// The operation of the document for a path, the most literal one first.
@@ -71,7 +77,8 @@ fn assert_shape(document: &Value, line: &str, status: u16, body: &str) {
     let (method, path) = asked(line);
     let responses = &operation(document, &method, &path)["responses"];
     let schema = &responses[status.to_string()]["content"]["application/json"]["schema"];
-    if schema.is_null() {
+    // What goes to a file is not seen.
+    if schema.is_null() || line.contains(" -o ") {
         return;
     }
     let value: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{line}: {error}: {body}"));
@@ -79,8 +86,10 @@ fn assert_shape(document: &Value, line: &str, status: u16, body: &str) {
     assert!(faults.is_empty(), "{line}\n{}\n{value:#}", faults.join("\n"));
 }
 
-/// Makes something happen of each kind that can be told: a swap, a failure, a refusal, requests good and bad.
-fn busy(greenroom: &Greenroom) {
+/// Makes something happen of each kind that can be told: a swap, a failure, a refusal, requests good and bad, a job. Gives
+/// the id of the job.
+fn busy(greenroom: &Greenroom) -> String {
+    let job = picture(greenroom, "a heron");
     greenroom.wait_state("broken", "failed");
     for model in ["image", "org/model"] {
         assert_eq!(chat(greenroom, model).status, 200);
@@ -90,14 +99,18 @@ fn busy(greenroom: &Greenroom) {
     let rows = |what: &str| greenroom.api().get(&format!("/api/history/{what}")).expect("it answers").json();
     wait_for("it is in the history", BOUND, || {
         let count = |what: &str| rows(what).as_array().map_or(0, Vec::len);
-        count("swaps") == 1 && count("requests") == 4 && count("runs") >= 3
+        count("swaps") == 1 && count("requests") == 4 && count("runs") >= 3 && count("jobs") == 1
     });
+    wait_for("the job has succeeded", BOUND, || {
+        greenroom.api().get(&format!("/api/jobs/{job}")).expect("it answers").json()["state"] == "succeeded"
+    });
+    job
 }
 
 #[test]
 fn every_line_of_the_document_works_and_its_answer_has_the_shape_that_is_told() {
     let greenroom = running();
-    busy(&greenroom);
+    let job = busy(&greenroom);
     // So that all is ready which is wanted up.
     greenroom.cli(&["stop", "broken"]).expect(0);
     let document = greenroom.api().get("/api/openapi.json").expect("it answers").json();
@@ -107,17 +120,20 @@ fn every_line_of_the_document_works_and_its_answer_has_the_shape_that_is_told() 
     let (last, lines): (Vec<String>, Vec<String>) = lines().into_iter().partition(|line| line.contains("shutdown"));
     assert!(lines.len() > 20 && last.len() == 1);
     for line in &lines {
-        let (status, body) = run(&greenroom, line);
         let (method, path) = asked(line);
+        // Only one that is open can be taken back.
+        let job = if method == "delete" { picture(&greenroom, "slow") } else { job.clone() };
+        let (status, body) = run(&greenroom, line, &job);
         // The stand-in knows not every path, and says so itself.
         let is_traffic = operation(&document, &method, &path)["tags"] == json!(["model traffic"]);
         let is_its_own = is_traffic && status == 404 && body.contains("File Not Found");
-        assert!(status == 200 || is_its_own, "{line}: {status} {body}");
+        let is_accepted = status == 202 && path.starts_with("/api/jobs");
+        assert!(status == 200 || is_accepted || is_its_own, "{line}: {status} {body}");
         if !is_its_own {
             assert_shape(&document, line, status, &body);
         }
     }
-    let (status, body) = run(&greenroom, &last[0]);
+    let (status, body) = run(&greenroom, &last[0], &job);
     assert_eq!(status, 202, "{body}");
     assert_shape(&document, &last[0], status, &body);
     assert_eq!(greenroom.wait(BOUND).0, 0, "{}", greenroom.output());
@@ -126,7 +142,7 @@ fn every_line_of_the_document_works_and_its_answer_has_the_shape_that_is_told() 
 #[test]
 fn what_is_refused_and_what_has_happened_have_the_shapes_that_are_told() {
     let greenroom = running();
-    busy(&greenroom);
+    let job = busy(&greenroom);
     let api = greenroom.api();
     let document = api.get("/api/openapi.json").expect("it answers").json();
     let check = |path: &str, of: &str, value: &Value| {
@@ -143,12 +159,20 @@ fn what_is_refused_and_what_has_happened_have_the_shapes_that_are_told() {
     }
     assert_eq!(get("/api/services/broken")["last_exit"]["code"], 7);
     assert_eq!(get("/api/services/huge")["refusal"]["kind"], "too_large");
-    for (what, of) in [("runs", "Run"), ("events", "PastEvent"), ("swaps", "Swap"), ("requests", "Request")] {
+    for (what, of) in
+        [("runs", "Run"), ("events", "PastEvent"), ("swaps", "Swap"), ("requests", "Request"), ("jobs", "Job")]
+    {
         let rows = get(&format!("/api/history/{what}"));
         let rows = rows.as_array().expect("a list");
         assert!(!rows.is_empty(), "{what}");
         rows.iter().for_each(|row| check(what, of, row));
     }
+    let over = api.ask("DELETE", &format!("/api/jobs/{job}"), "", "").expect("it answers");
+    assert_eq!(over.status, 409);
+    check("over", "Error", &over.json());
+    let picky = api.post("/api/jobs", Some(&json!({ "job": "picture" }))).expect("it answers");
+    assert_eq!(picky.json()["error"]["code"], "bad_params");
+    check("picky", "Error", &picky.json());
     let none = api.get("/api/services/nobody").expect("it answers");
     assert_eq!(none.status, 404);
     check("nobody", "Error", &none.json());

@@ -5,4 +5,5 @@ mod common;
 mod i1_memory_held_after_a_crash;
 mod i4_growth_over_many_runs;
 mod i5_wrapper_respawns_workers;
+mod i6_every_other_image_fails;
 mod i7_offload_image_reload;

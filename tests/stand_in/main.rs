@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod images;
+mod job;
 
 use std::{
     collections::BTreeSet,
@@ -54,6 +56,12 @@ impl StandIn {
 
     fn ended(&mut self) -> ExitStatus {
         wait_until("it ends", BOUND, || self.child.try_wait().expect("it is a child of ours")).0
+    }
+
+    /// What it wrote, and its place, which is still there.
+    fn keep(mut self) -> (Output, Greenroom) {
+        let place = std::mem::replace(&mut self.place, Greenroom::new());
+        (self.output(), place)
     }
 
     fn output(mut self) -> Output {

@@ -6,7 +6,6 @@ use actix::{Actor, MailboxError, Message, Recipient, WeakAddr};
 use actix_rt::ArbiterHandle;
 use tokio::sync::watch;
 
-use super::services::{ServiceSet, Supervised};
 use crate::{
     event::EventBus,
     gate::Gate,
@@ -21,6 +20,7 @@ use crate::{
         ResourceOrchestrator, lessor,
         messages::{Enlist, Enlisted, Strike},
     },
+    services::{ServiceSet, Supervised},
     shutdown_coordinator::{
         ShutdownCoordinator,
         graph::GraphError,
@@ -34,8 +34,10 @@ use crate::{
 pub const HISTORY_UNIT: &str = "history";
 /// The unit of the ledger, which every service needs.
 pub(super) const MEMORY_UNIT: &str = "memory";
+/// The unit of the queue of jobs, which needs every service and every worker.
+pub(super) const JOBS_UNIT: &str = "jobs";
 /// On top of a service's drain and grace: the wait for its tree to be gone after the kill (2 s) and the answer.
-const KILL_BOUND: Duration = Duration::from_secs(3);
+pub(super) const KILL_BOUND: Duration = Duration::from_secs(3);
 
 /// Why a service could not be added, changed or taken out.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -79,6 +81,7 @@ impl From<MailboxError> for RosterError {
 #[derive(Debug, Clone)]
 pub struct Roster {
     pub(super) services: ServiceSet,
+    pub(super) workers: ServiceSet,
     /// The thread of all supervisors.
     pub(super) control: ArbiterHandle,
     /// The thread of all runs.
@@ -92,6 +95,7 @@ pub struct Roster {
     pub(super) history: HistorySink,
     pub(super) logs: ServiceLogSpec,
     pub(super) state_dir: PathBuf,
+    /// How long the work of jobs and of services may go on when the runtime stops.
     pub(super) drain: Duration,
     /// Weak, for the same reason as the coordinator.
     pub(super) orchestrator: WeakAddr<ResourceOrchestrator>,
@@ -112,6 +116,7 @@ impl Roster {
         let supervised = self.bring_up(spec, None).await?;
         self.enlist([supervised.clone()]).await?;
         self.services.put(&supervised);
+        self.jobs_need_all_but(None).await?;
         Ok(supervised)
     }
 
@@ -134,8 +139,13 @@ impl Roster {
 
     /// Starts the supervisor of a service and gives it its place in the order of the stop. `adopt` is its run of an earlier
     /// runtime.
-    async fn bring_up(&self, spec: Arc<ServiceSpec>, adopt: Option<Inherited>) -> Result<Supervised, RosterError> {
+    pub(super) async fn bring_up(
+        &self,
+        spec: Arc<ServiceSpec>,
+        adopt: Option<Inherited>,
+    ) -> Result<Supervised, RosterError> {
         let name = spec.name.clone();
+        let unit = unit_name(&spec);
         let dependencies = self.awaited(&spec)?;
         let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
         let gate = Gate::new();
@@ -161,7 +171,7 @@ impl Roster {
         let supervisor = ProcessSupervisor::start_in_arbiter(&self.control, move |_| ProcessSupervisor::new(parts));
         let stop: Recipient<StopUnit> = supervisor.clone().recipient();
         let (depends_on, bound) = (needs(&spec), self.bound(&spec));
-        self.ask(Register { name: unit_name(&name), depends_on, bound, stop }).await??;
+        self.ask(Register { name: unit, depends_on, bound, stop }).await??;
         Ok(Supervised { spec, supervisor: supervisor.downgrade(), status, gate })
     }
 
@@ -175,13 +185,13 @@ impl Roster {
         let before = self.find(&name)?;
         let dependencies = self.awaited(&spec)?;
         let (depends_on, bound) = (needs(&spec), self.bound(&spec));
-        self.ask(ChangeNeeds { name: unit_name(&name), depends_on, bound }).await??;
+        self.ask(ChangeNeeds { name: unit_name(&spec), depends_on, bound }).await??;
         let supervisor = before.supervisor.upgrade().ok_or(RosterError::Ended)?;
         supervisor.send(Reconfigure { spec: Arc::clone(&spec), dependencies, restart }).await?;
         let after = Supervised { spec, ..before };
         self.enlist([after.clone()]).await?;
         self.services.put(&after);
-        Ok(())
+        self.jobs_need_all_but(None).await
     }
 
     /// Stops a service and takes it out. Waits for its end, for as long as its drain, its grace and a kill may take. Nothing
@@ -193,9 +203,16 @@ impl Roster {
         let service = self.find(name)?;
         let all = self.services.all();
         if let Some(other) = all.iter().find(|s| s.spec.depends_on.iter().any(|d| d.service == *name)) {
-            let (unit, by) = (unit_name(name), unit_name(&other.spec.name));
+            let (unit, by) = (unit_name(&service.spec), unit_name(&other.spec));
             return Err(GraphError::Needed { unit, by }.into());
         }
+        self.retire(&service).await?;
+        self.services.remove(name);
+        Ok(())
+    }
+
+    /// Stops a service for good, waits for its end, and takes it out of the order of the stop.
+    pub(super) async fn retire(&self, service: &Supervised) -> Result<(), RosterError> {
         let supervisor = service.supervisor.upgrade().ok_or(RosterError::Ended)?;
         supervisor.send(RetireService { reason: "it was taken out of the configuration".to_owned() }).await?;
         drop(supervisor);
@@ -205,13 +222,13 @@ impl Roster {
         let ended = ended.map_err(|_| RosterError::Ended)?.clone();
         if ended.state == ServiceState::Stuck {
             let reason = ended.reason.unwrap_or_default();
-            return Err(RosterError::Stuck { service: name.clone(), reason });
+            return Err(RosterError::Stuck { service: service.spec.name.clone(), reason });
         }
-        self.ask(Unregister { name: unit_name(name) }).await??;
+        self.jobs_need_all_but(Some(&service.spec.name)).await?;
+        self.ask(Unregister { name: unit_name(&service.spec) }).await??;
         if let Some(orchestrator) = self.orchestrator.upgrade() {
-            orchestrator.do_send(Strike { service: name.clone() });
+            orchestrator.do_send(Strike { service: service.spec.name.clone() });
         }
-        self.services.remove(name);
         Ok(())
     }
 
@@ -221,7 +238,7 @@ impl Roster {
     }
 
     /// Makes services known to whoever gives out memory.
-    async fn enlist(&self, services: impl IntoIterator<Item = Supervised>) -> Result<(), RosterError> {
+    pub(super) async fn enlist(&self, services: impl IntoIterator<Item = Supervised>) -> Result<(), RosterError> {
         let orchestrator = self.orchestrator.upgrade().ok_or(RosterError::Ended)?;
         let enlisted = |Supervised { spec, supervisor, status, gate }| Enlisted { spec, supervisor, status, gate };
         Ok(orchestrator.send(Enlist { services: services.into_iter().map(enlisted).collect() }).await?)
@@ -246,7 +263,7 @@ impl Roster {
         self.drain.saturating_add(spec.stop.grace).saturating_add(KILL_BOUND)
     }
 
-    async fn ask<M>(&self, message: M) -> Result<M::Result, RosterError>
+    pub(super) async fn ask<M>(&self, message: M) -> Result<M::Result, RosterError>
     where
         M: Message + Send + 'static,
         M::Result: Send,
@@ -261,10 +278,17 @@ fn needs(spec: &ServiceSpec) -> Vec<UnitName> {
     [HISTORY_UNIT, MEMORY_UNIT]
         .map(str::to_owned)
         .into_iter()
-        .chain(spec.depends_on.iter().map(|d| unit_name(&d.service)))
+        .chain(spec.depends_on.iter().map(|d| service_unit(&d.service)))
         .collect()
 }
 
-fn unit_name(service: &ServiceName) -> UnitName {
+pub(super) fn unit_name(spec: &ServiceSpec) -> UnitName {
+    match &spec.worker {
+        None => service_unit(&spec.name),
+        Some(_) => format!("worker:{}", spec.name),
+    }
+}
+
+fn service_unit(service: &ServiceName) -> UnitName {
     format!("service:{service}")
 }

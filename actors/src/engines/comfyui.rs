@@ -1,7 +1,7 @@
 //! ComfyUI. It loads models with the first prompt that needs them, so there is nothing to tell while it starts.
 
 use super::{
-    engine::{BusyProbe, Engine, FailureLine, HttpCall, SleepCalls},
+    engine::{BusyProbe, Engine, FailureLine, Followed, HttpCall, Interrupt, SleepCalls},
     names::{last_part, program_name, python_words},
 };
 use crate::{failure::FailureClass, probe::Probe};
@@ -34,6 +34,20 @@ impl Engine for Comfyui {
     fn busy(&self) -> Option<BusyProbe> {
         let nonempty = ["queue_running", "queue_pending"].map(str::to_owned).to_vec();
         Some(BusyProbe { path: "/queue".to_owned(), nonempty })
+    }
+
+    /// `server.py`: ends the prompt that is worked on, whose ever it is. Whoever knows his prompt asks first.
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Calls(vec![HttpCall::new("POST", "/interrupt")])
+    }
+
+    fn follows(&self, method: &str, path: &str) -> Followed {
+        let bare = path.split('?').next().unwrap_or(path);
+        // Every path of its own stands below `/api`, too.
+        match method == "POST" && bare.strip_prefix("/api").unwrap_or(bare) == "/prompt" {
+            true => Followed::ByPrompt,
+            false => Followed::ByAnswer,
+        }
     }
 
     fn failures(&self) -> &[FailureLine] {

@@ -66,6 +66,29 @@ pub struct SleepCalls {
     pub wake: Option<HttpCall>,
 }
 
+/// How work that a request has begun is stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Interrupt {
+    /// By these requests, one after the other; the one that waits for its answer gets it then.
+    Calls(Vec<HttpCall>),
+    /// By closing the connection.
+    Disconnect,
+    /// Not at all: it must be restarted.
+    Restart,
+}
+
+/// How work that a request has begun is followed to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Followed {
+    /// Its answer comes when it is done, and nothing is known before.
+    ByAnswer,
+    /// The same, and until then this path tells how far it has come: [`Engine::request_step`] reads that.
+    ByAsking(String),
+    /// As ComfyUI does it: the answer names the work, a websocket tells how far it has come, and what it has made is in the
+    /// history.
+    ByPrompt,
+}
+
 /// A question whose answer says whether a program works, also when no request is open: `GET path` is answered by a JSON
 /// object, and one of these members of it is neither empty, `null`, `false` nor zero.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -152,6 +175,41 @@ pub trait Engine: Send + Sync + 'static {
 
     /// What says that it works when no request is open; by default nothing does.
     fn busy(&self) -> Option<BusyProbe> {
+        None
+    }
+
+    /// How work that a request has begun is stopped, for jobs that are cancelled: by default by closing the connection.
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Disconnect
+    }
+
+    /// How work is followed that a request with this method and path begins, for jobs.
+    fn follows(&self, method: &str, path: &str) -> Followed {
+        let _ = (method, path);
+        Followed::ByAnswer
+    }
+
+    /// Steps done and steps in all, if what it answers to [`Followed::ByAsking`] says so.
+    fn request_step(&self, answer: &[u8]) -> Option<(u64, u64)> {
+        let _ = answer;
+        None
+    }
+
+    /// The extension of a file that a job of this program makes, where `${output}` has none in the command.
+    fn output_extension(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Regular expressions for the lines that tell how a job gets on, as [`progress_lines`](Self::progress_lines) are for a
+    /// load.
+    fn step_lines(&self) -> &[&'static str] {
+        &[]
+    }
+
+    /// Steps done and steps in all, if this line says so. Asked while a job runs, as [`progress`](Self::progress) is while a
+    /// service starts.
+    fn step(&self, line: &[u8]) -> Option<(u64, u64)> {
+        let _ = line;
         None
     }
 

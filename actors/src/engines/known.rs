@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use super::{
-    EngineRef, a1111::A1111, comfyui::Comfyui, engine::Engine, llama_server::LlamaServer, sd_server::SdServer,
-    vllm::Vllm,
+    EngineRef, a1111::A1111, comfyui::Comfyui, engine::Engine, llama_server::LlamaServer, sd_cpp::SdCpp,
+    sd_server::SdServer, vllm::Vllm,
 };
 use crate::probe::Probe;
 
@@ -17,6 +17,7 @@ static BUILT_IN: LazyLock<Vec<EngineRef>> = LazyLock::new(|| {
     vec![
         EngineRef::new(LlamaServer),
         EngineRef::new(SdServer),
+        EngineRef::new(SdCpp),
         EngineRef::new(Comfyui),
         EngineRef::new(A1111),
         EngineRef::new(Vllm),
@@ -44,7 +45,7 @@ pub enum EngineProblem {
     Pattern {
         /// The engine.
         engine: String,
-        /// What the lines tell: `failure`, `progress`, `ready`, `alive`.
+        /// What the lines tell: `failure`, `progress`, `step`, `ready`, `alive`.
         what: &'static str,
         /// Why.
         #[source]
@@ -136,6 +137,7 @@ fn wrong_patterns(engine: &EngineRef) -> Vec<EngineProblem> {
     let found = [
         ("failure", engine.failure_rules().err()),
         ("progress", engine.progress_set().err()),
+        ("step", engine.step_set().err()),
         ("ready", of_probe(engine.ready_probe())),
         ("alive", of_probe(engine.alive_probe())),
     ];

@@ -18,6 +18,9 @@ fn programs_are_known_by_their_names() {
     for (command, engine) in [
         ("/opt/bin/llama-server -m x", "llama-server"),
         ("sd-server", "sd-server"),
+        ("/opt/sd.cpp/bin/sd -m x", "sd-cpp"),
+        ("sd-cli -m x", "sd-cpp"),
+        ("sdd -m x", "generic"),
         ("/usr/bin/python3 -u /srv/ComfyUI/main.py --port 1", "comfyui"),
         ("comfy launch", "comfyui"),
         ("python main.py", "generic"),
@@ -40,7 +43,7 @@ fn names_lead_to_engines_and_back() {
         assert!(is_name(engine.name()), "{engine:?}");
     }
     assert_eq!(engines.named("auto"), None);
-    assert_eq!(engines.all().count(), 6);
+    assert_eq!(engines.all().count(), 7);
 }
 
 #[test]

@@ -8,7 +8,12 @@ use super::{
     names::program_name,
     need::{ModelFacts, NeedHint, slots_said},
 };
-use crate::{estimate::llama::Options, failure::FailureClass, memory::Sides, probe::Probe};
+use crate::{
+    estimate::{found::Found, llama::Options},
+    failure::FailureClass,
+    memory::Sides,
+    probe::Probe,
+};
 
 /// SIGTERM makes a busy server finish its generation first (still alive after 40 s in a test); a second one ends it
 /// within 0.1 s.
@@ -36,12 +41,13 @@ impl Engine for LlamaServer {
     fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
         let options = Options::read(facts.arguments, facts.environment.iter().copied());
         let on_card = if options.no_device { Some(0) } else { options.gpu_layers };
-        let Some(model) = facts.model else {
+        let Some(Found::Language(model)) = facts.found else {
             return on_card.map_or(NeedHint::ByFile, NeedHint::Layers);
         };
         let card = facts.card && !options.no_device;
+        let beside = facts.companions.iter().fold(0, |sum: u64, bytes| sum.saturating_add(*bytes));
         let side = |n| {
-            let estimate = model.estimate(&options, n, card).beside(facts.companions, card);
+            let estimate = model.estimate(&options, n, card).beside(beside, card);
             Sides { vram: estimate.vram(), ram: estimate.ram() }
         };
         NeedHint::Split { sides: (0..=model.all_layers()).map(side).collect(), on_card }

@@ -1,45 +1,85 @@
-//! The lines of one service's output that tell how its load gets on.
+//! The lines of one service's output that tell how its load gets on, or how the worker of a job gets on with that.
 
 use std::sync::Arc;
 
-use regex::bytes::RegexSet;
+use regex::bytes::{Regex, RegexBuilder, RegexSet};
 
 use super::{EngineRef, engine::LoadStep};
 
 /// Characters kept of a phase's name.
 const LONGEST_PHASE: usize = 40;
 
-/// Finds the lines that tell how a load gets on. As with failures there are two questions: one about a whole block of
-/// output, which is fast, and one about a line.
+/// What the phase of a job is called, which has no other.
+const STEPS: &str = "steps";
+
+/// Finds the lines that tell how a load, or a job, gets on. As with failures there are two questions: one about a whole
+/// block of output, which is fast, and one about a line.
 #[derive(Debug)]
-pub struct LoadLines {
-    engine: EngineRef,
-    patterns: Arc<RegexSet>,
+pub struct LoadLines(Told);
+
+/// Who knows what a line tells.
+#[derive(Debug)]
+enum Told {
+    /// The engine, of a load.
+    Load(EngineRef, Arc<RegexSet>),
+    /// The engine, of a job.
+    Job(EngineRef, Arc<RegexSet>),
+    /// A pattern of the configuration, of a job.
+    Groups(Regex),
 }
 
 impl LoadLines {
-    /// Those of an engine.
+    /// Those that an engine's program prints while it loads.
     ///
     /// # Errors
     /// When one of its patterns is not a regular expression.
     pub fn new(engine: &EngineRef) -> Result<Self, regex::Error> {
-        Ok(Self { engine: engine.clone(), patterns: engine.progress_set()? })
+        Ok(Self(Told::Load(engine.clone(), engine.progress_set()?)))
+    }
+
+    /// Those that an engine's program prints while it does a job; with `own`, the lines that this regular expression with
+    /// the groups `step` and `steps` matches, and no others.
+    ///
+    /// # Errors
+    /// When `own`, or one of the engine's patterns, is not a regular expression.
+    pub fn of_job(engine: &EngineRef, own: Option<&str>) -> Result<Self, regex::Error> {
+        Ok(Self(match own {
+            // With several lines, so that `^` and `$` mean the same in a block as in a line.
+            Some(pattern) => Told::Groups(RegexBuilder::new(pattern).multi_line(true).crlf(true).build()?),
+            None => Told::Job(engine.clone(), engine.step_set()?),
+        }))
     }
 
     /// Whether any line of this block of output can tell something. May be wrong with yes, never with no.
     #[must_use]
     pub fn may_match(&self, block: &[u8]) -> bool {
-        !self.patterns.is_empty() && self.patterns.is_match(block)
+        match &self.0 {
+            Told::Load(_, patterns) | Told::Job(_, patterns) => !patterns.is_empty() && patterns.is_match(block),
+            Told::Groups(pattern) => pattern.is_match(block),
+        }
     }
 
     /// What this line tells. Whatever an application's engine makes of it, the answer is sound: a phase with a name and
     /// a whole, of which no more is done than there is.
     #[must_use]
     pub fn step(&self, line: &[u8]) -> Option<LoadStep> {
-        let LoadStep { phase, done, total } = self.may_match(line).then(|| self.engine.progress(line))??;
+        let of_job = |(done, total): (u64, u64)| LoadStep::new(STEPS, done, total);
+        let told = match &self.0 {
+            Told::Load(engine, _) => self.may_match(line).then(|| engine.progress(line))?,
+            Told::Job(engine, _) => self.may_match(line).then(|| engine.step(line))?.map(of_job),
+            Told::Groups(pattern) => grouped(pattern, line).map(of_job),
+        };
+        let LoadStep { phase, done, total } = told?;
         let phase: String = phase.chars().filter(|c| !c.is_control()).take(LONGEST_PHASE).collect();
         (total > 0 && !phase.is_empty()).then(|| LoadStep { phase, done: done.min(total), total })
     }
+}
+
+/// What the groups `step` and `steps` of a pattern say: whole numbers.
+fn grouped(pattern: &Regex, line: &[u8]) -> Option<(u64, u64)> {
+    let found = pattern.captures(line)?;
+    let number = |name: &str| std::str::from_utf8(found.name(name)?.as_bytes()).ok()?.trim().parse::<u64>().ok();
+    Some((number("step")?, number("steps")?))
 }
 
 /// The first `done/total` in a text that something follows, since one at the very end may be cut off in the middle.
@@ -133,6 +173,34 @@ mod tests {
         assert_eq!(steps("a1111", &[line]), [told("weights", 0, 1)]);
         assert_eq!(steps("generic", &[line]), [None]);
         assert_eq!(steps("comfyui", &[line]), [None]);
+    }
+
+    #[test]
+    fn sd_cpp_counts_the_steps_of_sampling_and_its_load_is_none_of_them() {
+        let engine = Engines::default().named("sd-cpp").expect("an engine");
+        let lines = LoadLines::of_job(&engine, None).expect("patterns");
+        let step = |line: &str| lines.step(line.as_bytes()).map(|step| (step.done, step.total));
+        let bar = "\r  |=====================================>            | 3/4 - 3.37it/s\u{1b}[K";
+        assert_eq!((step(bar), step("  |=>    | 7/20 - 49.63s/it\u{1b}[K")), (Some((3, 4)), Some((7, 20))));
+        for other in
+            ["  |##>   | 227/1130 - 1.20GB/s\u{1b}[K", "  |##>   | 3/9 - 812.11MB/s", "  |=>   | 3/4 - 3.37i", "3/4"]
+        {
+            assert_eq!(step(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_job_has_lines_of_its_own_and_the_configuration_may_say_which() {
+        let any = EngineRef::generic();
+        let own = LoadLines::of_job(&any, Some(r"^frame (?<step>\d+) of (?<steps>\d+)$")).expect("a pattern");
+        assert_eq!(own.step(b"frame 7 of 24"), Some(LoadStep::new(STEPS, 7, 24)));
+        assert_eq!(own.step(b"frame 99 of 24"), Some(LoadStep::new(STEPS, 24, 24)));
+        assert_eq!((own.step(b"frame 7 of 0"), own.step(b"a frame 7 of 9")), (None, None));
+        assert_eq!(own.step(b"frame 99999999999999999999 of 24"), None);
+        assert!(own.may_match(b"x\r\nframe 1 of 2\r\ny") && !own.may_match(b"frames"));
+        let none = LoadLines::of_job(&any, None).expect("no patterns");
+        assert!(!none.may_match(b"| 3/4 - 1.0it/s") && none.step(b"| 3/4 - 1.0it/s").is_none());
+        assert!(LoadLines::of_job(&any, Some("(")).is_err());
     }
 
     struct Boaster;

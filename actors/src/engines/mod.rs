@@ -11,6 +11,7 @@
 
 mod a1111;
 mod comfyui;
+mod diffusion;
 mod engine;
 mod generic;
 mod hints;
@@ -21,13 +22,15 @@ mod names;
 mod need;
 mod reference;
 mod rules;
+mod sd_cpp;
 mod sd_server;
 mod vllm;
 
-pub use engine::{BusyProbe, Engine, FailureLine, HttpCall, LoadStep, SleepCalls};
+pub use engine::{BusyProbe, Engine, FailureLine, Followed, HttpCall, Interrupt, LoadStep, SleepCalls};
 pub use hints::hint;
 pub use known::{EngineProblem, Engines};
 pub use loading::LoadLines;
 pub use need::{ModelFacts, NeedHint};
 pub use reference::EngineRef;
 pub use rules::FailureRules;
+pub use sd_cpp::placement;

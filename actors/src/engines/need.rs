@@ -1,11 +1,12 @@
 //! What an engine knows of the memory that its program needs.
 
-use crate::{estimate::llama::Model, memory::Sides};
+use crate::{estimate::found::Found, memory::Sides};
 
 /// What an engine is told about a service before it says what that needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ModelFacts<'a> {
-    /// The arguments of its command; what is known only at a start (`${port}`) is left out.
+    /// The arguments of its command; what is known only at a start (`${port}`) is left out, and of the worker of a job what the
+    /// job says (`${param.width}`) is filled in.
     pub arguments: &'a [&'a str],
     /// What the configuration adds to its environment, likewise.
     pub environment: &'a [(&'a str, &'a str)],
@@ -13,10 +14,11 @@ pub struct ModelFacts<'a> {
     pub size: Option<u64>,
     /// Layers of its model, where the file's header says so.
     pub layers: Option<u32>,
-    /// What the headers of its model say, where they are those of a language model in GGUF.
-    pub model: Option<&'a Model>,
-    /// Bytes of the further files that its command names ([`Engine::companions`](super::Engine::companions)).
-    pub companions: u64,
+    /// What the headers of its model say, where they make sense here.
+    pub found: Option<&'a Found>,
+    /// Bytes of the further files that its command names, in the order of [`Engine::companions`](super::Engine::companions); 0
+    /// of one that is not there.
+    pub companions: &'a [u64],
     /// Whether it may use a card, and there is one.
     pub card: bool,
 }

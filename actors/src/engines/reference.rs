@@ -19,12 +19,14 @@ struct Known {
     engine: Box<dyn Engine>,
     failures: OnceLock<Result<Arc<RuleSet>, regex::Error>>,
     progress: OnceLock<Result<Arc<RegexSet>, regex::Error>>,
+    steps: OnceLock<Result<Arc<RegexSet>, regex::Error>>,
 }
 
 impl EngineRef {
     /// An application's own engine.
     pub fn new(engine: impl Engine) -> Self {
-        Self(Arc::new(Known { engine: Box::new(engine), failures: OnceLock::new(), progress: OnceLock::new() }))
+        let (failures, progress, steps) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self(Arc::new(Known { engine: Box::new(engine), failures, progress, steps }))
     }
 
     /// The engine of a program of which nothing is known.
@@ -48,9 +50,17 @@ impl EngineRef {
 
     /// The patterns of the lines that tell progress; they match in a block of output as in a line.
     pub(super) fn progress_set(&self) -> Result<Arc<RegexSet>, regex::Error> {
-        let builder = || RegexSetBuilder::new(self.progress_lines());
-        self.0.progress.get_or_init(|| builder().multi_line(true).crlf(true).build().map(Arc::new)).clone()
+        self.0.progress.get_or_init(|| lines(self.progress_lines())).clone()
     }
+
+    /// The same for the lines that tell how a job gets on.
+    pub(super) fn step_set(&self) -> Result<Arc<RegexSet>, regex::Error> {
+        self.0.steps.get_or_init(|| lines(self.step_lines())).clone()
+    }
+}
+
+fn lines(patterns: &[&str]) -> Result<Arc<RegexSet>, regex::Error> {
+    RegexSetBuilder::new(patterns).multi_line(true).crlf(true).build().map(Arc::new)
 }
 
 impl Deref for EngineRef {

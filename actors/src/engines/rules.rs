@@ -102,6 +102,10 @@ mod tests {
             ("llama-server", "error: unable to allocate CUDA0 buffer", Some(OomGpu)),
             ("llama-server", "ggml_aligned_malloc: insufficient memory (attempted to allocate 9 MB)", Some(OomHost)),
             ("sd-server", "[ERROR] alloc params backend buffer failed", Some(OomGpu)),
+            ("sd-cpp", "[ERROR] model manager alloc params backend buffer failed, size = 123.00MB", Some(OomGpu)),
+            ("sd-cpp", "[ERROR] unet: failed to allocate the compute buffer", Some(OomGpu)),
+            ("sd-cpp", "ggml_aligned_malloc: insufficient memory (attempted to allocate 9 MB)", Some(OomHost)),
+            ("sd-cpp", "[ERROR] generate failed", None),
             ("a1111", "modules.devices.NansException: A tensor with all NaNs was produced in Unet.", Some(Nan)),
         ] {
             assert_eq!(class(engine, line), expected, "{line}");

@@ -1,11 +1,15 @@
 //! stable-diffusion.cpp's `sd-server`.
 
+use std::path::PathBuf;
+
 use super::{
-    engine::{Engine, FailureLine, LoadStep},
+    diffusion::{self, Options},
+    engine::{Engine, FailureLine, Interrupt, LoadStep},
     loading::{after, counted},
     names::program_name,
+    need::{ModelFacts, NeedHint},
 };
-use crate::{failure::FailureClass, probe::Probe};
+use crate::{estimate::diffusion::Picture, failure::FailureClass, probe::Probe};
 
 /// Ends at the first SIGTERM.
 pub(super) struct SdServer;
@@ -24,8 +28,22 @@ impl Engine for SdServer {
         Probe::Http("/v1/models".to_owned())
     }
 
+    /// `examples/server`: what runs cannot be cancelled (409), and goes on without anybody who waits for it.
+    fn interrupt(&self) -> Interrupt {
+        Interrupt::Restart
+    }
+
     fn failures(&self) -> &[FailureLine] {
         LINES
+    }
+
+    /// Requests say how large a picture is to be; the size of its command is what they have by default.
+    fn need(&self, facts: &ModelFacts<'_>) -> NeedHint {
+        diffusion::need(facts, Picture::default().width)
+    }
+
+    fn companions(&self, arguments: &[&str]) -> Vec<PathBuf> {
+        Options::read(arguments).companions()
     }
 
     fn progress_lines(&self) -> &[&'static str] {

@@ -94,6 +94,30 @@ impl Default for Picture {
     }
 }
 
+/// Which parts are on the host although there is a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OnHost {
+    /// The diffusion model.
+    pub diffusion: bool,
+    /// The text encoders.
+    pub text: bool,
+    /// The image decoder.
+    pub image: bool,
+}
+
+/// What a picture is made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setup {
+    /// What is to be made.
+    pub picture: Picture,
+    /// What of it is on the host.
+    pub on_host: OnHost,
+    /// Whether there is a card; without one all of it is on the host.
+    pub card: bool,
+    /// Pixels along each side of a tile, where it is decoded in such.
+    pub tile: Option<u64>,
+}
+
 /// Pixels for each latent, along each side.
 const LATENT: u64 = 8;
 /// With guidance each picture is computed twice, with its prompt and without.
@@ -106,22 +130,48 @@ const STEP: u64 = 41_943;
 const DECODE: u64 = 6656;
 
 impl Bundle {
+    /// All of its weights.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        [self.diffusion, self.text, self.image, self.other].into_iter().fold(0, u64::saturating_add)
+    }
+
     /// What it takes while it makes such a picture, all of it on the card.
     #[must_use]
     pub fn estimate(&self, picture: Picture) -> Estimate {
-        let mut all = Estimate::default();
-        all.put("diffusion model", Side::Gpu, self.diffusion, Basis::Exact);
-        all.put("text encoders", Side::Gpu, self.text, Basis::Exact);
-        all.put("image decoder", Side::Gpu, self.image, Basis::Exact);
-        all.put("other weights", Side::Gpu, self.other, Basis::Exact);
-        let pixels = picture.width.saturating_mul(picture.height).saturating_mul(picture.batch.max(1));
-        let step = (pixels / (LATENT * LATENT)).saturating_mul(GUIDED * STEP);
-        // One after the other, never both.
-        all.put("working memory", Side::Gpu, step.max(pixels.saturating_mul(DECODE)), Basis::Fit);
+        let mut all = self.estimate_for(&Setup { picture, on_host: OnHost::default(), card: true, tile: None });
         all.notes.push(format!(
             "for {} x {} pixels, {} at a time, decoded in one piece; tiling, or a decoder or encoders on the host, need less",
             picture.width, picture.height, picture.batch
         ));
+        all
+    }
+
+    /// What it takes while it makes a picture in this way.
+    #[must_use]
+    pub fn estimate_for(&self, setup: &Setup) -> Estimate {
+        let Setup { picture, on_host, card, tile } = *setup;
+        let side = |on_host: bool| if on_host || !card { Side::Ram } else { Side::Gpu };
+        let (diffusion, text, image) = (side(on_host.diffusion), side(on_host.text), side(on_host.image));
+        let mut all = Estimate::default();
+        all.put("diffusion model", diffusion, self.diffusion, Basis::Exact);
+        all.put("text encoders", text, self.text, Basis::Exact);
+        all.put("image decoder", image, self.image, Basis::Exact);
+        all.put("other weights", diffusion, self.other, Basis::Exact);
+        let pixels = picture.width.saturating_mul(picture.height).saturating_mul(picture.batch.max(1));
+        let step = (pixels / (LATENT * LATENT)).saturating_mul(GUIDED * STEP);
+        let at_once = tile.map_or(pixels, |tile| pixels.min(tile.saturating_mul(tile)));
+        let decode = at_once.saturating_mul(DECODE);
+        if diffusion == image {
+            // One after the other, never both.
+            all.put("working memory", diffusion, step.max(decode), Basis::Fit);
+        } else {
+            all.put("working memory", diffusion, step, Basis::Fit);
+            all.put("decoding", image, decode, Basis::Fit);
+        }
+        if [diffusion, text, image].contains(&Side::Gpu) {
+            all.put_driver();
+        }
         all
     }
 }
@@ -150,7 +200,8 @@ mod tests {
     #[test]
     fn a_picture_is_worked_on_and_then_decoded_and_never_both() {
         let bundle = Bundle { diffusion: 5 << 30, text: 1 << 30, image: 1 << 27, other: 0 };
-        let working = |picture| bundle.estimate(picture).vram() - (6 << 30) - (1 << 27);
+        let driver = 512 << 20;
+        let working = |picture| bundle.estimate(picture).vram() - (6 << 30) - (1 << 27) - driver;
         assert_eq!(working(Picture::default()), 6656 << 20);
         assert_eq!(working(Picture { width: 512, height: 512, batch: 1 }), 1664 << 20);
         assert_eq!(working(Picture { width: 512, height: 512, batch: 4 }), 6656 << 20);

@@ -125,7 +125,8 @@ pub fn read(path: &Path) -> Result<Model, ReadError> {
     Model::of(headers).map_err(|error| wrong(error.into()))
 }
 
-fn header(path: &Path) -> Result<Header, ReadError> {
+/// The header of one file in GGUF.
+pub(super) fn header(path: &Path) -> Result<Header, ReadError> {
     let file = open(path)?;
     Header::read(file).map_err(|error| ReadError { file: path.to_owned(), cause: error.into() })
 }

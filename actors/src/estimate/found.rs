@@ -23,7 +23,7 @@ const MOST_FILES: usize = 2000;
 pub enum Found {
     /// A language model, in GGUF.
     Language(Box<Model>),
-    /// A model that makes images, in safetensors: one file, or a folder.
+    /// A model that makes images: a file in GGUF or safetensors, or a folder of the latter.
     Image(Bundle),
 }
 
@@ -50,13 +50,24 @@ pub fn find(path: &Path) -> Result<Found, ReadError> {
     let mut file = files::open(path)?;
     let begins_as_gguf = file.fill_buf().map_err(|error| wrong(ReadCause::Open(error)))?.starts_with(b"GGUF");
     if begins_as_gguf {
-        return files::read(path).map(|model| Found::Language(Box::new(model)));
+        return match image(path)? {
+            Some(bundle) => Ok(Found::Image(bundle)),
+            None => files::read(path).map(|model| Found::Language(Box::new(model))),
+        };
     }
     if path.extension().is_none_or(|ending| ending != "safetensors") {
         return Err(wrong(ReadCause::NoModel));
     }
     add(path, "", &mut bundle)?;
     Ok(Found::Image(bundle))
+}
+
+/// The tensors of a file in GGUF, if it has some that only a model that makes images has.
+fn image(path: &Path) -> Result<Option<Bundle>, ReadError> {
+    let header = files::header(path)?;
+    let mut bundle = Bundle::default();
+    header.tensors.iter().for_each(|tensor| bundle.add(role(&tensor.name), tensor.bytes));
+    Ok(Some(bundle).filter(|bundle| bundle.diffusion > 0))
 }
 
 /// Adds the tensors of a file: by the folder that it lies in, where that says what it is for, else by their names.

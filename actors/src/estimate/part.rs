@@ -1,5 +1,11 @@
 //! What an estimate is made of.
 
+/// What a driver takes of a card for a process that computes on it, besides what the process asks for: its context, kernels,
+/// and the workspace of its matrix library. Between 300 and 600 MiB with CUDA.
+const DRIVER: u64 = 512 << 20;
+/// What a driver takes of host memory for the same.
+const DRIVER_ON_HOST: u64 = 200 << 20;
+
 /// Where a part lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
@@ -77,6 +83,12 @@ impl Estimate {
         if bytes > 0 {
             self.parts.push(Part { what, side, bytes, basis });
         }
+    }
+
+    /// Adds what the driver of a card takes for a process that uses one.
+    pub(super) fn put_driver(&mut self) {
+        self.put("driver", Side::Gpu, DRIVER, Basis::Allowance);
+        self.put("driver", Side::Ram, DRIVER_ON_HOST, Basis::Allowance);
     }
 
     /// With files that are loaded besides the model, which weigh so many bytes: a fifth more for what they work in. They go

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{Pid, RunId, ServiceName},
+    job::{JobId, JobName, JobOutcome, JobProgress, JobState},
     memory::{Amounts, GpuId, NeedSource, Refusal},
     state::{ExitReport, LoadProgress, ServiceState},
 };
@@ -146,6 +147,36 @@ pub enum EventKind {
         /// Where the time went.
         seconds: SwapSeconds,
     },
+    /// A job went from one state to another.
+    #[serde(rename = "job.state")]
+    JobState {
+        /// Which one. `id` is the event's own.
+        #[serde(rename(serialize = "job_id"))]
+        id: JobId,
+        /// What kind of job it is.
+        job: JobName,
+        /// The state it left; nothing when it was submitted.
+        from: Option<JobState>,
+        /// The state it is in now.
+        to: JobState,
+        /// Why: what it waits for, what failed.
+        reason: Option<String>,
+        /// What became of it, as soon as that is known.
+        outcome: Option<JobOutcome>,
+        /// Attempts that were begun.
+        attempt: u32,
+    },
+    /// A job has come further. At most ten a second for each job, and not kept in the history.
+    #[serde(rename = "job.progress")]
+    JobProgress {
+        /// Which one. `id` is the event's own.
+        #[serde(rename(serialize = "job_id"))]
+        id: JobId,
+        /// What kind of job it is.
+        job: JobName,
+        /// How far.
+        progress: JobProgress,
+    },
     /// This subscriber was too slow, or came back too late.
     #[serde(rename = "gap")]
     Gap {
@@ -167,6 +198,8 @@ impl EventKind {
             Self::ConfigReloaded { .. } => "config.reloaded",
             Self::PlanDecided { .. } => "plan.decided",
             Self::SwapDone { .. } => "swap.done",
+            Self::JobState { .. } => "job.state",
+            Self::JobProgress { .. } => "job.progress",
             Self::Gap { .. } => "gap",
         }
     }
@@ -174,7 +207,7 @@ impl EventKind {
     /// Whether it is of interest only while it is news: a step of progress is overtaken by the next one.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::ServiceLoad { .. })
+        matches!(self, Self::ServiceLoad { .. } | Self::JobProgress { .. })
     }
 
     /// The service it is about, if it is about one.
@@ -186,7 +219,11 @@ impl EventKind {
             | Self::PlanDecided { service, .. }
             | Self::SwapDone { service, .. } => Some(service),
             Self::AlertRaised { service, .. } | Self::AlertCleared { service, .. } => service.as_ref(),
-            Self::RuntimeState { .. } | Self::ConfigReloaded { .. } | Self::Gap { .. } => None,
+            Self::RuntimeState { .. }
+            | Self::ConfigReloaded { .. }
+            | Self::JobState { .. }
+            | Self::JobProgress { .. }
+            | Self::Gap { .. } => None,
         }
     }
 }

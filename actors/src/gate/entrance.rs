@@ -3,11 +3,11 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use super::{
-    guards::{Drained, Hold, Needed, Permit},
+    guards::{Drained, Hold, Needed, Permit, Shut},
     line::{LineFull, Ticket, Waiting},
     place::Place,
     shared::Shared,
-    word::{self, MOST_PERMITS, OPEN, holds, is_open, permits},
+    word::{self, MOST_PERMITS, OPEN, SHUT, holds, is_open, permits},
 };
 
 /// A service's gate. Clones are the same gate.
@@ -87,7 +87,18 @@ impl Gate {
         Hold(Arc::clone(&self.0))
     }
 
-    /// Lets in those in line, and everybody from now on.
+    /// Lets nobody in until what this gives is dropped, also if the gate is opened meanwhile. For whoever is in and wants
+    /// the service to himself; he keeps his permit.
+    pub fn shut(&self) -> Shut {
+        // An error means that the count is at its end, where it stays.
+        if let Ok(before) = self.0.change(word::shut) {
+            // Others who shut it wait for everybody but him from here on.
+            self.0.tell_if_quiet(before + SHUT);
+        }
+        Shut(Arc::clone(&self.0))
+    }
+
+    /// Lets in those in line, and everybody from now on, as soon as nobody shuts it.
     pub fn open(&self) {
         let before = self.0.word.fetch_or(OPEN, Ordering::AcqRel);
         if word::has_line(before) {
@@ -98,7 +109,7 @@ impl Gate {
     /// Lets nobody in any more. Those in line stay in line.
     pub fn close(&self) {
         let before = self.0.word.fetch_and(!OPEN, Ordering::AcqRel);
-        self.0.tell_if_drained(before & !OPEN);
+        self.0.tell_if_quiet(before & !OPEN);
     }
 
     /// Closes it if nobody holds the service.
@@ -108,11 +119,11 @@ impl Gate {
     pub fn close_unless_held(&self) -> Result<(), Held> {
         let closed = self.0.change(|word| (holds(word) == 0).then_some(word & !OPEN));
         let before = closed.map_err(|word| Held { holds: holds(word) })?;
-        self.0.tell_if_drained(before & !OPEN);
+        self.0.tell_if_quiet(before & !OPEN);
         Ok(())
     }
 
-    /// Whether it lets anybody in.
+    /// Whether the service can be used: it lets anybody in as soon as nobody shuts it.
     #[must_use]
     pub fn is_open(&self) -> bool {
         is_open(self.0.word())
@@ -232,6 +243,54 @@ mod tests {
     }
 
     #[test]
+    fn whoever_shuts_it_is_alone_once_the_others_have_left_and_nobody_comes_in() {
+        let gate = Gate::new();
+        gate.open();
+        let (own, other) = (gate.enter().expect("open"), gate.enter().expect("open"));
+        let shut = gate.shut();
+        assert!(gate.enter().is_none() && shut.alone().now_or_never().is_none());
+        let mut waits = line_up(&gate, 0);
+        gate.close();
+        gate.open();
+        gate.limit(Some(9));
+        assert!(waits.take().is_none() && gate.enter().is_none(), "also if it is opened again");
+        drop(other);
+        assert!(shut.alone().now_or_never().is_some());
+        gate.close();
+        assert!(gate.drained().now_or_never().is_none(), "a drain waits for whoever shuts it");
+        gate.open();
+        drop(own);
+        assert!(waits.take().is_none() && gate.is_open());
+        drop(shut);
+        assert!(waits.take().is_some() && gate.enter().is_some());
+    }
+
+    #[test]
+    fn two_who_shut_it_do_not_wait_for_each_other_and_the_last_one_lets_the_line_in() {
+        let gate = Gate::new();
+        gate.open();
+        let (one, two) = (gate.enter().expect("open"), gate.enter().expect("open"));
+        let (first, waits) = (gate.shut(), line_up(&gate, 0));
+        let mut alone = Box::pin(first.alone());
+        assert!((&mut alone).now_or_never().is_none());
+        let second = gate.shut();
+        assert!(alone.now_or_never().is_some() && second.alone().now_or_never().is_some());
+        drop((one, first));
+        assert!(waits.position().is_some() && second.alone().now_or_never().is_some());
+        drop((second, two));
+        assert_eq!((waits.position(), gate.in_flight()), (None, 1));
+    }
+
+    #[test]
+    fn a_closed_gate_stays_closed_when_nobody_shuts_it_any_more() {
+        let gate = Gate::new();
+        drop(gate.shut());
+        let mut waits = line_up(&gate, 0);
+        drop(gate.shut());
+        assert!(waits.take().is_none() && !gate.is_open() && gate.drained().now_or_never().is_some());
+    }
+
+    #[test]
     fn a_hold_hinders_an_offload_and_nothing_else() {
         let gate = Gate::new();
         gate.open();
@@ -250,18 +309,20 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn the_word_counts_what_is_there(steps in prop::collection::vec(0u8..7, 0..200)) {
+        fn the_word_counts_what_is_there(steps in prop::collection::vec(0u8..9, 0..200)) {
             let gate = Gate::new();
-            let (mut open, mut permits, mut holds) = (false, Vec::new(), Vec::new());
+            let (mut open, mut permits, mut holds, mut shuts) = (false, Vec::new(), Vec::new(), Vec::new());
             for step in steps {
                 match step {
                     0 => { gate.open(); open = true }
                     1 => { gate.close(); open = false }
                     2 => {
                         let entered = gate.enter();
-                        prop_assert_eq!(entered.is_some(), open);
+                        prop_assert_eq!(entered.is_some(), open && shuts.is_empty());
                         permits.extend(entered);
                     }
+                    7 => shuts.push(gate.shut()),
+                    8 => drop(shuts.pop()),
                     3 => drop(permits.pop()),
                     4 => holds.push(gate.hold()),
                     5 => drop(holds.pop()),
@@ -274,14 +335,17 @@ mod tests {
                     (open, permits.len(), holds.len()));
                 let drained = gate.drained().now_or_never().is_some();
                 prop_assert_eq!(drained, !open && permits.is_empty());
+                for shut in &shuts {
+                    prop_assert_eq!(shut.alone().now_or_never().is_some(), permits.len() <= shuts.len());
+                }
             }
         }
 
         /// Against a model without threads: after each step, whoever can be in is in, in the order of the line.
         #[test]
-        fn whoever_can_be_in_is_in(steps in prop::collection::vec((0u8..8, 0u32..4), 0..120)) {
+        fn whoever_can_be_in_is_in(steps in prop::collection::vec((0u8..10, 0u32..4), 0..120)) {
             let gate = Gate::new();
-            let (mut open, mut limit, mut inside) = (false, 0, 0);
+            let (mut open, mut limit, mut inside, mut shuts) = (false, 0, 0, Vec::new());
             // Of one priority alone, so that the order is that of coming; orders are the line's own matter.
             let (mut places, mut permits): (VecDeque<Place>, Vec<Permit>) = Default::default();
             for (step, number) in steps {
@@ -293,8 +357,10 @@ mod tests {
                     // Somebody in the line gives up, or one whose turn has come.
                     5 => drop(places.remove(number as usize)),
                     6 => drop(permits.pop()),
+                    8 => shuts.push(gate.shut()),
+                    9 => drop(shuts.pop()),
                     _ => {
-                        let free = open && (limit == 0 || inside < limit as usize);
+                        let free = open && shuts.is_empty() && (limit == 0 || inside < limit as usize);
                         let nobody_waits = places.iter().all(|place| place.position().is_none());
                         let entered = gate.enter();
                         prop_assert_eq!(entered.is_some(), free && nobody_waits);
@@ -308,7 +374,7 @@ mod tests {
                 inside = permits.len() + come;
                 let waiting = places.len() - come;
                 prop_assert_eq!((gate.in_flight() as usize, gate.waiting().count as usize), (inside, waiting));
-                let free = open && (limit == 0 || inside < limit as usize);
+                let free = open && shuts.is_empty() && (limit == 0 || inside < limit as usize);
                 prop_assert!(!free || waiting == 0, "there is room, and {waiting} wait");
                 // Some of those whose turn has come go in.
                 for place in places.iter_mut().take(number as usize) {

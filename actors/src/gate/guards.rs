@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     shared::Shared,
-    word::{self, has_line, is_drained, is_open},
+    word::{self, admits, has_line, is_drained, is_left_alone, is_open, shuts},
 };
 
 /// The right to use a service. Leaves with its drop.
@@ -21,6 +21,26 @@ pub struct Permit(pub(super) Arc<Shared>);
 #[derive(Debug)]
 #[must_use = "it ends as soon as it is dropped"]
 pub struct Hold(pub(super) Arc<Shared>);
+
+/// Nobody comes in until it is dropped, whatever else becomes of the gate. Those who are in stay in.
+///
+/// Whoever shuts a gate is in, so that he knows who else is: he keeps his [`Permit`] for as long as he wants to be
+/// [`alone`](Self::alone).
+#[derive(Debug)]
+#[must_use = "it ends as soon as it is dropped"]
+pub struct Shut(pub(super) Arc<Shared>);
+
+/// Ready once nobody is in but those who shut the gate.
+#[derive(Debug)]
+#[must_use = "a future does nothing before it is polled"]
+pub struct Alone(Arc<Shared>);
+
+impl Shut {
+    /// Waits until all others have left. Several who shut the same gate wait for everybody but each other.
+    pub fn alone(&self) -> Alone {
+        Alone(Arc::clone(&self.0))
+    }
+}
 
 /// Another service that needs this one, until it is dropped.
 #[derive(Debug)]
@@ -36,8 +56,18 @@ impl Drop for Permit {
     fn drop(&mut self) {
         // An error means that the count is at its end, where it stays.
         let Ok(before) = self.0.change(word::leave) else { return };
-        self.0.tell_if_drained(before - 1);
-        if is_open(before) && has_line(before) {
+        self.0.tell_if_quiet(before - 1);
+        if admits(before) && has_line(before) {
+            self.0.advance();
+        }
+    }
+}
+
+impl Drop for Shut {
+    fn drop(&mut self) {
+        // An error means that the count is at its end, where it stays.
+        let Ok(before) = self.0.change(word::unshut) else { return };
+        if shuts(before) == 1 && is_open(before) && has_line(before) {
             self.0.advance();
         }
     }
@@ -60,15 +90,14 @@ impl Future for Drained {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let shared = &self.0;
-        if is_drained(shared.word()) {
-            return Poll::Ready(());
-        }
-        let mut waiting = shared.drained();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        // Looked at again under the lock: whoever left since then has either seen the waker or is seen here.
-        if is_drained(shared.word()) { Poll::Ready(()) } else { Poll::Pending }
+        self.0.poll_quiet(is_drained, cx)
+    }
+}
+
+impl Future for Alone {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_quiet(is_left_alone, cx)
     }
 }

@@ -6,12 +6,12 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    task::Waker,
+    task::{Context, Poll, Waker},
 };
 
 use super::{
     line::Line,
-    word::{self, LINE, MOST_PERMITS, is_drained},
+    word::{self, LINE, MOST_PERMITS, is_quiet},
 };
 
 /// Those in line, with whom to wake when the turn of each has come.
@@ -29,8 +29,8 @@ pub(super) struct Shared {
     /// The flag [`LINE`] is changed under its lock alone, and stands whenever that is free and somebody is in it. Nobody is
     /// woken, and no waker dropped, under the lock: either may run anything, this gate's own methods included.
     line: Mutex<Waiters>,
-    /// Who waits for the last one to leave.
-    drained: Mutex<Vec<Waker>>,
+    /// Who waits for the last one to leave, or for all but those who shut it.
+    quiet: Mutex<Vec<Waker>>,
 }
 
 impl Default for Shared {
@@ -41,7 +41,7 @@ impl Default for Shared {
             entries: AtomicU64::default(),
             needed: AtomicU32::default(),
             line: Mutex::default(),
-            drained: Mutex::default(),
+            quiet: Mutex::default(),
         }
     }
 }
@@ -100,17 +100,30 @@ impl Shared {
         }
     }
 
-    /// Wakes those who wait for the last one to leave, if `word` says that he has.
-    pub fn tell_if_drained(&self, word: u64) {
-        if is_drained(word) {
-            let waiting = mem::take(&mut *self.drained());
+    /// Wakes those who wait for others to leave, if `word` says that those have. Each looks for himself then.
+    pub fn tell_if_quiet(&self, word: u64) {
+        if is_quiet(word) {
+            let waiting = mem::take(&mut *self.quiet());
             waiting.into_iter().for_each(Waker::wake);
         }
     }
 
+    /// Ready once the word `is` as somebody waits for; otherwise he is woken when it is quiet.
+    pub fn poll_quiet(&self, is: fn(u64) -> bool, cx: &mut Context<'_>) -> Poll<()> {
+        if is(self.word()) {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.quiet();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        // Looked at again under the lock: whoever left since then has either seen the waker or is seen here.
+        if is(self.word()) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// A panic in a foreign waker leaves the list usable.
-    pub fn drained(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.drained.lock().unwrap_or_else(PoisonError::into_inner)
+    fn quiet(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn line(&self) -> MutexGuard<'_, Waiters> {
@@ -263,6 +276,44 @@ mod tests {
                 assert!(joins.join().is_ok(), "one was forgotten when another {way}");
             });
         }
+    }
+
+    /// Many threads enter and leave, and shut the gate and stay in for a while: nobody comes in meanwhile, and nobody is
+    /// forgotten when the last of them lets go.
+    #[test]
+    fn nobody_comes_in_while_somebody_shuts_it_and_everybody_does_after_that() {
+        const ROUNDS: usize = 1500;
+        let gate = Gate::new();
+        gate.open();
+        let (inside, shut) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let enter = || gate.enter().unwrap_or_else(|| futures_executor(line_up(&gate, 0)));
+        std::thread::scope(|scope| {
+            for guest in 0..4 {
+                let (gate, inside, shut, enter) = (&gate, &inside, &shut, &enter);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let permit = enter();
+                        inside.fetch_add(1, Ordering::AcqRel);
+                        if round % 3 == guest % 3 {
+                            // From here on he does not count as somebody else.
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            let lock = gate.shut();
+                            futures_executor(lock.alone());
+                            shut.fetch_add(1, Ordering::AcqRel);
+                            assert_eq!(inside.load(Ordering::Acquire), 0, "somebody is in with whoever shut it");
+                            assert!(gate.enter().is_none());
+                            shut.fetch_sub(1, Ordering::AcqRel);
+                            drop((permit, lock));
+                        } else {
+                            assert_eq!(shut.load(Ordering::Acquire), 0, "somebody came in where it was shut");
+                            inside.fetch_sub(1, Ordering::AcqRel);
+                            drop(permit);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!((gate.waiting(), gate.in_flight(), gate.enter().is_some()), (Waiting::default(), 0, true));
     }
 
     /// Drives a future on this thread, without any executor: woken or not at all.

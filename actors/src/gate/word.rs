@@ -4,11 +4,14 @@
 pub(super) const OPEN: u64 = 1 << 63;
 /// Whether somebody stands in line.
 pub(super) const LINE: u64 = 1 << 62;
-/// One hold. Holds have the 30 bits below the flags, permits the 32 below those.
+/// One who shuts it. They have the 12 bits below the flags, holds the 18 below those, permits the 32 below those.
+pub(super) const SHUT: u64 = 1 << 50;
+/// One hold.
 pub(super) const HOLD: u64 = 1 << 32;
-/// The most holds and the most permits that can be counted. A count that has come so far stays there for good: nobody
-/// can have so many, but somebody could forget them on purpose.
-pub(super) const MOST_HOLDS: u32 = (1 << 30) - 1;
+/// The most of each that can be counted. A count that has come so far stays there for good: nobody can have so many, but
+/// somebody could forget them on purpose.
+pub(super) const MOST_SHUTS: u32 = (1 << 12) - 1;
+pub(super) const MOST_HOLDS: u32 = (1 << 18) - 1;
 pub(super) const MOST_PERMITS: u32 = u32::MAX;
 
 pub(super) fn is_open(word: u64) -> bool {
@@ -19,8 +22,12 @@ pub(super) fn has_line(word: u64) -> bool {
     word & LINE != 0
 }
 
+pub(super) fn shuts(word: u64) -> u32 {
+    (word / SHUT) as u32 & MOST_SHUTS
+}
+
 pub(super) fn holds(word: u64) -> u32 {
-    ((word & !(OPEN | LINE)) >> 32) as u32
+    (word / HOLD) as u32 & MOST_HOLDS
 }
 
 pub(super) fn permits(word: u64) -> u32 {
@@ -31,10 +38,25 @@ pub(super) fn is_drained(word: u64) -> bool {
     !is_open(word) && permits(word) == 0
 }
 
+/// Whether nobody is in but as many as shut it. Each of those has a permit as well, so nobody else is in.
+pub(super) fn is_left_alone(word: u64) -> bool {
+    permits(word) <= shuts(word)
+}
+
+/// Whether somebody who waits for one of these may go on.
+pub(super) fn is_quiet(word: u64) -> bool {
+    is_drained(word) || (shuts(word) > 0 && is_left_alone(word))
+}
+
+/// Whether it lets somebody in, given room.
+pub(super) fn admits(word: u64) -> bool {
+    is_open(word) && shuts(word) == 0
+}
+
 /// With one more inside, where there is room for one (`limit` is [`MOST_PERMITS`] at the most); for the first in
 /// line.
 pub(super) fn let_in(word: u64, limit: u32) -> Option<u64> {
-    (is_open(word) && permits(word) < limit).then(|| word + 1)
+    (admits(word) && permits(word) < limit).then(|| word + 1)
 }
 
 /// The same for somebody who has just come: not before those in line.
@@ -57,15 +79,36 @@ pub(super) fn let_go(word: u64) -> Option<u64> {
     (holds(word) < MOST_HOLDS).then(|| word - HOLD)
 }
 
+/// With one more who shuts it.
+pub(super) fn shut(word: u64) -> Option<u64> {
+    (shuts(word) < MOST_SHUTS).then(|| word + SHUT)
+}
+
+/// With one less who shuts it.
+pub(super) fn unshut(word: u64) -> Option<u64> {
+    (shuts(word) < MOST_SHUTS).then(|| word - SHUT)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn counts_that_were_run_over_stay_at_their_end() {
-        let full = OPEN | LINE | (u64::from(MOST_HOLDS) << 32) | u64::from(MOST_PERMITS);
-        assert_eq!((holds(full), permits(full), is_open(full), has_line(full)), (MOST_HOLDS, MOST_PERMITS, true, true));
-        assert_eq!([let_in(full, u32::MAX), leave(full), hold(full), let_go(full)], [None; 4]);
+        let full = u64::MAX;
+        assert_eq!((shuts(full), holds(full), permits(full)), (MOST_SHUTS, MOST_HOLDS, MOST_PERMITS));
+        assert!(is_open(full) && has_line(full));
+        let steps = [let_in(full, u32::MAX), leave(full), hold(full), let_go(full), shut(full), unshut(full)];
+        assert_eq!(steps, [None; 6]);
+    }
+
+    #[test]
+    fn the_counts_do_not_run_into_each_other() {
+        let word = OPEN + 2 * SHUT + 3 * HOLD + 4;
+        assert_eq!((shuts(word), holds(word), permits(word)), (2, 3, 4));
+        assert_eq!((shut(word), unshut(word)), (Some(word + SHUT), Some(word - SHUT)));
+        assert_eq!((let_in(word, 9), is_left_alone(word), is_left_alone(word - 2)), (None, false, true));
+        assert_eq!((is_quiet(word - 2), is_quiet(OPEN), is_quiet(0)), (true, false, true));
     }
 
     #[test]

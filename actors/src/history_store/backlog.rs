@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::messages::Record;
-use crate::ids::ServiceName;
+use crate::{
+    ids::ServiceName,
+    job::{JobError, JobView},
+};
 
 /// The most records kept: some hours of a box in trouble, some minutes of one in a crash loop everywhere.
 pub const MOST_RECORDS: usize = 10_000;
@@ -83,6 +86,7 @@ fn weight(record: &Record) -> usize {
         Record::Request { row, .. } => {
             row.model.as_ref().map_or(0, String::len) + row.error.as_ref().map_or(0, String::len)
         }
+        Record::Job(job) => job_texts(job),
         Record::ShutdownReport { report, .. } => json(report),
     };
     size_of::<Record>() + texts
@@ -90,6 +94,15 @@ fn weight(record: &Record) -> usize {
 
 fn lines(lines: &[String]) -> usize {
     lines.iter().map(|line| size_of::<String>() + line.len()).sum()
+}
+
+fn job_texts(job: &JobView) -> usize {
+    let error = |error: &JobError| error.message.len() + lines(&error.stderr);
+    let result = job.result.as_ref();
+    let params: usize = job.params.iter().map(|(name, value)| name.len() + json(value)).sum();
+    let errors: usize = job.error.iter().chain(job.attempts.iter().map(|earlier| &earlier.error)).map(error).sum();
+    let made = result.map_or(0, |made| lines(&made.files) + made.json.as_ref().map_or(0, json));
+    size_of::<JobView>() + params + errors + made + job.reason.as_ref().map_or(0, String::len)
 }
 
 fn event_texts(kind: &crate::event::EventKind) -> usize {
@@ -110,7 +123,8 @@ fn event_texts(kind: &crate::event::EventKind) -> usize {
         Kind::PlanDecided { offload, .. } | Kind::SwapDone { from: offload, .. } => {
             size_of::<Kind>() + offload.iter().map(|name| size_of::<ServiceName>() + name.as_str().len()).sum::<usize>()
         }
-        Kind::Gap { .. } => 0,
+        Kind::JobState { reason, .. } => text(reason),
+        Kind::JobProgress { .. } | Kind::Gap { .. } => 0,
     }
 }
 

@@ -13,6 +13,7 @@ use super::messages::{
 };
 use crate::{
     event::EventBus,
+    job::{JobId, JobView},
     shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
     spec::HistorySpec,
     time::Timestamp,
@@ -192,6 +193,38 @@ impl HistoryReader {
     /// # Errors
     /// Nobody gets here.
     pub fn requests(&self, _: &HistoryFilter) -> Result<Vec<RequestRow>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// Past and present jobs.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn jobs(&self, _: &HistoryFilter) -> Result<Vec<JobView>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// All jobs that are still to be done.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn open_jobs(&self) -> Result<Vec<JobView>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn job(&self, _: JobId) -> Result<Option<JobView>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// The newest jobs between two ids.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn jobs_between(&self, _: JobId, _: JobId) -> Result<Vec<JobView>, HistoryError> {
         match self.0 {}
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Event, SwapSeconds},
     ids::{Pid, RunId, ServiceName},
+    job::JobView,
     state::ExitReport,
     time::Timestamp,
 };
@@ -57,6 +58,8 @@ pub enum Record {
         /// What became of it.
         row: RequestRow,
     },
+    /// A job as it is now. The newest record of a job is the one that is kept.
+    Job(Box<JobView>),
     /// The report at the end of a runtime, as JSON.
     ShutdownReport {
         /// Which runtime, as in event ids.

@@ -132,6 +132,18 @@ pub mod tests {
     }
 
     #[test]
+    fn version_4_keeps_its_rows_and_gets_what_is_new() {
+        let mut connection = memory();
+        migrate_to(&mut connection, 0, 4).expect("version 4");
+        let peak = "INSERT INTO peaks VALUES ('k', 5, 'chat', '[]', NULL, NULL, NULL, 7)";
+        connection.execute(peak, []).expect("a row of version 4");
+        assert!(connection.prepare("SELECT * FROM jobs").is_err());
+        migrate(&mut connection, 4).expect("migrated");
+        let count = |table| connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |r| r.get::<_, i64>(0));
+        assert_eq!((count("peaks").ok(), count("jobs").ok()), (Some(1), Some(0)));
+    }
+
+    #[test]
     fn a_migration_that_fails_leaves_nothing_half_done() {
         let mut connection = memory();
         version_1(&mut connection);

@@ -8,6 +8,7 @@ use super::messages::{EventRow, HistoryFilter, PeakRow, RequestRow, RunRow, Shut
 use crate::{
     event::{EventId, SwapSeconds},
     ids::{Pid, RunId, ServiceName},
+    job::{JobId, JobView},
     time::Timestamp,
 };
 
@@ -90,6 +91,41 @@ pub fn request_row(row: &Row<'_>) -> rusqlite::Result<RequestRow> {
         bytes: number(row, 7)?,
         whole: row.get(8)?,
     })
+}
+
+/// The jobs that a filter lets through, newest first; `service` is the kind of job.
+pub fn jobs(filter: &HistoryFilter) -> Query {
+    let mut values: Vec<Box<dyn ToSql>> = Vec::new();
+    let mut conditions = Vec::new();
+    if let Some(job) = &filter.service {
+        conditions.push("job = ?");
+        values.push(Box::new(job.as_str().to_owned()));
+    }
+    let rest = HistoryFilter { service: None, ..filter.clone() };
+    let (since, order) = ("max(submitted, ifnull(finished, 0)) >= ?", "submitted DESC, id DESC");
+    build_with("SELECT view FROM jobs", conditions, values, &rest, since, "state = 'failed'", order)
+}
+
+/// The jobs that are still to be done, oldest first: all of them.
+pub fn open_jobs() -> Query {
+    let sql = "SELECT view FROM jobs WHERE state NOT IN ('succeeded', 'failed', 'cancelled') ORDER BY id";
+    Query { sql: sql.to_owned(), values: Vec::new() }
+}
+
+/// One job.
+pub fn job(id: JobId) -> Query {
+    Query { sql: "SELECT view FROM jobs WHERE id = ?".to_owned(), values: vec![Box::new(id.to_string())] }
+}
+
+/// The newest jobs whose ids lie between these two, both included.
+pub fn jobs_between(first: JobId, last: JobId) -> Query {
+    let sql = "SELECT view FROM jobs WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 100";
+    Query { sql: sql.to_owned(), values: vec![Box::new(first.to_string()), Box::new(last.to_string())] }
+}
+
+/// A row of [`jobs`].
+pub fn job_row(row: &Row<'_>) -> rusqlite::Result<JobView> {
+    json(row, 0)
 }
 
 /// The reports of ordered stops, newest first.

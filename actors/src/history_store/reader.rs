@@ -15,6 +15,7 @@ use super::{
     migrations::{Identity, identify},
     query::{self, Query},
 };
+use crate::job::{JobId, JobView};
 
 /// How long a lock is waited for. Readers and the writer do not lock each other out in WAL mode, but for an instant
 /// when the log of a killed runtime is taken over.
@@ -76,6 +77,8 @@ pub struct HistoryReader {
     has_peaks: bool,
     /// From version 4 on.
     has_requests: bool,
+    /// From version 5 on.
+    has_jobs: bool,
 }
 
 impl HistoryReader {
@@ -102,8 +105,15 @@ impl HistoryReader {
             Identity::Newer { version } => return Err(HistoryError::Newer { path: path.to_owned(), found: version }),
             Identity::Foreign => return Err(HistoryError::Foreign(path.to_owned())),
         };
-        let (empty, has_reports, has_peaks, has_requests) = (version == 0, version >= 2, version >= 3, version >= 4);
-        Ok(Self { connection, path: path.to_owned(), empty, has_reports, has_peaks, has_requests })
+        Ok(Self {
+            connection,
+            path: path.to_owned(),
+            empty: version == 0,
+            has_reports: version >= 2,
+            has_peaks: version >= 3,
+            has_requests: version >= 4,
+            has_jobs: version >= 5,
+        })
     }
 
     /// Past and present runs.
@@ -136,6 +146,38 @@ impl HistoryReader {
     /// When the database cannot be read.
     pub fn requests(&self, filter: &HistoryFilter) -> Result<Vec<RequestRow>, HistoryError> {
         self.rows(self.has_requests, query::requests(filter), query::request_row)
+    }
+
+    /// Past and present jobs; the filter's `service` is the kind of job.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn jobs(&self, filter: &HistoryFilter) -> Result<Vec<JobView>, HistoryError> {
+        self.rows(self.has_jobs, query::jobs(filter), query::job_row)
+    }
+
+    /// All jobs that are still to be done, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_jobs(&self) -> Result<Vec<JobView>, HistoryError> {
+        self.rows(self.has_jobs, query::open_jobs(), query::job_row)
+    }
+
+    /// One job, if it is known.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn job(&self, id: JobId) -> Result<Option<JobView>, HistoryError> {
+        Ok(self.rows(self.has_jobs, query::job(id), query::job_row)?.pop())
+    }
+
+    /// The newest jobs whose ids lie between these two, both included; at most 100.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn jobs_between(&self, first: JobId, last: JobId) -> Result<Vec<JobView>, HistoryError> {
+        self.rows(self.has_jobs, query::jobs_between(first, last), query::job_row)
     }
 
     /// The reports of the last ordered stops, at most `limit` (0 stands for 100).

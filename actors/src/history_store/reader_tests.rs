@@ -5,6 +5,7 @@ use crate::{
     event::{Event, EventId, EventKind, Severity, SwapSeconds},
     history_store::{append_shutdown_report, database::Database, messages::Record, migrations},
     ids::{Pid, RunId, ServiceName},
+    job::{JobId, JobOutcome, JobState, JobView, sample::queued},
     spec::FailureClass,
     state::{ExitReport, ServiceState},
     time::Timestamp,
@@ -259,4 +260,37 @@ fn requests_come_back_as_they_were_and_each_of_them_once() {
     let of_chat = HistoryFilter { service: Some(name("chat")), since: Some(at(2)), ..bad };
     assert_eq!(read(of_chat.clone()), [failed.clone(), broken]);
     assert_eq!(read(HistoryFilter { limit: 1, ..of_chat }), [failed]);
+}
+
+#[test]
+fn a_job_is_what_was_written_of_it_last_and_the_open_ones_come_oldest_first() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let mut database = Database::open(&path).expect("open");
+    let jobs: Vec<JobView> =
+        ["image", "video", "image", "image"].iter().zip(0..).map(|(job, n)| queued(job, n)).collect();
+    let with = |n: usize, state, outcome| JobView { state, outcome, ..jobs[n].clone() };
+    let written = [
+        with(3, JobState::Queued, None),
+        with(0, JobState::Queued, None),
+        with(1, JobState::Running, None),
+        with(2, JobState::Queued, None),
+        with(0, JobState::Failed, Some(JobOutcome::Failed)),
+        with(3, JobState::Cleaning, Some(JobOutcome::Cancelled)),
+    ];
+    let records: Vec<Record> = written.iter().cloned().map(|job| Record::Job(Box::new(job))).collect();
+    assert_eq!(database.write(&records), Ok(0));
+    let reader = HistoryReader::open(&path).expect("open");
+    let states = |jobs: Vec<JobView>| jobs.into_iter().map(|job| (job.id, job.state)).collect::<Vec<_>>();
+    let mut open = [(jobs[1].id, JobState::Running), (jobs[2].id, JobState::Queued), (jobs[3].id, JobState::Cleaning)];
+    // Ids of one millisecond are in no order.
+    open.sort();
+    assert_eq!(states(reader.open_jobs().expect("rows")), open);
+    assert_eq!(reader.job(jobs[0].id).expect("rows"), Some(written[4].clone()));
+    assert_eq!(reader.job(JobId::fresh()).expect("rows"), None);
+    let filter = HistoryFilter { service: Some(name("image")), ..HistoryFilter::default() };
+    let image: Vec<JobId> = reader.jobs(&filter).expect("rows").iter().map(|job| job.id).collect();
+    assert_eq!(image, [jobs[3].id, jobs[2].id, jobs[0].id], "newest first");
+    let failed = HistoryFilter { failed: true, ..HistoryFilter::default() };
+    assert_eq!(states(reader.jobs(&failed).expect("rows")), [(jobs[0].id, JobState::Failed)]);
 }

@@ -63,7 +63,12 @@ impl Retention {
             (SELECT epoch FROM shutdown_reports WHERE at < ?1 ORDER BY at LIMIT ?2)";
         let requests = "DELETE FROM requests WHERE (epoch, number) IN
             (SELECT epoch, number FROM requests WHERE at < ?1 ORDER BY at LIMIT ?2)";
+        // One that is still to be done stays, however old it is.
+        let jobs = "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs
+            WHERE submitted < ?1 AND finished < ?1 AND state IN ('succeeded', 'failed', 'cancelled')
+            ORDER BY submitted LIMIT ?2)";
         let mut deleted = transaction.execute(events, params![cutoff, STEP])?;
+        deleted += transaction.execute(jobs, params![cutoff, STEP])?;
         deleted += transaction.execute(requests, params![cutoff, STEP])?;
         deleted += transaction.execute(runs, params![cutoff, STEP, self.opened.as_micros()])?;
         deleted += transaction.execute(reports, params![cutoff, STEP])?;
@@ -79,7 +84,8 @@ impl Retention {
                 (SELECT epoch, number FROM requests WHERE at <= ?1 ORDER BY at LIMIT ?2)";
             return connection.execute(oldest, params![cutoff, STEP]);
         }
-        for (table, time) in [("events", "at"), ("runs", "started"), ("shutdown_reports", "at")] {
+        for (table, time) in [("events", "at"), ("runs", "started"), ("jobs", "submitted"), ("shutdown_reports", "at")]
+        {
             if let Some(cutoff) = early(connection, table, time)? {
                 let deleted = self.delete_before(connection, cutoff.saturating_add(1))?;
                 if deleted > 0 {

@@ -9,6 +9,7 @@ use crate::{
         writer::write_all,
     },
     ids::{Pid, RunId},
+    job::{JobState, JobView, sample::queued},
     state::ExitReport,
     units::ByteSize,
 };
@@ -153,4 +154,22 @@ fn requests_go_by_their_age_and_are_the_first_to_go_for_the_size() {
     assert_eq!(count(&connection, "events"), 100, "not before the requests");
     let newest: i64 = connection.query_row("SELECT max(number) FROM requests", [], |r| r.get(0)).expect("a number");
     assert_eq!(newest, 29_999);
+}
+
+#[test]
+fn jobs_go_by_the_age_of_their_end_and_one_that_is_open_never_goes() {
+    let mut connection = database();
+    let job = |submitted: Timestamp, finished: Option<Timestamp>| {
+        let state = if finished.is_some() { JobState::Succeeded } else { JobState::Queued };
+        Record::Job(Box::new(JobView { submitted, finished, state, ..queued("image", 0) }))
+    };
+    let records = [job(at(0), None), job(at(0), Some(at(1))), job(at(0), Some(at(9))), job(at(9), Some(at(9)))];
+    write_all(&mut connection, &records).expect("written");
+    settle(retention(DAY * 3, 1 << 30, at(0)), &mut connection, at(10));
+    assert_eq!(count(&connection, "jobs"), 3, "the one that ended long ago has gone");
+    settle(retention(DAY * 30, 1, at(0)), &mut connection, at(10));
+    let open = "SELECT state FROM jobs";
+    let left: Vec<String> =
+        connection.prepare(open).expect("a query").query_map([], |row| row.get(0)).expect("rows").flatten().collect();
+    assert_eq!(left, ["queued"], "however large the file is");
 }

@@ -4,7 +4,7 @@
 pub const APPLICATION: i32 = 0x4752_4E52;
 
 /// Version by version; the place in the list plus one is `PRAGMA user_version`.
-pub const VERSIONS: [&str; 4] = [V1, V2, V3, V4];
+pub const VERSIONS: [&str; 5] = [V1, V2, V3, V4, V5];
 
 /// The version that this program writes.
 pub const CURRENT: usize = VERSIONS.len();
@@ -81,4 +81,20 @@ CREATE TABLE requests (
 ) WITHOUT ROWID;
 CREATE INDEX requests_by_time ON requests (at);
 CREATE INDEX requests_by_service ON requests (service, at) WHERE service IS NOT NULL;
+";
+
+/// Jobs, also those that are still to be done. `view` is JSON, as in the API; the columns before it are what is asked for.
+/// `finished` is null while a job is open.
+const V5: &str = "
+CREATE TABLE jobs (
+    id        TEXT NOT NULL PRIMARY KEY,
+    job       TEXT NOT NULL,
+    state     TEXT NOT NULL,
+    submitted INTEGER NOT NULL,
+    finished  INTEGER,
+    view      TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_time ON jobs (submitted);
+CREATE INDEX jobs_by_kind ON jobs (job, submitted);
+CREATE INDEX jobs_open ON jobs (id) WHERE state NOT IN ('succeeded', 'failed', 'cancelled');
 ";

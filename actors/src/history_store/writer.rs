@@ -106,6 +106,19 @@ fn write(transaction: &Transaction<'_>, record: &Record) -> rusqlite::Result<()>
                 row.whole
             ],
         ),
+        // Records of a job come in their order, from its queue alone, so the last one is the newest.
+        Record::Job(job) => run(
+            "INSERT INTO jobs (id, job, state, submitted, finished, view) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, finished = excluded.finished, view = excluded.view",
+            params![
+                job.id.to_string(),
+                job.job.as_str(),
+                job.state.name(),
+                job.submitted.as_micros(),
+                job.finished.map(|at| at.as_micros()),
+                json(job)?
+            ],
+        ),
         Record::ShutdownReport { epoch, at, report } => run(
             "INSERT INTO shutdown_reports (epoch, at, report) VALUES (?1, ?2, ?3)
              ON CONFLICT (epoch) DO UPDATE SET at = excluded.at, report = excluded.report",

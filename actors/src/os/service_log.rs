@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{ids::ServiceName, spec::ServiceLogSpec};
+use crate::{ids::ServiceName, job::JobId, spec::ServiceLogSpec};
 
 /// The file that is written now; `1.log` is the one before it, and so on.
 pub const CURRENT: &str = "current.log";
@@ -21,6 +21,12 @@ const BUFFER: usize = 64 * 1024;
 #[must_use]
 pub fn log_dir(state_dir: &Path, service: &ServiceName) -> PathBuf {
     state_dir.join("logs").join(service.as_str())
+}
+
+/// The folder of what the processes of one job print, among the files of that job.
+#[must_use]
+pub fn log_dir_of_job(state_dir: &Path, job: JobId) -> PathBuf {
+    state_dir.join("jobs").join(job.to_string()).join("log")
 }
 
 /// The name of the `n`-th file before the current one; `n` begins at 1.

@@ -7,8 +7,8 @@ use super::{
     awaited::DependencyChanged,
     lifecycle::{Event, RunNews},
     messages::{
-        AdoptService, LoadService, OffloadService, Reconfigure, ResetService, RestartService, RetireService,
-        StartService, StopService,
+        AdoptService, LoadService, OffloadService, Reconfigure, RecycleService, ResetService, RestartService,
+        RetireService, StartService, StopService,
     },
 };
 use crate::{ids::RunId, lease::LeaseAnswer, shutdown_coordinator::messages::StopUnit};
@@ -84,6 +84,14 @@ impl Handler<RestartService> for ProcessSupervisor {
 
     fn handle(&mut self, RestartService { reason }: RestartService, ctx: &mut Self::Context) {
         self.step(Event::Restart { reason }, ctx);
+    }
+}
+
+impl Handler<RecycleService> for ProcessSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, RecycleService { reason }: RecycleService, ctx: &mut Self::Context) {
+        self.step(Event::Recycle { reason }, ctx);
     }
 }
 

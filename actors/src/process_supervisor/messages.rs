@@ -72,6 +72,15 @@ pub struct RestartService {
     pub reason: String,
 }
 
+/// Stop it and start it again as [`RestartService`] does, and leave what is wanted of it as it is: one that is loaded on
+/// demand stays so. One that does not run is left alone.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct RecycleService {
+    /// Why, for the status and the history.
+    pub reason: String,
+}
+
 /// Forget failures: a `failed` service becomes `stopped` with a clean count.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]

@@ -82,6 +82,7 @@ impl Publisher {
             restarts_total: view.restarts,
             port: view.port,
             load: view.load.clone(),
+            step: view.step,
             last_exit: view.last_exit.clone(),
             next_start: if same && before.next_start.is_some() {
                 before.next_start

@@ -193,6 +193,7 @@ mod tests {
             balance,
             api_key: None,
             alive_interval: Duration::from_secs(1),
+            cleanup: Default::default(),
         };
         Remotes::new(&[spec])
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
+use super::CleanupSpec;
 use crate::{engines::EngineRef, ids::ServiceName, units::ByteSize};
 
 /// `[gateway]`, as far as it is in force.
@@ -90,7 +91,7 @@ pub struct DoorSpec {
 }
 
 /// `[remote.NAME]`: one that is not started here.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub struct RemoteSpec {
     /// Its name; no service has the same.
     pub name: ServiceName,
@@ -106,6 +107,8 @@ pub struct RemoteSpec {
     pub api_key: Option<String>,
     /// Pause between two looks at the health of each.
     pub alive_interval: Duration,
+    /// What is done after each job on it.
+    pub cleanup: CleanupSpec,
 }
 
 /// Without the key.
@@ -119,6 +122,7 @@ impl fmt::Debug for RemoteSpec {
             .field("balance", &self.balance)
             .field("has_key", &self.api_key.is_some())
             .field("alive_interval", &self.alive_interval)
+            .field("cleanup", &self.cleanup)
             .finish()
     }
 }

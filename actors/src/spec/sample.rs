@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    AliveSpec, DoorSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec, RestartPolicy,
-    RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
+    AliveSpec, CleanupSpec, DoorSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec,
+    RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
 };
 use crate::{engines::EngineRef, template::Template, units::DurationRange};
 
@@ -39,5 +39,8 @@ pub fn service(name: &str) -> ServiceSpec {
         failure: Vec::new(),
         memory: MemorySpec::default(),
         door: DoorSpec::default(),
+        cleanup: CleanupSpec::default(),
+        restart_after_job: false,
+        worker: None,
     }
 }

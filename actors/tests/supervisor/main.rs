@@ -4,10 +4,13 @@
 //! the whole program.
 
 mod changes;
+mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod requests;
 mod rig;
 mod roster;
 mod stops;
 mod swaps;
+mod web;

@@ -94,6 +94,9 @@ pub fn script(text: &str) -> ServiceSpec {
         failure: Vec::new(),
         memory: Default::default(),
         door: Default::default(),
+        cleanup: Default::default(),
+        restart_after_job: false,
+        worker: None,
     }
 }
 

@@ -4,25 +4,32 @@ use std::{sync::Arc, time::Duration};
 
 use actix::Addr;
 use greenroom_actors::{
-    assembly::{ActorSystem, Foundation, RosterError, Supervised, adopt_kept, assemble, start_eager},
+    assembly::{ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
     event::EventBus,
     ids::ServiceName,
+    job::{JobId, JobState},
+    job_queue::{
+        messages::{FollowJob, JobSpec, RedefineJobs, Submit},
+        runner::far::Far,
+    },
     lease::Wish,
     os::{
-        containment::{Place, best_effort::BestEffortContainment},
+        containment::{Containment, Place, best_effort::BestEffortContainment},
         keep::Found,
         ports::PortPool,
         registry::Registry,
     },
     process_supervisor::messages::StartService,
+    services::Supervised,
     shutdown_coordinator::{
         ShutdownCoordinator,
         graph::GraphError,
         messages::{BeginShutdown, StopOutcome},
     },
     spec::{
-        ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, ResourcesSpec, RuntimeSpec,
-        ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
+        CleanupSpec, ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, JobDefinition,
+        JobWork, ProcessJob, ResourcesSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
+        WorkerSpec,
     },
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
@@ -45,6 +52,7 @@ fn name(name: &str) -> ServiceName {
 
 pub struct House {
     pub actors: ActorSystem,
+    pub containment: Arc<dyn Containment>,
     coordinator: Addr<ShutdownCoordinator>,
     _dir: TempDir,
 }
@@ -55,6 +63,15 @@ impl House {
     }
 
     pub async fn of(services: Vec<ServiceSpec>, resources: ResourcesSpec, bus: EventBus) -> Self {
+        Self::with_jobs(services, Vec::new(), resources, bus).await
+    }
+
+    pub async fn with_jobs(
+        services: Vec<ServiceSpec>,
+        jobs: Vec<JobDefinition>,
+        resources: ResourcesSpec,
+        bus: EventBus,
+    ) -> Self {
         name_helper();
         let dir = tempfile::tempdir().expect("a state dir");
         let place =
@@ -65,7 +82,11 @@ impl House {
             ports: (42_400, 42_499),
             containment: ContainmentChoice::Auto,
             guardian: GuardianChoice::BestEffort,
-            shutdown: ShutdownSpec { deadline: PATIENCE, drain: Duration::from_secs(2) },
+            shutdown: ShutdownSpec {
+                deadline: PATIENCE,
+                drain: Duration::from_secs(2),
+                running_jobs: Default::default(),
+            },
             history: HistorySpec {
                 path: dir.path().join("history.db"),
                 retain: Duration::from_secs(3600),
@@ -77,20 +98,23 @@ impl House {
             metrics: false,
             remotes: Vec::new(),
             services,
+            jobs,
         };
+        let containment: Arc<dyn Containment> = Arc::new(BestEffortContainment::new(&place));
         let foundation = Foundation {
-            containment: Arc::new(BestEffortContainment::new(&place)),
+            containment: Arc::clone(&containment),
             registry: Registry::open(dir.path()).expect("a registry"),
             bus,
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept: Found::default(),
+            far: Far::default(),
             spec: Arc::new(spec),
         };
         let actors = assemble(foundation).await.expect("actors");
         let services = actors.roster.services().all();
         adopt_kept(&services);
         start_eager(&services);
-        Self { coordinator: actors.coordinator.clone(), actors, _dir: dir }
+        Self { coordinator: actors.coordinator.clone(), actors, containment, _dir: dir }
     }
 
     pub fn find(&self, name: &str) -> Supervised {
@@ -107,11 +131,17 @@ impl House {
 
     /// The end, with the order in which services ended.
     pub async fn stop(self) -> Vec<String> {
+        let units = self.stop_all().await;
+        units.into_iter().filter_map(|unit| unit.strip_prefix("service:").map(str::to_owned)).collect()
+    }
+
+    /// The end, with the order in which all units ended.
+    async fn stop_all(self) -> Vec<String> {
         self.coordinator.do_send(BeginShutdown { reason: "the test is over".to_owned() });
         let report = tokio::time::timeout(PATIENCE, self.actors.stopped).await.expect("in time").expect("a report");
         assert!(report.units.iter().all(|u| u.outcome == StopOutcome::Clean), "{report:?}");
         self.actors.threads.end();
-        report.units.into_iter().filter_map(|u| u.name.strip_prefix("service:").map(str::to_owned)).collect()
+        report.units.into_iter().map(|unit| unit.name).collect()
     }
 }
 
@@ -186,4 +216,63 @@ async fn a_changed_service_waits_and_is_stopped_by_its_new_dependencies() {
     until(&house.find("a"), |s| s.state == ServiceState::Ready && s.run_id != run).await;
     assert_eq!(house.find("a").spec, spec);
     assert_eq!(house.stop().await, ["a", "b"]);
+}
+
+/// A kind of job that is done by a process of its own.
+fn job(name: &str, max_parallel: u32) -> JobDefinition {
+    let name: ServiceName = name.parse().expect("a name");
+    let worker = Some(WorkerSpec { job: name.clone(), progress: None, task: None });
+    let service = ServiceSpec { name: name.clone(), worker, start: StartMode::OnDemand, ..script("true") };
+    let process = ProcessJob { service, clip_on_cpu: None, vae_on_cpu: None, batch_size: None };
+    JobDefinition {
+        name,
+        serves: Vec::new(),
+        params: Vec::new(),
+        work: JobWork::Process(Box::new(process)),
+        timeout: Duration::ZERO,
+        retries: 0,
+        max_parallel,
+        keep_output: Duration::from_secs(3600),
+        cleanup: CleanupSpec::default(),
+    }
+}
+
+#[actix_rt::test]
+async fn jobs_are_stopped_before_every_worker_and_service_also_before_those_that_came_later() {
+    let jobs = vec![job("image", 2)];
+    let house = House::with_jobs(vec![named("db", &[])], jobs, ResourcesSpec::default(), EventBus::new(1)).await;
+    let roster = house.actors.roster.clone();
+    let workers = || roster.workers().all().iter().map(|worker| worker.spec.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(workers(), ["image", "image.2"]);
+    assert_eq!(house.names(), ["db"], "workers are no services");
+    roster.add(Arc::new(named("late", &["db"]))).await.expect("added");
+    let kinds = [job("image", 1), job("video", 1)];
+    roster.add_workers(&kinds).await.expect("added");
+    house.actors.jobs.do_send(RedefineJobs(kinds.into_iter().map(Arc::new).collect()));
+    assert_eq!(workers(), ["image", "image.2", "video"], "what is there stays");
+    roster.remove_worker(&name("image.2")).await.expect("removed");
+    roster.reconfigure(Arc::new(named("late", &[])), false).await.expect("changed");
+    roster.add(Arc::new(named("gone", &[]))).await.expect("added");
+    roster.remove(&name("gone")).await.expect("nothing but the jobs needs it");
+    assert_eq!(workers(), ["image", "video"]);
+    let id = submit(&house, "video").await;
+    until_over(&house, id).await;
+    let order = house.stop_all().await;
+    let place =
+        |unit: &str| order.iter().position(|other| other == unit).unwrap_or_else(|| panic!("{unit}: {order:?}"));
+    for unit in ["worker:image", "worker:video", "service:db", "service:late", "memory", "history"] {
+        assert!(place("jobs") < place(unit), "{order:?}");
+    }
+}
+
+async fn submit(house: &House, kind: &str) -> JobId {
+    house.actors.jobs.send(Submit(JobSpec::new(kind))).await.expect("it lives").expect("accepted").id
+}
+
+async fn until_over(house: &House, id: JobId) {
+    let view = house.actors.jobs.send(FollowJob(id)).await.expect("it lives");
+    let mut view = view.expect("the job");
+    let over = view.wait_for(|view| view.state.is_final());
+    let state = tokio::time::timeout(PATIENCE, over).await.expect("in time").expect("before its end").state;
+    assert_eq!(state, JobState::Succeeded);
 }

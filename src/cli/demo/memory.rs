@@ -1,4 +1,4 @@
-//! Memory on the stage: who leaves for whom on a declared card of 8 GB; and I7, where what leaves must come back.
+//! Memory on the stage: I7, where what leaves must come back; and what is said of a card.
 
 use std::time::Duration;
 
@@ -29,24 +29,6 @@ const SWAPS: &str = "/api/history/swaps";
 /// What I7 reckoned wrongly: 6.4 GB x 4/48 x 1.2 of RAM and 7.06 GB of VRAM, in bytes.
 const LLM_VRAM: u64 = 7_060_000_000;
 const LLM_RAM: u64 = 640_000_000;
-
-/// An image service comes in for which there is no room beside two chat services; then they have the card again.
-pub async fn make_room(stage: &mut Stage) -> Result<(), Failure> {
-    stage.scene("`greenroom load image`: it does not fit beside both")?;
-    let before = stage.status().await?;
-    plan(stage, "image").await?;
-    let swap = load(stage, "image").await?;
-    let left: Vec<String> = swap.from.iter().map(ToString::to_string).collect();
-    must(left == ["coder"], format!("`coder` should have left, and it was {left:?}"))?;
-    gpus(stage).await?;
-
-    stage.scene("`greenroom offload image`: who left comes back by itself")?;
-    let began = clock::now();
-    stage.client().post::<Value>("/api/services/image/offload").await?;
-    let coder = stage.service(&before, "coder")?.clone();
-    stage.until("`coder` is ready again", |s| is_back(s, &coder)).await?;
-    stage.say(format!("`coder` is ready again after {}", age(clock::now().saturating_duration_since(began))))
-}
 
 /// I7: the language model leaves for an image; the image engine crashes; the language model must come back.
 pub async fn image_engine_crashes(stage: &mut Stage) -> Result<(), Failure> {
@@ -100,7 +82,7 @@ async fn came_back(stage: &mut Stage, before: &Service, fails: Option<&str>) -> 
 }
 
 /// Whether a service is ready in another run.
-fn is_back(status: &Status, before: &Service) -> bool {
+pub fn is_back(status: &Status, before: &Service) -> bool {
     let is_it = |s: &&Service| s.name == before.name;
     status.services.iter().find(is_it).is_some_and(|s| s.state == ServiceState::Ready && s.run_id != before.run_id)
 }
@@ -112,7 +94,7 @@ async fn plan(stage: &Stage, name: &str) -> Result<(), Failure> {
 }
 
 /// What `greenroom gpus` says of the card.
-async fn gpus(stage: &Stage) -> Result<(), Failure> {
+pub async fn gpus(stage: &Stage) -> Result<(), Failure> {
     let end = clock::now() + BOUND;
     // That a run is ready is told to its lease a moment later.
     let memory = loop {

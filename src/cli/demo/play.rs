@@ -8,24 +8,30 @@ use super::{
         interrupt::Interrupt,
         terminal::Terminal,
     },
-    incidents, memory, show,
+    incidents, jobs, memory, show,
     stage::Stage,
 };
 
 /// What they run.
 const DEMO: &str = include_str!("../../../config/demo.toml");
+const I6: &str = include_str!("../../../config/incident-i6.toml");
 const I7: &str = include_str!("../../../config/incident-i7.toml");
 
 /// Plays the demo or one incident; the stage is cleared afterwards in any case.
 pub fn run(args: &DemoArgs, terminal: &Terminal) -> Result<i32, Failure> {
     executor()?.block_on(async {
         let mut interrupt = Interrupt::listen()?;
-        let config = if args.incident == Some(Incident::ImageEngineCrashes) { I7 } else { DEMO };
+        let config = match args.incident {
+            Some(Incident::EveryOtherImageFails) => I6,
+            Some(Incident::ImageEngineCrashes) => I7,
+            _ => DEMO,
+        };
         let mut stage = Stage::set(terminal, config)?;
         let played = match args.incident {
             None => interrupt.or(show::play(&mut stage)).await,
             Some(Incident::CrashLeavesProcesses) => interrupt.or(incidents::crash_leaves_processes(&mut stage)).await,
             Some(Incident::StopsLeaveNothing) => interrupt.or(incidents::stops_leave_nothing(&mut stage)).await,
+            Some(Incident::EveryOtherImageFails) => interrupt.or(jobs::every_other_image_fails(&mut stage)).await,
             Some(Incident::ImageEngineCrashes) => interrupt.or(memory::image_engine_crashes(&mut stage)).await,
             Some(Incident::WrapperRespawns) => interrupt.or(incidents::wrapper_respawns(&mut stage)).await,
         };

@@ -21,7 +21,7 @@ use super::{
         table::{age, count},
     },
     census::signal,
-    memory,
+    jobs,
     stage::{BOUND, Stage, must},
 };
 
@@ -35,14 +35,14 @@ pub async fn play(stage: &mut Stage) -> Result<(), Failure> {
         .say("greenroom demo: real processes of the built-in stand-in engine; no GPU, no network, no model")?;
     start(stage).await?;
     chat(stage).await?;
-    memory::make_room(stage).await?;
+    jobs::make_room(stage).await?;
     kill_an_engine(stage).await?;
     kill_the_runtime(stage).await?;
     start_again(stage).await?;
     stop_in_order(stage).await?;
     stage.terminal.say(format!(
         "\nAll of it held, in {}. Next: `greenroom init`, `greenroom run`; one incident alone: `greenroom demo \
-         --incident I1` (I4, I5, I7).",
+         --incident I1` (I4, I5, I6, I7).",
         age(stage.elapsed())
     ))
 }

@@ -9,6 +9,7 @@ use greenroom_actors::template::{Part, Template};
 
 use super::{
     read::Reader,
+    scope::Scope,
     template::{macro_text, template},
 };
 use crate::config::{
@@ -26,7 +27,7 @@ struct Word {
 }
 
 /// Program and arguments of a checked command value; `what` names it in problems. Empty if it is none.
-pub(super) fn command(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Template> {
+pub(super) fn command(reader: &mut Reader<'_>, scope: &Scope<'_>, node: &Node, what: &str) -> Vec<Template> {
     let mut words = match words(node) {
         Some(words) => words,
         None => {
@@ -47,7 +48,7 @@ pub(super) fn command(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<T
         };
         words.splice(..1, spliced);
     }
-    let mut parts: Vec<Template> = words.iter().map(|word| template(reader, &word.text, word.span)).collect();
+    let mut parts: Vec<Template> = words.iter().map(|word| template(reader, scope, &word.text, word.span)).collect();
     if let Some(first) = parts.first_mut() {
         *first = program(reader, first, words[0].span, what);
     }

@@ -5,11 +5,11 @@
 
 use greenroom_actors::{
     memory::GpuId,
-    spec::{Figure, GpuBackend, GpuChoice, GpuName, ResourcesSpec, RuntimeSpec, ServiceSpec, StartMode},
+    spec::{Figure, GpuBackend, GpuChoice, GpuName, JobWork, ResourcesSpec, RuntimeSpec, ServiceSpec, StartMode},
     units::ByteSize,
 };
 
-use super::{memory::span, read::Reader};
+use super::{memory::span, owner::Owner, read::Reader};
 use crate::config::source::Span;
 
 /// A pool whose size is known before anything runs.
@@ -21,7 +21,12 @@ enum Known<'a> {
 }
 
 pub(super) fn check(reader: &mut Reader<'_>, spec: &RuntimeSpec) {
-    for service in &spec.services {
+    let workers = spec.jobs.iter().filter_map(|job| match &job.work {
+        JobWork::Process(process) => Some(&process.service),
+        JobWork::Request(_) => None,
+    });
+    let started: Vec<&ServiceSpec> = spec.services.iter().chain(workers).collect();
+    for service in &started {
         cards(reader, &spec.resources, service);
     }
     let ram = reader.outside.ram().map(|total| spec.resources.ram_capacity(total));
@@ -37,8 +42,8 @@ pub(super) fn check(reader: &mut Reader<'_>, spec: &RuntimeSpec) {
     pools.extend(ram.map(|ram| (Known::Ram, ram)));
     pools.extend(spec.resources.custom.iter().map(|(name, units)| (Known::Custom(name), *units)));
     for (pool, capacity) in &pools {
-        let fitting: Vec<_> =
-            spec.services.iter().filter(|s| alone(reader, &spec.resources, s, pool, *capacity)).collect();
+        let fits = |s: &&ServiceSpec| alone(reader, &spec.resources, s, pool, *capacity);
+        let fitting: Vec<_> = started.iter().copied().filter(fits).collect();
         together(reader, &fitting, pool, *capacity);
     }
 }
@@ -61,10 +66,11 @@ fn cards(reader: &mut Reader<'_>, resources: &ResourcesSpec, service: &ServiceSp
     if !cards_known(resources) || reported {
         return;
     }
-    let at = span(reader, &["service", service.name.as_str(), "gpu"]);
+    let who = Owner::of(service);
+    let at = span(reader, &who.key(&["gpu"]));
     let places: Vec<Option<usize>> = names.iter().map(place).collect();
     if (1..places.len()).any(|n| places[n].is_some() && places[..n].contains(&places[n])) {
-        let message = format!("service `{}`: `gpu` names one card twice, by its index and its UUID", service.name);
+        let message = format!("{who}: `gpu` names one card twice, by its index and its UUID");
         reader.error(at, message, "name each card once");
     }
     for name in names.iter().filter(|name| place(name).is_none_or(|index| index >= count(resources))) {
@@ -77,7 +83,7 @@ fn cards(reader: &mut Reader<'_>, resources: &ResourcesSpec, service: &ServiceSp
             1 => "one card is declared: 0, or \"declared-0\"".to_owned(),
             n => format!("{n} cards are declared: 0 to {}, or \"declared-0\" and so on", n - 1),
         };
-        reader.error(at, format!("service `{}`: `gpu`: there is no card {told}", service.name), help);
+        reader.error(at, format!("{who}: `gpu`: there is no card {told}"), help);
     }
 }
 
@@ -117,11 +123,11 @@ fn need(service: &ServiceSpec, pool: &Known<'_>) -> u64 {
 
 /// Where the configuration says so.
 fn said(reader: &Reader<'_>, service: &ServiceSpec, pool: &Known<'_>) -> Span {
-    let s = service.name.as_str();
+    let who = Owner::of(service);
     match pool {
-        Known::Vram => span(reader, &["service", s, "vram"]),
-        Known::Ram => span(reader, &["service", s, "ram"]),
-        Known::Custom(name) => span(reader, &["service", s, "needs", name]),
+        Known::Vram => span(reader, &who.key(&["vram"])),
+        Known::Ram => span(reader, &who.key(&["ram"])),
+        Known::Custom(name) => span(reader, &who.key(&["needs", name])),
     }
 }
 
@@ -173,13 +179,13 @@ fn alone(
         Known::Custom(_) => true,
     };
     if !fits && !told_already {
-        let s = service.name.as_str();
+        let who = Owner::of(service);
         let (needed, most, what) = (amount(pool, needed), amount(pool, most), told(pool));
         let (message, help) = if *pool == Known::Vram && count(resources) == 0 {
-            let message = format!("service `{s}` is given `vram`, and there is no card: the figure does not count");
+            let message = format!("{who} is given `vram`, and there is no card: the figure does not count");
             (message, "it will be started on the host; say what it needs there with `ram`")
         } else {
-            let message = format!("service `{s}` needs {needed} of {what}, of which at most {most} can be given");
+            let message = format!("{who} needs {needed} of {what}, of which at most {most} can be given");
             (message, remedy(pool))
         };
         reader.warn(said(reader, service, pool), message, help);

@@ -9,7 +9,10 @@ use greenroom_actors::{
     units::ByteSize,
 };
 
-use super::read::{Reader, word};
+use super::{
+    owner::Owner,
+    read::{Reader, word},
+};
 use crate::config::{
     kind::requests,
     source::Span,
@@ -17,28 +20,39 @@ use crate::config::{
     tree::{Node, Value},
 };
 
+/// What a service wants of memory.
 pub(super) fn memory(reader: &mut Reader<'_>, s: &str, engine: &EngineRef) -> MemorySpec {
     let spec = MemorySpec {
-        gpu: gpu(reader, s),
-        vram: figure(reader, s, "vram"),
-        ram: figure(reader, s, "ram"),
-        needs: needs(reader, s),
-        priority: reader.number(&["service", s, "priority"]),
         pinned: reader.bool(&["service", s, "pinned"]),
         idle_timeout: reader.duration(&["service", s, "idle_timeout"]),
         busy: busy(reader, s, engine),
         wake_on: wake_on(reader, s),
         offload: offload(reader, s, engine),
+        ..claim(reader, Owner::service(s))
     };
-    let wants_vram = matches!(spec.vram, Figure::Known { peak, .. } if peak.0 > 0);
-    if spec.gpu == GpuChoice::None && wants_vram {
-        let message = format!("service `{s}` is given `vram`, and with gpu = \"none\" it has no card");
-        reader.error(span(reader, &["service", s, "vram"]), message, "remove one of the two, or say vram = \"auto\"");
-    }
     if spec.pinned && !spec.idle_timeout.is_zero() {
         let message = format!("service `{s}` is `pinned`, and all the same offloaded when its `idle_timeout` is over");
         let help = "`pinned` keeps it from making room for others alone; for it to stay, set idle_timeout = \"0s\"";
         reader.warn(span(reader, &["service", s, "pinned"]), message, help);
+    }
+    spec
+}
+
+/// What a process takes of memory while it runs, a service's or a job's; the rest is as where nothing is said.
+pub(super) fn claim(reader: &mut Reader<'_>, who: Owner<'_>) -> MemorySpec {
+    let spec = MemorySpec {
+        gpu: gpu(reader, who),
+        vram: figure(reader, who, "vram"),
+        ram: figure(reader, who, "ram"),
+        needs: needs(reader, who),
+        priority: reader.number(&who.key(&["priority"])),
+        ..MemorySpec::default()
+    };
+    let wants_vram = matches!(spec.vram, Figure::Known { peak, .. } if peak.0 > 0);
+    if spec.gpu == GpuChoice::None && wants_vram {
+        let message = format!("{who} is given `vram`, and with gpu = \"none\" it has no card");
+        let at = span(reader, &who.key(&["vram"]));
+        reader.error(at, message, "remove one of the two, or say vram = \"auto\"");
     }
     spec
 }
@@ -48,8 +62,8 @@ pub(super) fn span(reader: &Reader<'_>, path: &[&str]) -> Span {
     reader.node(path).map(|node| node.span).unwrap_or_default()
 }
 
-fn gpu(reader: &mut Reader<'_>, s: &str) -> GpuChoice {
-    let Some(node) = reader.node(&["service", s, "gpu"]) else { return GpuChoice::Any };
+fn gpu(reader: &mut Reader<'_>, who: Owner<'_>) -> GpuChoice {
+    let Some(node) = reader.node(&who.key(&["gpu"])) else { return GpuChoice::Any };
     let list = match (&node.value, node.text()) {
         (_, Some("any")) => return GpuChoice::Any,
         (_, Some("none")) => return GpuChoice::None,
@@ -57,18 +71,18 @@ fn gpu(reader: &mut Reader<'_>, s: &str) -> GpuChoice {
         _ => std::slice::from_ref(node),
     };
     if list.is_empty() {
-        let message = format!("service `{s}`: `gpu` is an empty list");
+        let message = format!("{who}: `gpu` is an empty list");
         reader.error(node.span, message, "name a card, or write gpu = \"none\" if it needs none");
     }
     let mut cards: Vec<GpuName> = Vec::new();
     for item in list {
         match card(item) {
             Ok(card) if cards.contains(&card) => {
-                let message = format!("service `{s}`: `gpu` names one card twice, {}", item.to_toml());
+                let message = format!("{who}: `gpu` names one card twice, {}", item.to_toml());
                 reader.error(item.span, message, "name each card once");
             }
             Ok(card) => cards.push(card),
-            Err((message, help)) => reader.error(item.span, format!("service `{s}`: `gpu`: {message}"), help),
+            Err((message, help)) => reader.error(item.span, format!("{who}: `gpu`: {message}"), help),
         }
     }
     GpuChoice::These(cards)
@@ -97,8 +111,8 @@ fn card(node: &Node) -> Result<GpuName, (String, String)> {
     Err((format!("\"{text}\" is no UUID"), help))
 }
 
-fn figure(reader: &mut Reader<'_>, s: &str, key: &str) -> Figure {
-    let path = ["service", s, key];
+fn figure(reader: &mut Reader<'_>, who: Owner<'_>, key: &str) -> Figure {
+    let path = who.key(&[key]);
     let Some(node) = reader.node(&path) else { return Figure::Auto };
     if node.text() == Some("auto") {
         return Figure::Auto;
@@ -111,7 +125,7 @@ fn figure(reader: &mut Reader<'_>, s: &str, key: &str) -> Figure {
     if let (Some(idle), Some(peak)) = (idle, peak)
         && idle > peak
     {
-        let message = format!("service `{s}`: `{key}.idle`, {idle}, is more than its peak, {peak}");
+        let message = format!("{who}: `{key}.idle`, {idle}, is more than its peak, {peak}");
         let at = node.field("idle").map_or(node.span, |node| node.span);
         reader.error(at, message, "`peak` is the most that it ever takes");
     }
@@ -119,18 +133,18 @@ fn figure(reader: &mut Reader<'_>, s: &str, key: &str) -> Figure {
     Figure::Known { idle, peak: reader.value(&path, |_| peak) }
 }
 
-fn needs(reader: &mut Reader<'_>, s: &str) -> BTreeMap<String, u64> {
+fn needs(reader: &mut Reader<'_>, who: Owner<'_>) -> BTreeMap<String, u64> {
     let pools = reader.effective.below(&["resources", "custom"]);
     let amount = |node: &Node| match node.value {
         Value::Int(amount) => u64::try_from(amount).unwrap_or(0),
         _ => 0,
     };
     let mut needs = BTreeMap::new();
-    for (name, node) in reader.effective.below(&["service", s, "needs"]) {
+    for (name, node) in reader.effective.below(&who.key(&["needs"])) {
         let needed = amount(node);
         match pools.iter().find(|(pool, _)| *pool == name) {
             Some((_, pool)) if amount(pool) < needed => {
-                let message = format!("service `{s}` needs {needed} of `{name}`, of which there is {}", amount(pool));
+                let message = format!("{who} needs {needed} of `{name}`, of which there is {}", amount(pool));
                 reader.error(node.span, message, "it could never start: lower the need, or raise resources.custom");
             }
             Some(_) => {}
@@ -142,7 +156,7 @@ fn needs(reader: &mut Reader<'_>, s: &str) -> BTreeMap<String, u64> {
                     None if names.is_empty() => format!("add custom.{name} = {needed} to [resources]"),
                     None => format!("pools are: {}", names.join(", ")),
                 };
-                let message = format!("service `{s}` needs `{name}`, which is no pool of `resources.custom`");
+                let message = format!("{who} needs `{name}`, which is no pool of `resources.custom`");
                 reader.error(node.span, message, help);
             }
         }

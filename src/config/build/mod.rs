@@ -3,25 +3,36 @@
 //! Every `auto` is resolved here, every path made absolute, every command split. Pure but for the door to the outside
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
+mod cleanup;
 mod command;
 mod doors;
 mod fits;
 mod gateway;
+mod job;
 mod memory;
+mod owner;
+mod params;
+mod place;
 mod probe;
+mod program;
+mod purge;
 mod read;
 mod remote;
+mod request;
 mod resources;
 mod runtime;
+mod scope;
 mod service;
 mod template;
 mod url;
+mod worker;
 
 use greenroom_actors::{engines::Engines, spec::RuntimeSpec};
 
 use super::{effective::Effective, outside::Outside, problem::Problem};
 
 use read::Reader;
+use request::Askable;
 
 /// Whether this is the URL of a server as a remote takes it.
 #[must_use]
@@ -44,6 +55,13 @@ pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) ->
     for (name, _) in effective.names("remote") {
         if let Ok(name) = name.parse() {
             spec.remotes.push(remote::build(&mut reader, name));
+        }
+    }
+    for (name, span) in effective.names("job") {
+        let askable = Askable { services: &spec.services, remotes: &spec.remotes };
+        if let Ok(name) = name.parse() {
+            let job = job::build(&mut reader, name, span, askable);
+            spec.jobs.extend(job);
         }
     }
     doors::check(&mut reader, &spec);

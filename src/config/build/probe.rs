@@ -2,7 +2,7 @@
 
 use greenroom_actors::{spec::Probe, units::parse_duration};
 
-use super::{command::command, read::Reader};
+use super::{command::command, read::Reader, scope::Scope};
 use crate::config::tree::{Node, Value, dotted};
 
 /// The probe at `key`; `auto` is the engine's.
@@ -29,7 +29,7 @@ fn form(reader: &mut Reader<'_>, key: &[&str], name: &str, node: &Node) -> Probe
         "log" => Probe::Log(text.to_owned()),
         "delay" => parse_duration(text).map_or(Probe::None, Probe::Delay),
         "exec" => {
-            let command = command(reader, node, &format!("`{}.exec`", dotted(key)));
+            let command = command(reader, &Scope::SERVICE, node, &format!("`{}.exec`", dotted(key)));
             if command.is_empty() && node.value == Value::List(Vec::new()) {
                 reader.error(node.span, format!("`{}.exec` is empty", dotted(key)), "name a program");
             }

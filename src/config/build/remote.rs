@@ -6,7 +6,7 @@ use greenroom_actors::{
     spec::{Balance, RemoteSpec},
 };
 
-use super::{gateway::can_be_sent, read::Reader, url::Url};
+use super::{cleanup, gateway::can_be_sent, read::Reader, url::Url};
 use crate::config::tree::Node;
 
 pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName) -> RemoteSpec {
@@ -24,6 +24,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName) -> RemoteSpec {
         },
         api_key: api_key(reader, r),
         alive_interval: reader.duration(&["remote", r, "alive", "interval"]),
+        cleanup: cleanup::of_remote(reader, r),
         name,
     }
 }

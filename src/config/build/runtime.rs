@@ -6,7 +6,7 @@ use std::{
 };
 
 use greenroom_actors::spec::{
-    ContainmentChoice, GuardianChoice, HistorySpec, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
+    ContainmentChoice, GuardianChoice, HistorySpec, RunningJobs, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
 };
 
 use super::{gateway, read::Reader, resources, template};
@@ -52,6 +52,10 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         shutdown: ShutdownSpec {
             deadline: reader.duration(&["runtime", "shutdown", "deadline"]),
             drain: reader.duration(&["runtime", "shutdown", "drain"]),
+            running_jobs: match reader.text(&["runtime", "shutdown", "running_jobs"]).as_str() {
+                "cancel" => RunningJobs::Cancel,
+                _ => RunningJobs::Drain,
+            },
         },
         history: HistorySpec {
             path: named_path(reader, &["history", "path"], &[("state_dir", &state)]),
@@ -67,6 +71,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         metrics: reader.bool(&["metrics", "enabled"]),
         remotes: Vec::new(),
         services: Vec::new(),
+        jobs: Vec::new(),
         state_dir,
     }
 }

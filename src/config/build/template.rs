@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use greenroom_actors::template::{Part, Template};
 
-use super::read::Reader;
+use super::{
+    read::Reader,
+    scope::{IN_JOBS, Scope, is_of_jobs, is_of_listeners},
+};
 use crate::config::{
     holes::{BadHole, Piece, expand, from_outside, pieces},
     source::Span,
     suggest::nearest,
-    tree::{Node, dotted},
+    tree::{Node, dotted, quote_key},
 };
 
 /// Deepest chain of macros within macros.
@@ -18,23 +21,12 @@ const MAX_MACROS: usize = 16;
 /// Longest text that macros may grow to, in bytes: what Linux takes as one argument.
 const MAX_TEXT: usize = 128 << 10;
 
-/// The names that a start knows.
-const AT_START: [(&str, Part); 7] = [
-    ("port", Part::Port),
-    ("host", Part::Host),
-    ("name", Part::Name),
-    ("model_file", Part::ModelFile),
-    ("gpu_layers", Part::GpuLayers),
-    ("gpu", Part::Gpu),
-    ("data_dir", Part::DataDir),
-];
-
 /// The template that a text at `span` means. A hole that cannot be filled is reported and left empty.
-pub(super) fn template(reader: &mut Reader<'_>, text: &str, span: Span) -> Template {
+pub(super) fn template(reader: &mut Reader<'_>, scope: &Scope<'_>, text: &str, span: Span) -> Template {
     let mut filled = Filled::default();
-    match filled.take(reader, text, span, 0) {
+    match filled.take(reader, scope, text, span, 0) {
         Ok(()) => {}
-        Err(Trouble::Hole(bad)) => report(reader, span, &bad),
+        Err(Trouble::Hole(bad)) => report(reader, scope, span, &bad),
         Err(Trouble::Endless) => {
             reader.error(
                 span,
@@ -59,7 +51,14 @@ struct Filled {
 }
 
 impl Filled {
-    fn take(&mut self, reader: &Reader<'_>, text: &str, span: Span, depth: usize) -> Result<(), Trouble> {
+    fn take(
+        &mut self,
+        reader: &Reader<'_>,
+        scope: &Scope<'_>,
+        text: &str,
+        span: Span,
+        depth: usize,
+    ) -> Result<(), Trouble> {
         if depth > MAX_MACROS {
             return Err(Trouble::Endless);
         }
@@ -74,8 +73,8 @@ impl Filled {
             let base = reader.effective.sources().base(span);
             if let Some(filling) = from_outside(hole, base, reader.outside) {
                 self.push(Part::Text(filling.map_err(Trouble::Hole)?.text));
-            } else if let Some((_, part)) = AT_START.iter().find(|(name, _)| *name == hole) {
-                self.push(part.clone());
+            } else if let Some(part) = scope.part(hole) {
+                self.push(part);
             } else {
                 let inner = macro_text(reader, hole);
                 let (Some(text), Some(node)) = (inner.and_then(Node::text), inner) else {
@@ -84,7 +83,7 @@ impl Filled {
                 if self.bytes > MAX_TEXT {
                     return Err(Trouble::Endless);
                 }
-                self.take(reader, text, node.span, depth + 1)?;
+                self.take(reader, scope, text, node.span, depth + 1)?;
             }
         }
         Ok(())
@@ -105,29 +104,49 @@ impl Filled {
     }
 }
 
-fn report(reader: &mut Reader<'_>, span: Span, bad: &BadHole) {
-    // A wrong value of the macro has been reported where it is written.
+fn report(reader: &mut Reader<'_>, scope: &Scope<'_>, span: Span, bad: &BadHole) {
+    // A wrong value of the macro, or of the param, has been reported where it is written.
     if let BadHole::Unknown(name) = bad
-        && reader.effective.is_faulty(&["macros", name])
+        && (reader.effective.is_faulty(&["macros", name]) || is_faulty_param(reader, scope, name))
     {
         return;
     }
     let help = match bad {
-        BadHole::Unknown(name) if name == "output" || name.starts_with("param.") => {
-            "it has a meaning in jobs only".to_owned()
-        }
-        BadHole::Unknown(name) => {
-            let macros = reader.effective.below(&["macros"]);
-            let known: Vec<&str> =
-                AT_START.iter().map(|(name, _)| *name).chain(macros.iter().map(|(n, _)| *n)).collect();
-            match nearest(name, known.iter().copied()) {
-                Some(near) => format!("did you mean `${{{near}}}`?"),
-                None => format!("known here: {}; `$${{` is a literal `${{`", known.join(", ")),
-            }
-        }
+        BadHole::Unknown(name) => help_for(reader, scope, name),
         _ => bad.help(),
     };
     reader.error(span, bad.to_string(), help);
+}
+
+fn is_faulty_param(reader: &Reader<'_>, scope: &Scope<'_>, hole: &str) -> bool {
+    let name = hole.strip_prefix("param.");
+    scope.job().zip(name).is_some_and(|(job, name)| reader.effective.is_faulty(&["job", job, "params", name]))
+}
+
+/// What to do about a hole that nothing fills.
+fn help_for(reader: &Reader<'_>, scope: &Scope<'_>, name: &str) -> String {
+    if name == "output" || is_of_jobs(name) && scope.job().is_none() {
+        return IN_JOBS.to_owned();
+    }
+    if is_of_listeners(name) && scope.job().is_some() {
+        return "the process of a job has no port; what listens on one is a service, and a job can ask it by `request`"
+            .to_owned();
+    }
+    // Held against its like alone: what all params have in common makes any two look alike.
+    if let (Some(param), Some(job)) = (name.strip_prefix("param."), scope.job()) {
+        return match nearest(param, scope.params().iter().copied()) {
+            Some(near) => format!("did you mean `${{param.{near}}}`?"),
+            None => {
+                format!("a param is declared first: add params.{} = {{}} to [job.{}]", quote_key(param), quote_key(job))
+            }
+        };
+    }
+    let macros = reader.effective.below(&["macros"]);
+    let known: Vec<String> = scope.known().into_iter().chain(macros.iter().map(|(n, _)| (*n).to_owned())).collect();
+    match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean `${{{near}}}`?"),
+        None => format!("known here: {}; `$${{` is a literal `${{`", known.join(", ")),
+    }
 }
 
 /// The text of the macro `name`, if there is one.
@@ -139,25 +158,18 @@ pub(super) fn macro_text<'a>(reader: &Reader<'a>, name: &str) -> Option<&'a Node
 /// texts.
 pub(super) fn path(reader: &mut Reader<'_>, key: &[&str], extra: &[(&str, &str)]) -> Option<PathBuf> {
     let node = reader.node(key)?;
+    path_at(reader, node, key, extra)
+}
+
+/// The same for a value that is a part of the key's.
+pub(super) fn path_at(reader: &mut Reader<'_>, node: &Node, key: &[&str], extra: &[(&str, &str)]) -> Option<PathBuf> {
     let mut text = String::new();
     for piece in pieces(node.text()?).unwrap_or_default() {
         match piece {
             Piece::Text(piece) => text.push_str(piece),
             Piece::Hole(hole) => match extra.iter().find(|(name, _)| *name == hole) {
                 Some((_, value)) => text.push_str(value),
-                None => match template(reader, &format!("${{{hole}}}"), node.span).0.as_slice() {
-                    [] => return None,
-                    [Part::Text(filled)] => text.push_str(filled),
-                    _ => {
-                        let message = format!("`{}`: `${{{hole}}}` is known only when a service starts", dotted(key));
-                        reader.error(
-                            node.span,
-                            message,
-                            "a path may hold ${env.NAME}, ${file:...} and macros of texts",
-                        );
-                        return None;
-                    }
-                },
+                None => text.push_str(&known_now(reader, node, key, hole)?),
             },
         }
     }
@@ -175,17 +187,25 @@ pub(super) fn path(reader: &mut Reader<'_>, key: &[&str], extra: &[(&str, &str)]
     Some(expand(&text, &base, reader.outside))
 }
 
-/// Reports what is wrong in macros that no service uses, and in the commands of jobs.
-pub(super) fn check_unused(reader: &mut Reader<'_>) {
-    for (_, node) in reader.effective.below(&["macros"]) {
-        let holes = node.text().map(pieces).unwrap_or(Ok(Vec::new())).unwrap_or_default();
-        // A macro may be one of jobs.
-        if !holes.iter().any(|piece| matches!(piece, Piece::Hole(hole) if is_of_jobs(hole))) {
-            let _checked = template(reader, node.text().unwrap_or_default(), node.span);
+/// What a hole in a path stands for before anything runs; `None` if it was reported.
+fn known_now(reader: &mut Reader<'_>, node: &Node, key: &[&str], hole: &str) -> Option<String> {
+    let of_job = key.first() == Some(&"job");
+    let scope = if of_job { Scope::ANYWHERE } else { Scope::SERVICE };
+    match template(reader, &scope, &format!("${{{hole}}}"), node.span).0.as_slice() {
+        [] => None,
+        [Part::Text(filled)] => Some(filled.clone()),
+        _ => {
+            let who = if of_job { "job" } else { "service" };
+            let message = format!("`{}`: `${{{hole}}}` is known only when a {who} starts", dotted(key));
+            reader.error(node.span, message, "a path may hold ${env.NAME}, ${file:...} and macros of texts");
+            None
         }
     }
 }
 
-fn is_of_jobs(hole: &str) -> bool {
-    hole == "output" || hole.starts_with("param.")
+/// Reports what is wrong in macros, also in those that nobody uses.
+pub(super) fn check_unused(reader: &mut Reader<'_>) {
+    for (_, node) in reader.effective.below(&["macros"]) {
+        let _checked = template(reader, &Scope::ANYWHERE, node.text().unwrap_or_default(), node.span);
+    }
 }

@@ -13,6 +13,8 @@ pub struct Key {
     pub default: Option<&'static str>,
     /// The key whose value it has when nobody sets it.
     pub same_as: Option<&'static str>,
+    /// The key of the same table beside which it has no meaning.
+    pub not_beside: Option<&'static str>,
     /// Whether this version acts on it.
     pub in_force: InForce,
     /// What it does, in a line of Markdown.
@@ -85,6 +87,8 @@ pub enum Kind {
     Command,
     /// A string, number or `true`/`false`.
     Scalar,
+    /// The same; a string with `${...}` that are filled in for each job.
+    ScalarTemplate,
     /// A list of these.
     List(&'static Kind),
     /// A table with names that the user chooses.
@@ -111,7 +115,7 @@ pub struct Field {
 impl Key {
     /// A key in force, without a default.
     pub(super) const fn new(path: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { path, kind, default: None, same_as: None, in_force: InForce::Yes, help }
+        Self { path, kind, default: None, same_as: None, not_beside: None, in_force: InForce::Yes, help }
     }
 
     /// With a default, as TOML.
@@ -123,6 +127,12 @@ impl Key {
     /// With another key's value as its default.
     pub(super) const fn or_as(mut self, key: &'static str) -> Self {
         self.same_as = Some(key);
+        self
+    }
+
+    /// Without a meaning, and so refused, beside this key of the same table.
+    pub(super) const fn not_beside(mut self, key: &'static str) -> Self {
+        self.not_beside = Some(key);
         self
     }
 
@@ -190,6 +200,7 @@ impl Kind {
             Self::Engine => expected_engine(),
             Self::Command => "a command: a list of strings, or one string".to_owned(),
             Self::Scalar => "a string, a number or true or false".to_owned(),
+            Self::ScalarTemplate => "a string, with `${...}` if need be, a number or true or false".to_owned(),
             Self::List(of) => format!("a list, each member {}", of.expected()),
             Self::Map(of) => format!("a table, each value {}", of.expected()),
             Self::Record(fields) => format!("a table {}", sketch(fields, ", ")),

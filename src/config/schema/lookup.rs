@@ -1,6 +1,6 @@
 //! Finding a key by its path.
 
-use super::{gateway, job, key::Key, operations, resources, runtime, service};
+use super::{gateway, job, key::Key, operations, remote, resources, runtime, service};
 
 /// `[defaults.service]` takes what `[service.NAME]` takes.
 const DEFAULTS: [&str; 2] = ["defaults", "service"];
@@ -18,7 +18,9 @@ pub enum Found {
 
 /// Every key, in the order people see them.
 pub fn keys() -> impl Iterator<Item = &'static Key> + Clone {
-    [runtime::KEYS, gateway::KEYS, resources::KEYS, service::KEYS, job::KEYS, operations::KEYS].into_iter().flatten()
+    [runtime::KEYS, gateway::KEYS, resources::KEYS, service::KEYS, job::KEYS, remote::KEYS, operations::KEYS]
+        .into_iter()
+        .flatten()
 }
 
 /// What stands at `path`.

@@ -10,6 +10,7 @@ mod key;
 mod lookup;
 mod markdown;
 mod operations;
+mod remote;
 mod resources;
 mod runtime;
 mod service;

@@ -53,8 +53,12 @@ pub(super) const KEYS: &[Key] = &[
         "Past this the process exits by force with code 5. Docker kills after 10 s unless told `--stop-timeout 40`.",
     )
     .or("\"30s\""),
-    Key::new("runtime.shutdown.running_jobs", Kind::Word(&["drain", "cancel"]), "What becomes of running jobs.")
-        .or("\"drain\"")
-        .later(),
+    Key::new(
+        "runtime.shutdown.running_jobs",
+        Kind::Word(&["drain", "cancel"]),
+        "What becomes of running jobs: `drain`: they may end within `drain`, and what has not by then is stopped and queued \
+         again for the next start; `cancel`: they are cancelled. Queued ones stay queued in both cases.",
+    )
+    .or("\"drain\""),
     Key::new("macros.*", Kind::Template, "A text that `${NAME}` stands for; it may hold other macros."),
 ];

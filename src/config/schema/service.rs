@@ -3,7 +3,7 @@
 use super::key::{Field, Key, Kind};
 
 /// Exit classes a failure rule may name.
-const CLASSES: &[&str] = &[
+pub(super) const CLASSES: &[&str] = &[
     "nan",
     "oom_gpu",
     "oom_host",
@@ -30,13 +30,30 @@ const PROBE: Kind = Kind::OneOf(&[
     ]),
 ]);
 
-const FIGURE: Kind = Kind::OneOf(&[
+pub(super) const FIGURE: Kind = Kind::OneOf(&[
     Kind::Word(&["auto"]),
     Kind::Size,
     Kind::Record(&[Field::may("idle", Kind::Size), Field::must("peak", Kind::Size)]),
 ]);
 
-const CARD: Kind = Kind::OneOf(&[Kind::Int(0, 255), Kind::Named]);
+/// `cleanup.actions`.
+pub(super) const ACTIONS: Kind = Kind::List(&Kind::Choice(&[
+    Field::may("http", Kind::HttpCall),
+    Field::may("purge", Kind::Template),
+    Field::may("exec", Kind::Command),
+]));
+
+/// `cleanup.when`.
+pub(super) const WHEN: Kind = Kind::OneOf(&[Kind::Word(&["always"]), Kind::Condition]);
+
+/// `cleanup.on_failure`.
+pub(super) const ON_FAILURE: Kind = Kind::Word(&["warn", "restart"]);
+
+/// `stop.signal`.
+pub(super) const SIGNAL: Kind =
+    Kind::Word(&["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]);
+
+pub(super) const CARD: Kind = Kind::OneOf(&[Kind::Int(0, 255), Kind::Named]);
 
 pub(super) const KEYS: &[Key] = &[
     Key::new(
@@ -152,7 +169,12 @@ pub(super) const KEYS: &[Key] = &[
          their own way.",
     )
     .or("\"requests\""),
-    Key::new("service.*.restart_after_job", Kind::Bool, "Restart it after each job.").or("false").later(),
+    Key::new(
+        "service.*.restart_after_job",
+        Kind::Bool,
+        "Restart it after each job on it. Nobody else is let in before it is up again.",
+    )
+    .or("false"),
     Key::new(
         "service.*.offload.how",
         Kind::Word(&["stop", "sleep"]),
@@ -240,7 +262,7 @@ pub(super) const KEYS: &[Key] = &[
     .or("\"10m\""),
     Key::new(
         "service.*.stop.signal",
-        Kind::Word(&["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]),
+        SIGNAL,
         "Sent to every process of its tree.",
     )
     .or("\"SIGTERM\""),
@@ -298,26 +320,31 @@ pub(super) const KEYS: &[Key] = &[
         .later(),
     Key::new(
         "service.*.cleanup.actions",
-        Kind::List(&Kind::Choice(&[
-            Field::may("http", Kind::HttpCall),
-            Field::may("purge", Kind::Template),
-            Field::may("exec", Kind::Command),
-        ])),
-        "After every job, on success, failure and cancellation.",
+        ACTIONS,
+        "Done after each job on it, one after the other, on success, failure and cancellation, before anybody else is let \
+         in: `http` asks the service itself (any answer below 400 will do), `purge` empties a folder below `${data_dir}` or \
+         below a `working_dir` that is set, `exec` runs a program (status 0 will do).",
     )
-    .or("[]")
-    .later(),
-    Key::new("service.*.cleanup.delay", Kind::Duration, "Pause before it.").or("\"500ms\"").later(),
+    .or("[]"),
+    Key::new(
+        "service.*.cleanup.delay",
+        Kind::Duration,
+        "Pause between the end of the work and the first of them. The outcome of the job is told before it.",
+    )
+    .or("\"500ms\""),
     Key::new(
         "service.*.cleanup.when",
-        Kind::OneOf(&[Kind::Word(&["always"]), Kind::Condition]),
-        "Always, or only above a share of memory.",
+        WHEN,
+        "After each job, or only when more than this share of memory is in use then: of a card that it is on, or of the \
+         host's.",
     )
-    .or("\"always\"")
-    .later(),
-    Key::new("service.*.cleanup.on_failure", Kind::Word(&["warn", "restart"]), "What to do when it fails.")
-        .or("\"warn\"")
-        .later(),
+    .or("\"always\""),
+    Key::new(
+        "service.*.cleanup.on_failure",
+        ON_FAILURE,
+        "When one of them fails: an alert, or a restart of the service.",
+    )
+    .or("\"warn\""),
     Key::new(
         "service.*.failure",
         Kind::List(&Kind::Record(&[

@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready as when_ready},
 };
 
@@ -18,7 +19,7 @@ use actix_web::{
 use bytes::Bytes;
 
 use super::account::Account;
-use crate::{gateway::errors::ApiError, runtime::RuntimeHandle};
+use crate::{gateway::errors::ApiError, runtime::metrics::Metrics};
 
 /// A hand on an account. The last one to let go of it closes it.
 #[derive(Debug, Clone)]
@@ -26,8 +27,8 @@ pub struct Tab(Rc<RefCell<Account>>);
 
 impl Tab {
     /// Opens the account of a request for a model.
-    pub fn open(runtime: &RuntimeHandle) -> Self {
-        Self(Rc::new(RefCell::new(Account::open(runtime.metrics()))))
+    pub fn open(metrics: &Arc<Metrics>) -> Self {
+        Self(Rc::new(RefCell::new(Account::open(metrics))))
     }
 
     /// Writes something into it.

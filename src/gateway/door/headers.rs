@@ -17,6 +17,9 @@ pub static X_API_KEY: server::HeaderName = server::HeaderName::from_static("x-ap
 /// Who goes first among those who wait.
 pub static X_PRIORITY: server::HeaderName = server::HeaderName::from_static("x-priority");
 
+/// The job that an answer comes of.
+pub static X_GREENROOM_JOB: server::HeaderName = server::HeaderName::from_static("x-greenroom-job");
+
 /// The type of a stream of events.
 const EVENTS: &[u8] = b"text/event-stream";
 

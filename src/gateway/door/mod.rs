@@ -5,7 +5,7 @@
 //! [`routes`] are the paths. Whom a request means is said by `names` (in its path), `model` (in its body) and `table`
 //! (whose name it is); `keys` says who may ask, `headers` which headers go on: these decide and touch nothing. `desk` is
 //! what one worker has at hand, `pass` takes a request to its service: `outgoing` is its body on its way there, `upstream`
-//! the connections, `far` takes one to a remote, `relay` and `events` an answer on its way back, `refusal` what is said
+//! the connections, `far` takes one to a remote, `jobs` has a job answer it, `relay` and `events` an answer on its way back, `refusal` what is said
 //! where there is none, `ending` what is said to one who has had half of it, and `loading` to one who waits. `websocket` is
 //! for what is no request any more, `own` for doors of one service alone. `account` is what is told of a request at its
 //! end, `accounting` carries it there, and `unread` sees to what a client still sends then. `models` tells what there is,
@@ -20,6 +20,7 @@ mod ending;
 mod events;
 mod far;
 mod headers;
+mod jobs;
 pub(super) mod keys;
 pub mod listen;
 mod loading;

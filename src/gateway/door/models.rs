@@ -16,12 +16,30 @@ pub struct Host<'a> {
     pub name: &'a str,
     /// The names that clients use.
     pub serves: &'a [String],
-    /// What it is doing; `None` for one that runs elsewhere.
-    pub state: Option<ServiceState>,
-    /// Whether one that runs elsewhere can be reached.
-    pub is_reached: bool,
-    /// How its last run ended.
-    pub last_exit: Option<&'a ExitReport>,
+    /// What it is doing.
+    pub stand: Stand<'a>,
+}
+
+/// What something that answers to the names of models is doing.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Stand<'a> {
+    /// A service.
+    Service {
+        /// Its state.
+        state: ServiceState,
+        /// How its last run ended.
+        last_exit: Option<&'a ExitReport>,
+    },
+    /// It runs elsewhere.
+    Remote {
+        /// Whether it can be reached.
+        is_reached: bool,
+    },
+    /// Each request is a job.
+    Job {
+        /// Whether one is being worked on.
+        is_at_work: bool,
+    },
 }
 
 /// `GET /v1/models`.
@@ -39,7 +57,7 @@ pub struct Model {
     /// Seconds since 1970; the same at each look.
     created: u64,
     owned_by: &'static str,
-    /// The service, or the remote, that answers.
+    /// The service, the remote or the kind of job that answers.
     service: String,
     status: Status,
 }
@@ -49,7 +67,7 @@ pub struct Model {
 struct Status {
     /// `loaded`, `loading` or `unloaded`.
     value: &'static str,
-    /// The state of the service, or `remote`.
+    /// The state of the service, or `remote`; of a kind of job `running` or `idle`.
     state: &'static str,
     /// Whether it gave up.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -94,13 +112,21 @@ fn entry(host: &Host<'_>, id: String, created: u64) -> Model {
 }
 
 fn status(host: &Host<'_>) -> Status {
-    let Some(state) = host.state else {
-        let value = if host.is_reached { "loaded" } else { "unloaded" };
-        return Status { value, state: "remote", failed: !host.is_reached, exit_code: None };
-    };
-    let failed = state == ServiceState::Failed;
-    let exit_code = host.last_exit.filter(|_| failed).and_then(|exit| exit.code);
-    Status { value: value(state), state: state.name(), failed, exit_code }
+    let in_memory = |is_in| if is_in { "loaded" } else { "unloaded" };
+    match host.stand {
+        Stand::Service { state, last_exit } => {
+            let failed = state == ServiceState::Failed;
+            let exit_code = last_exit.filter(|_| failed).and_then(|exit| exit.code);
+            Status { value: value(state), state: state.name(), failed, exit_code }
+        }
+        Stand::Remote { is_reached } => {
+            Status { value: in_memory(is_reached), state: "remote", failed: !is_reached, exit_code: None }
+        }
+        Stand::Job { is_at_work } => {
+            let state = if is_at_work { "running" } else { "idle" };
+            Status { value: in_memory(is_at_work), state, failed: false, exit_code: None }
+        }
+    }
 }
 
 /// Of a state the three that clients know. What is about to leave still answers those who are in.
@@ -152,11 +178,14 @@ mod tests {
         let serves = ["gemma".to_owned(), "org/gemma:latest".to_owned()];
         let at = Timestamp::from_micros(0);
         let exit = ExitReport { code: Some(3), signal: None, class: None, stderr: Vec::new(), at };
-        let host = |name, serves, state, is_reached| Host { name, serves, state, is_reached, last_exit: Some(&exit) };
+        let host = |name, serves, stand| Host { name, serves, stand };
+        let service = |state| Stand::Service { state, last_exit: Some(&exit) };
         let hosts = [
-            host("chat", &serves[..], Some(ServiceState::Ready), false),
-            host("bad", &[], Some(ServiceState::Failed), false),
-            host("far", &[], None, true),
+            host("chat", &serves[..], service(ServiceState::Ready)),
+            host("bad", &[], service(ServiceState::Failed)),
+            host("far", &[], Stand::Remote { is_reached: true }),
+            host("image", &[], Stand::Job { is_at_work: true }),
+            host("video", &[], Stand::Job { is_at_work: false }),
         ];
         let entry = |id: &str, service: &str, status| {
             json!({ "id": id, "object": "model", "created": 7, "owned_by": "greenroom", "service": service,
@@ -169,13 +198,15 @@ mod tests {
             entry("org/gemma:latest", "chat", ready.clone()),
             entry("bad", "bad", failed),
             entry("far", "far", json!({ "value": "loaded", "state": "remote" })),
+            entry("image", "image", json!({ "value": "loaded", "state": "running" })),
+            entry("video", "video", json!({ "value": "unloaded", "state": "idle" })),
         ]);
         assert_eq!(to_value(list(&hosts, 7)).expect("JSON"), json!({ "object": "list", "data": data }));
         let found = |id| find(&hosts, id, 7).map(|model| to_value(model).expect("JSON"));
         assert_eq!(found("org/gemma:latest"), Some(entry("org/gemma:latest", "chat", ready.clone())));
         assert_eq!(found("chat"), Some(entry("chat", "chat", ready)));
         assert_eq!(found("gemm"), None);
-        assert_eq!(names(&hosts), ["gemma", "bad", "far"]);
+        assert_eq!(names(&hosts), ["gemma", "bad", "far", "image", "video"]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_web::web::Payload;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
 use hyper::body::{Body, Frame, SizeHint};
 
@@ -104,13 +104,35 @@ impl Outgoing {
         if !self.is_json {
             return Ok(false);
         }
+        self.take_all().await?;
+        let whole: Vec<u8> = self.ahead.iter().flatten().copied().collect();
+        Ok(wants_stream(&whole))
+    }
+
+    /// All of it, for who does not send it on.
+    ///
+    /// # Errors
+    /// When it turns out to be too large, or the client does not send it to its end.
+    pub async fn whole(mut self) -> Result<Bytes, BodyError> {
+        self.take_all().await?;
+        if self.ahead.len() == 1 {
+            return Ok(self.ahead.pop_front().unwrap_or_default());
+        }
+        let mut whole = BytesMut::with_capacity(self.ahead.iter().map(Bytes::len).sum());
+        // Each piece is let go of as soon as it is copied.
+        for piece in self.ahead.drain(..) {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.freeze())
+    }
+
+    async fn take_all(&mut self) -> Result<(), BodyError> {
         while let Some(payload) = &mut self.rest {
             let next = payload.next().await;
             let Some(piece) = self.take(next)? else { break };
             self.ahead.push_back(piece);
         }
-        let whole: Vec<u8> = self.ahead.iter().flatten().copied().collect();
-        Ok(wants_stream(&whole))
+        Ok(())
     }
 
     /// Bytes that are still to be sent, where that is known.

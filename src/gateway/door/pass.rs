@@ -14,17 +14,16 @@ use actix_web::{
     web::{Data, Payload},
 };
 use futures_util::FutureExt;
-use greenroom_actors::{assembly::Supervised, gate::Permit, spec::ServiceSpec};
+use greenroom_actors::{gate::Permit, services::Supervised, spec::ServiceSpec};
 use tokio::sync::watch;
 
 use super::{
     accounting::Tab,
     desk::Desk,
     events::OfRun,
-    headers::{Way, X_PRIORITY},
+    headers::Way,
     loading::{self, Errand, Fetched},
     outgoing::Outgoing,
-    priority,
     refusal::{not_loaded, not_sent, upstream_closed},
     relay::{Asked, Stay, relay},
     routes::Doorway,
@@ -257,27 +256,24 @@ impl Journey<'_> {
         &self.service.spec
     }
 
-    /// Where keys are asked for, whoever has come so far has one.
     fn priority(&self) -> Result<i32, ApiError> {
-        let said = self.request.headers().get(&X_PRIORITY).map(HeaderValue::as_bytes);
-        priority::of(said, self.keeps_key())
-    }
-
-    fn keeps_key(&self) -> bool {
-        !self.door.spec.api_keys.is_empty()
+        self.door.priority(self.request)
     }
 
     fn way(&self) -> Way<'_> {
         Way {
             peer: self.request.peer_addr().map(|address| address.ip()),
-            keeps_key: self.keeps_key(),
+            keeps_key: self.door.keeps_key(),
             host: self.request.headers().get(header::HOST).map(HeaderValue::as_bytes),
         }
     }
 }
 
 /// Waits for `wait`, but no longer than the door is open.
-async fn unless_closing<T>(mut closing: watch::Receiver<bool>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
+pub(super) async fn unless_closing<T>(
+    mut closing: watch::Receiver<bool>,
+    wait: impl Future<Output = T>,
+) -> Result<T, ApiError> {
     tokio::select! {
         biased;
         _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),

@@ -2,18 +2,27 @@
 //! (`proxy/proxymanager.go`, `proxy/proxymanager_api.go` and `proxy/proxymanager_loghandlers.go` there, and
 //! `tools/server/server-models.cpp`).
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     http::StatusCode,
     web::{self, Bytes, Data, Path, Query, ServiceConfig},
 };
 use futures_util::future::join_all;
-use greenroom_actors::{assembly::Supervised, spec::GpuLayers, state::ServiceStatus, template::RunValues};
+use greenroom_actors::{
+    job::JobName,
+    services::Supervised,
+    spec::{GpuLayers, JobDefinition},
+    state::ServiceStatus,
+    template::RunValues,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    models::{self, Host},
+    models::{self, Host, Stand},
+    routes::Doorway,
     table::Unrouted,
     tails,
 };
@@ -66,9 +75,7 @@ fn host<'a>(service: &'a Supervised, status: &'a ServiceStatus) -> Host<'a> {
     Host {
         name: service.spec.name.as_str(),
         serves: &service.spec.serves,
-        state: Some(status.state),
-        is_reached: true,
-        last_exit: status.last_exit.as_ref(),
+        stand: Stand::Service { state: status.state, last_exit: status.last_exit.as_ref() },
     }
 }
 
@@ -90,28 +97,50 @@ fn created(door: &Runtime) -> u64 {
     door.control.runtime().epoch / 1000
 }
 
-async fn list(door: Runtime) -> HttpResponse {
-    let services = services(&door);
-    HttpResponse::Ok().json(models::list(&with_remotes(&services, &door), created(&door)))
+async fn list(door: Runtime, doorway: Data<Doorway>) -> HttpResponse {
+    let (services, jobs) = (services(&door), Jobs::look(&doorway).await);
+    HttpResponse::Ok().json(models::list(&everybody(&services, &door, &jobs), created(&door)))
 }
 
-async fn model(door: Runtime, id: Path<String>) -> Answer {
-    let services = services(&door);
-    let hosts = with_remotes(&services, &door);
+async fn model(door: Runtime, doorway: Data<Doorway>, id: Path<String>) -> Answer {
+    let (services, jobs) = (services(&door), Jobs::look(&doorway).await);
+    let hosts = everybody(&services, &door, &jobs);
     let found = models::find(&hosts, &id, created(&door));
     found.map(|model| HttpResponse::Ok().json(model)).ok_or_else(|| unknown(&hosts, &id))
 }
 
-/// The services, and what answers elsewhere.
-fn with_remotes<'a>(services: &'a [(Supervised, ServiceStatus)], door: &'a Runtime) -> Vec<Host<'a>> {
+/// The kinds of job, and those of which one is being worked on.
+struct Jobs {
+    kinds: Arc<Vec<Arc<JobDefinition>>>,
+    at_work: Vec<JobName>,
+}
+
+impl Jobs {
+    async fn look(door: &Doorway) -> Self {
+        let kinds = door.works.definitions();
+        // Where there is nothing to be told, the queue is left alone.
+        let at_work = if kinds.iter().any(serves) { door.works.at_work().await } else { Vec::new() };
+        Self { kinds, at_work }
+    }
+}
+
+fn serves(job: &Arc<JobDefinition>) -> bool {
+    !job.serves.is_empty()
+}
+
+/// The services, what answers elsewhere, and the kinds of job that serve a name: those that the routing table has.
+fn everybody<'a>(services: &'a [(Supervised, ServiceStatus)], door: &'a Runtime, jobs: &'a Jobs) -> Vec<Host<'a>> {
     let remotes = door.control.remotes().iter().map(|remote| Host {
         name: remote.name().as_str(),
         serves: &remote.spec().serves,
-        state: None,
-        is_reached: remote.is_in(),
-        last_exit: None,
+        stand: Stand::Remote { is_reached: remote.is_in() },
     });
-    hosts(services).into_iter().chain(remotes).collect()
+    let jobs = jobs.kinds.iter().filter(|job| serves(job)).map(|job| Host {
+        name: job.name.as_str(),
+        serves: &job.serves,
+        stand: Stand::Job { is_at_work: jobs.at_work.contains(&job.name) },
+    });
+    hosts(services).into_iter().chain(remotes).chain(jobs).collect()
 }
 
 #[derive(Debug, Deserialize)]
@@ -259,7 +288,7 @@ mod tests {
 
     #[test]
     fn who_asks_for_an_unknown_model_is_told_those_there_are_also_where_there_is_none() {
-        let chat = Host { name: "chat", serves: &[], state: None, is_reached: true, last_exit: None };
+        let chat = Host { name: "chat", serves: &[], stand: Stand::Remote { is_reached: true } };
         let some = unknown(&[chat], "nope");
         assert_eq!(
             (some.code, some.message.as_str()),

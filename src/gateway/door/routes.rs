@@ -7,7 +7,7 @@ use actix_web::{
     guard::fn_guard,
     http::{
         Method,
-        header::{self, HeaderName},
+        header::{self, HeaderName, HeaderValue},
     },
     web::{self, Data, Payload, ServiceConfig},
 };
@@ -17,10 +17,13 @@ use tokio::sync::watch;
 use super::{
     accounting::Tab,
     desk::{Desk, Target},
-    headers::{X_MODEL, has_body},
+    headers::{X_MODEL, X_PRIORITY, has_body},
+    jobs::{Call, Maker, Works, not_there},
     model::{Scan, in_query},
     names,
     outgoing::{BodyError, Outgoing},
+    priority,
+    table::Wanted,
     websocket,
 };
 use crate::{
@@ -33,6 +36,8 @@ use crate::{
 pub struct Doorway {
     /// The runtime.
     pub runtime: RuntimeHandle,
+    /// Its jobs.
+    pub works: Arc<dyn Works>,
     /// How the door is configured.
     pub spec: Arc<GatewaySpec>,
     /// Turns to `true` when the door closes: who waits for a service is sent away then. Each receiver is a request whose
@@ -82,7 +87,7 @@ async fn model(
     desk: Data<Desk>,
     far: Data<Messenger>,
 ) -> HttpResponse {
-    let tab = Tab::open(&door.runtime);
+    let tab = Tab::open(door.runtime.metrics());
     let hands = Hands { door: &door, desk: &desk, far: &far, tab: &tab };
     let answer = hands.to_model(&request, payload).await;
     tab.answer(answer)
@@ -96,7 +101,7 @@ async fn upstream(
     desk: Data<Desk>,
     far: Data<Messenger>,
 ) -> HttpResponse {
-    let tab = Tab::open(&door.runtime);
+    let tab = Tab::open(door.runtime.metrics());
     let hands = Hands { door: &door, desk: &desk, far: &far, tab: &tab };
     let answer = hands.to_named(&request, payload).await;
     tab.answer(answer)
@@ -123,9 +128,17 @@ impl Hands<'_> {
         let named = spotted.as_ref().map(|spotted| spotted.name.as_str());
         let said = [named, in_query.as_deref(), text(&X_MODEL)];
         tab.note(|account| said.into_iter().flatten().take(1).for_each(|name| account.asks_for(name)));
-        let routes = desk.routes(&door.runtime, &door.spec.default_model);
+        let routes = desk.routes(door);
         let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
-        match &**routes.choose(said)? {
+        let wanted = match Call::of(request.method().as_str(), path) {
+            Some(_) => Wanted::Image,
+            None => Wanted::Other,
+        };
+        match &**routes.choose(said, wanted)? {
+            Target::Job(definition) => {
+                let priority = door.priority(request)?;
+                Box::pin(door.maker().make(request, definition, priority, body, tab)).await
+            }
             Target::Service(service) => {
                 if let (Some(spotted), Some(name)) = (&spotted, &service.spec.door.upstream_model) {
                     body.rename(spotted, name);
@@ -143,9 +156,10 @@ impl Hands<'_> {
             return Err(ApiError::bad_param("path", "the path names no service: /upstream/{service}/{path}"));
         };
         tab.note(|account| account.asks_for(&name));
-        let routes = desk.routes(&door.runtime, &door.spec.default_model);
+        let routes = desk.routes(door);
         let wants_websocket = websocket::is_wanted(request.head())?;
         match &**routes.find(&name)? {
+            Target::Job(_) => Err(not_there(&name)),
             Target::Service(service) if wants_websocket => {
                 Box::pin(door.connect(request, payload, service, &path, tab)).await
             }
@@ -165,6 +179,24 @@ impl Hands<'_> {
 }
 
 impl Doorway {
+    fn maker(&self) -> Maker<'_> {
+        Maker { works: &self.works, max_wait: self.spec.max_wait, closing: &self.closing }
+    }
+
+    /// How urgent a request is. Where keys are asked for, whoever has come so far has one.
+    ///
+    /// # Errors
+    /// When it says something that is no priority.
+    pub(super) fn priority(&self, request: &HttpRequest) -> Result<i32, ApiError> {
+        let said = request.headers().get(&X_PRIORITY).map(HeaderValue::as_bytes);
+        priority::of(said, self.keeps_key())
+    }
+
+    /// Whether the keys of clients are for this door.
+    pub(super) fn keeps_key(&self) -> bool {
+        !self.spec.api_keys.is_empty()
+    }
+
     /// The body of a request, of which nothing has been read.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     desk::Desk,
+    jobs::Works,
     listen::{DoorError, GATEWAY, Listeners, Shutter},
     own::ByOwnDoor,
     peers,
@@ -70,7 +71,8 @@ pub fn open(listeners: Listeners, spec: &GatewaySpec, runtime: RuntimeHandle) ->
     let watchers = remotes::watch(runtime.remotes(), &connector);
     let control = Data::new(Door { control: runtime.clone(), closing: closing.clone() });
     let guard = Guard::of_gateway(spec, Arc::clone(runtime.metrics()));
-    let doorway = Data::new(Doorway { runtime, spec: Arc::new(spec.clone()), closing: closing.clone() });
+    let works: Arc<dyn Works> = Arc::new(runtime.clone());
+    let doorway = Data::new(Doorway { runtime, works, spec: Arc::new(spec.clone()), closing: closing.clone() });
     let app = move || {
         App::new()
             .app_data(doorway.clone())

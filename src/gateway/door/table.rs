@@ -12,8 +12,30 @@ pub struct Table<T> {
     by_name: HashMap<String, usize>,
     /// The name that clients know each by, in the order of the targets.
     known: Vec<String>,
-    /// What is meant by a request that names none.
+    /// What is meant by a request that names none, and wants no image.
     unnamed: Unnamed,
+    /// The same for one that wants an image.
+    unnamed_image: Unnamed,
+}
+
+/// What comes of a request to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Makes {
+    /// Whatever its program makes, which nobody knows here.
+    Anything,
+    /// No images.
+    NoImages,
+    /// Images, and nothing else.
+    Images,
+}
+
+/// What a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// An image.
+    Image,
+    /// Something else.
+    Other,
 }
 
 /// What is meant by a request that names none.
@@ -63,6 +85,8 @@ pub struct Entry<'a, T> {
     pub name: &'a str,
     /// The names that clients use. Where two entries claim one name, the first has it.
     pub serves: &'a [String],
+    /// What comes of a request to it.
+    pub makes: Makes,
     /// What it is.
     pub target: T,
 }
@@ -71,20 +95,26 @@ impl<T> Table<T> {
     /// Of these; `default` is what is meant by a request that names none, where there are several (empty: nothing).
     pub fn new<'a>(entries: impl IntoIterator<Item = Entry<'a, T>>, default: &str) -> Self {
         let (mut targets, mut by_name, mut known) = (Vec::new(), HashMap::new(), Vec::new());
-        for Entry { name, serves, target } in entries {
+        let (mut for_images, mut for_others) = (Vec::new(), Vec::new());
+        for Entry { name, serves, makes, target } in entries {
+            let place = targets.len();
             for name in std::iter::once(name).chain(serves.iter().map(String::as_str)) {
-                by_name.entry(name.to_owned()).or_insert(targets.len());
+                by_name.entry(name.to_owned()).or_insert(place);
             }
+            for_images.extend((makes != Makes::NoImages).then_some(place));
+            for_others.extend((makes != Makes::Images).then_some(place));
             known.push(serves.first().map_or(name, String::as_str).to_owned());
             targets.push(Rc::new(target));
         }
-        let unnamed = match (targets.len(), by_name.get(default)) {
-            (1, _) => Unnamed::Is(0),
-            (_, Some(&place)) => Unnamed::Is(place),
+        let unnamed = |candidates: &[usize]| match (candidates, by_name.get(default)) {
+            (&[place], _) | (_, Some(&place)) => Unnamed::Is(place),
             (_, None) if default.is_empty() => Unnamed::NoModel,
             (_, None) => Unnamed::NotThere(default.to_owned()),
         };
-        Self { targets, by_name, known, unnamed }
+        // Who wants an image where nobody makes any is told so by whoever else there is.
+        let for_images = if for_images.is_empty() { &for_others } else { &for_images };
+        let (unnamed_image, unnamed) = (unnamed(for_images), unnamed(&for_others));
+        Self { targets, by_name, known, unnamed, unnamed_image }
     }
 
     /// The one of this name.
@@ -98,15 +128,24 @@ impl<T> Table<T> {
         }
     }
 
-    /// The one that a request means: by the first name that it tells, else the only one there is, else the default.
+    /// The one that a request means: by the first name that it tells, else the only one that makes what it wants, else the
+    /// default.
     ///
     /// # Errors
     /// When a name is unknown, or there is none at all.
-    pub fn choose<'n>(&self, told: impl IntoIterator<Item = Option<&'n str>>) -> Result<&Rc<T>, Unrouted> {
+    pub fn choose<'n>(
+        &self,
+        told: impl IntoIterator<Item = Option<&'n str>>,
+        wanted: Wanted,
+    ) -> Result<&Rc<T>, Unrouted> {
         if let Some(name) = told.into_iter().flatten().find(|name| !name.is_empty()) {
             return self.find(name);
         }
-        match &self.unnamed {
+        let unnamed = match wanted {
+            Wanted::Image => &self.unnamed_image,
+            Wanted::Other => &self.unnamed,
+        };
+        match unnamed {
             Unnamed::Is(place) => Ok(&self.targets[*place]),
             Unnamed::NotThere(name) => self.find(name),
             Unnamed::NoModel => Err(Unrouted::NoModel { known: self.known.clone() }),
@@ -122,12 +161,17 @@ mod tests {
         let owned = |serves: &[&str]| serves.iter().map(ToString::to_string).collect::<Vec<_>>();
         let serves: Vec<Vec<String>> = names.iter().map(|(_, serves)| owned(serves)).collect();
         let entries = names.iter().zip(&serves);
-        let entries = entries.map(|((name, _), serves)| Entry { name, serves, target: (*name).to_owned() });
+        let entries = entries.map(|((name, _), serves)| Entry {
+            name,
+            serves,
+            makes: Makes::Anything,
+            target: (*name).to_owned(),
+        });
         Table::new(entries, default)
     }
 
     fn chosen(table: &Table<String>, told: [Option<&str>; 2]) -> Result<String, Unrouted> {
-        table.choose(told).map(|target| target.as_ref().clone())
+        table.choose(told, Wanted::Other).map(|target| target.as_ref().clone())
     }
 
     #[test]
@@ -160,5 +204,23 @@ mod tests {
         assert_eq!(both.find("x").map(|target| target.as_str()), Ok("a"));
         assert_eq!(both.find("a").map(|target| target.as_str()), Ok("a"));
         assert_eq!(both.find("b").map(|target| target.as_str()), Ok("b"));
+    }
+
+    #[test]
+    fn who_names_none_gets_the_only_one_that_makes_what_is_wanted() {
+        let of = |all: &[(&'static str, Makes)], default: &str, wanted| {
+            let entry = |&(name, makes)| Entry { name, serves: &[], makes, target: name };
+            let table = Table::new(all.iter().map(entry), default);
+            table.choose([None], wanted).map(|target| **target).ok()
+        };
+        let (chat, web) = (("chat", Makes::NoImages), ("web", Makes::Anything));
+        let (sdxl, flux) = (("sdxl", Makes::Images), ("flux", Makes::Images));
+        let both = |all: &[_], default| (of(all, default, Wanted::Image), of(all, default, Wanted::Other));
+        assert_eq!(both(&[chat, sdxl], ""), (Some("sdxl"), Some("chat")));
+        assert_eq!(both(&[sdxl], ""), (Some("sdxl"), None), "a chat is nothing for it");
+        assert_eq!(both(&[chat], ""), (Some("chat"), Some("chat")), "who cannot do it says so");
+        assert_eq!(both(&[chat, web], ""), (Some("web"), None));
+        assert_eq!(both(&[web, sdxl], ""), (None, Some("web")));
+        assert_eq!(both(&[chat, sdxl, flux], "flux"), (Some("flux"), Some("chat")));
     }
 }

@@ -3,20 +3,24 @@
 //! Labels are names of services, pools and cards, states, statuses and codes: nothing that a stranger sends. What nobody measures
 //! is left out and not told as 0.
 
+use std::collections::BTreeSet;
+
 use greenroom_actors::{
     ids::ServiceName,
+    job::{JobName, JobState},
     resource_orchestrator::view::{CardView, MemorySnapshot},
     state::ServiceState,
 };
 
 use super::text::{Kind, Page};
 use crate::runtime::{
+    JobCount,
     metrics::Metrics,
     view::{ServiceView, StatusView},
 };
 
 /// The names on the page, in their order.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 20] = [
     "greenroom_service_state",
     "greenroom_service_restarts_total",
     "greenroom_service_processes",
@@ -34,17 +38,20 @@ pub const NAMES: [&str; 18] = [
     "greenroom_requests_refused_total",
     "greenroom_swaps_total",
     "greenroom_swap_seconds",
+    "greenroom_jobs",
+    "greenroom_jobs_total",
     "greenroom_orphans_swept_total",
 ];
 
 /// The page at this moment.
 #[must_use]
-pub fn page(status: &StatusView, memory: &MemorySnapshot, metrics: &Metrics) -> String {
+pub fn page(status: &StatusView, open: &[JobCount], memory: &MemorySnapshot, metrics: &Metrics) -> String {
     let mut page = Page::default();
     services(&mut page, &status.services);
     cards(&mut page, &status.services, memory);
     requests(&mut page, metrics);
     swaps(&mut page, metrics);
+    jobs(&mut page, open, metrics);
     let help = "Processes of an earlier runtime that were ended at the start.";
     page.family("greenroom_orphans_swept_total", Kind::Counter, help).whole(&[], metrics.swept);
     page.finish()
@@ -162,4 +169,24 @@ fn swaps(page: &mut Page, metrics: &Metrics) {
     let help =
         "Seconds from the wish for a service to its being ready, where others had to leave or memory to come back.";
     page.family("greenroom_swap_seconds", Kind::Histogram, help).histogram(&[], &metrics.swaps.took());
+}
+
+fn jobs(page: &mut Page, open: &[JobCount], metrics: &Metrics) {
+    let ended = metrics.jobs.read();
+    let kinds: BTreeSet<&JobName> =
+        open.iter().map(|count| &count.job).chain(ended.keys().map(|(job, _)| job)).collect();
+    let help = "Jobs that are open, by kind and state; of kinds that there was a job of.";
+    let mut family = page.family("greenroom_jobs", Kind::Gauge, help);
+    for job in kinds {
+        for state in JobState::ALL.into_iter().filter(|state| !state.is_final()) {
+            let count =
+                open.iter().find(|count| count.job == *job && count.state == state).map_or(0, |count| count.count);
+            family.whole(&[("job", job.as_str()), ("state", state.name())], count);
+        }
+    }
+    let help = "Jobs that have come to their end, by kind and how they ended.";
+    let mut family = page.family("greenroom_jobs_total", Kind::Counter, help);
+    for ((job, state), count) in &ended {
+        family.whole(&[("job", job.as_str()), ("state", state.name())], *count);
+    }
 }

@@ -68,6 +68,10 @@ fn operation(endpoint: &Endpoint, method: &str) -> Value {
         Body::Form => {
             Some(json!({ "required": true, "content": { "multipart/form-data": { "schema": shape("ModelRequest") } } }))
         }
+        Body::Job => Some(json!({ "required": true, "content": {
+            "application/json": { "schema": shape("JobRequest") },
+            "multipart/form-data": { "schema": shape("JobForm") },
+        } })),
         Body::Whatever => Some(json!({ "content": { "*/*": {} } })),
     };
     if let (Some(body), Some(object)) =
@@ -120,6 +124,10 @@ fn responses(endpoint: &Endpoint) -> Value {
         Answer::Events(name) => {
             let content = json!({ "text/event-stream": { "schema": shape(name) } });
             responses.insert("200".to_owned(), done(content));
+        }
+        Answer::FileOrList(name) => {
+            let either = json!({ "*/*": {}, "application/json": { "schema": list(shape(name)) } });
+            responses.insert("200".to_owned(), done(either));
         }
         Answer::Passed => {
             let passed = json!({ "description": "whatever the service answers, as it came" });

@@ -71,6 +71,8 @@ pub enum Body {
     Form,
     /// Whatever the service takes.
     Whatever,
+    /// A job, as JSON or as a form.
+    Job,
 }
 
 /// What an endpoint answers when all is well.
@@ -88,6 +90,8 @@ pub enum Answer {
     Text(&'static str),
     /// 200 and server-sent events of this shape.
     Events(&'static str),
+    /// 200 and a file of whatever kind, or a list of this shape.
+    FileOrList(&'static str),
     /// Whatever the service answers.
     Passed,
 }
@@ -129,6 +133,29 @@ const TRAFFIC: &[Parameter] = &[
     ),
 ];
 
+const JOBS: &[Parameter] = &[
+    query("job", "string", "only of this kind"),
+    query("state", "string", "only in this state, or in one of several between commas"),
+    query("limit", "integer", "at most this many; 100 by default"),
+    query("id", "string", "alone: those whose ids begin so, however old, at most 10; or `last`"),
+];
+const OUTPUT: &[Parameter] = &[query("file", "string", "one of the files of its result")];
+
+/// What a new job may come to.
+const SUBMITTED: &[&str] = &["unknown_job", "bad_params", "body_too_large", "jobs_full", "not_written", "stopping"];
+/// What a job that is done once more may come to.
+const AGAIN: &[&str] = &[
+    "job_not_found",
+    "job_open",
+    "output_expired",
+    "output_unreadable",
+    "history_unavailable",
+    "unknown_job",
+    "bad_params",
+    "jobs_full",
+    "not_written",
+    "stopping",
+];
 /// What a command may come to.
 const COMMAND: &[&str] = &[
     "service_not_found",
@@ -161,6 +188,28 @@ const PASSED: &[&str] = &[
     "queue_full",
     "wait_timeout",
 ];
+/// The same, and those of the jobs that make images.
+const IMAGE: &[&str] = &[
+    "no_model",
+    "model_not_found",
+    "body_too_large",
+    "queue_full",
+    "start_failed",
+    "upstream_closed",
+    "insufficient_memory",
+    "not_loaded",
+    "service_stopped",
+    "stopping",
+    "stuck",
+    "upstream_refused",
+    "queue_full",
+    "wait_timeout",
+    "bad_params",
+    "not_written",
+    "job_cancelled",
+    "job_failed",
+    "answer_too_large",
+];
 
 const fn get(path: &'static str, group: Group, summary: &'static str, answer: Answer) -> Endpoint {
     Endpoint { method: "GET", path, group, summary, parameters: &[], body: Body::Nothing, answer, codes: &[] }
@@ -191,7 +240,7 @@ impl Endpoint {
     }
 }
 
-use Answer::{Accepted, Events, Json, JsonOrAccepted, List, Text};
+use Answer::{Accepted, Events, FileOrList, Json, JsonOrAccepted, List, Text};
 use Group::{Control, Operations, Peers};
 
 /// All of them.
@@ -241,6 +290,27 @@ pub const ENDPOINTS: &[Endpoint] = &[
         List("Request"),
     )
     .with(HISTORY, &["history_unavailable"]),
+    get("/api/history/jobs", Control, "past and present jobs, newest first", List("Job"))
+        .with(HISTORY, &["history_unavailable"]),
+    post("/api/jobs", Control, "accepts a job, once it is on disk", Accepted("Job"))
+        .with(&[], SUBMITTED)
+        .taking(Body::Job),
+    get("/api/jobs", Control, "jobs that are open or have ended lately", List("Job"))
+        .with(JOBS, &["stopping", "history_unavailable"]),
+    get("/api/jobs/{id}", Control, "one job, however old", Json("Job"))
+        .with(&[], &["job_not_found", "history_unavailable"]),
+    Endpoint {
+        method: "DELETE",
+        ..get("/api/jobs/{id}", Control, "takes it back; it is cancelled once its work has stopped", Accepted("Job"))
+    }
+    .with(&[], &["job_not_found", "job_over", "history_unavailable", "stopping"]),
+    post("/api/jobs/{id}/retry", Control, "the same once more, as another job", Accepted("Job")).with(&[], AGAIN),
+    get("/api/jobs/{id}/output", Control, "the file that it has made; a list of several", FileOrList("MadeFile")).with(
+        OUTPUT,
+        &["job_not_found", "job_open", "output_expired", "file_not_found", "output_unreadable", "history_unavailable"],
+    ),
+    get("/api/jobs/{id}/logs", Control, "what its own processes have printed", Text("text/plain"))
+        .with(LOGS, &["job_not_found", "output_expired", "logs_unreadable", "history_unavailable"]),
     get("/api/events", Control, "events as they happen", Events("Event")).with(EVENTS, &[]),
     post("/api/reload", Control, "reads the configuration anew and answers what came of it", JsonOrAccepted("Reload"))
         .with(WAIT, &["bad_config", "not_reloadable", "reload_failed", "busy", "stopping"]),
@@ -252,8 +322,8 @@ pub const ENDPOINTS: &[Endpoint] = &[
     passed("POST", "/v1/messages/count_tokens", Body::Model, "how long such a chat is"),
     passed("POST", "/v1/embeddings", Body::Model, "texts as vectors"),
     passed("POST", "/v1/rerank", Body::Model, "documents by how well they answer"),
-    passed("POST", "/v1/images/generations", Body::Model, "an image from a text"),
-    passed("POST", "/v1/images/edits", Body::Form, "an image from an image"),
+    passed("POST", "/v1/images/generations", Body::Model, "an image from a text").with(TRAFFIC, IMAGE),
+    passed("POST", "/v1/images/edits", Body::Form, "an image from an image").with(TRAFFIC, IMAGE),
     passed("POST", "/v1/audio/speech", Body::Model, "a text as speech"),
     passed("POST", "/v1/audio/transcriptions", Body::Form, "speech as text"),
     passed("POST", "/v1/audio/translations", Body::Form, "speech as English text"),
@@ -262,7 +332,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
     passed("any", "/props", Body::Whatever, "llama.cpp: what the model is set to"),
     passed("any", "/slots", Body::Whatever, "llama.cpp: what it works on"),
     passed("any", "/slots/{id}", Body::Whatever, "llama.cpp: one of them"),
-    passed("any", "/sdapi/v1/{call}", Body::Whatever, "the API of Stable Diffusion web UI"),
+    passed("any", "/sdapi/v1/{call}", Body::Whatever, "the API of Stable Diffusion web UI").with(TRAFFIC, IMAGE),
     passed("any", "/upstream/{service}", Body::Whatever, "to that service, as `/`; also a WebSocket"),
     passed(
         "any",

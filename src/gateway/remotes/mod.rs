@@ -8,9 +8,11 @@ mod body;
 mod client;
 mod pass;
 mod watch;
+mod wire;
 mod written;
 
 pub use body::Lent;
 pub use client::Connector;
 pub use pass::{Letter, Messenger, Passed, broken_off, counted, pass};
 pub use watch::{Watchers, watch};
+pub use wire::FarConnections;

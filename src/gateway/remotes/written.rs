@@ -86,6 +86,7 @@ mod tests {
             balance: Balance::LeastBusy,
             api_key: api_key.map(str::to_owned),
             alive_interval: Duration::from_secs(1),
+            cleanup: Default::default(),
         }
     }
 

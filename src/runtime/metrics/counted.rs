@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use greenroom_actors::{event::EventBus, history_store::messages::RequestRow};
 
-use super::{Ledger, Refused, Requests, Swaps};
+use super::{EndedJobs, Ledger, Refused, Requests, Swaps};
 
 /// Everything that is counted, and the way of requests into the history.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub struct Metrics {
     pub refused: Refused,
     /// By who left and who came.
     pub swaps: Swaps,
+    /// By kind and state: jobs that have ended.
+    pub jobs: EndedJobs,
     /// What goes to the history.
     pub ledger: Arc<Ledger>,
     /// Processes of an earlier runtime that were ended at the start.
@@ -40,6 +42,7 @@ impl Metrics {
             requests: Requests::default(),
             refused: Refused::default(),
             swaps: Swaps::default(),
+            jobs: EndedJobs::default(),
             ledger: Arc::new(Ledger::new(epoch)),
             swept,
         }
@@ -53,12 +56,13 @@ impl Metrics {
         }
     }
 
-    /// Counts the swaps that the bus tells of, until it is gone.
+    /// Counts the swaps and the ends of jobs that the bus tells of, until it is gone.
     pub async fn listen(self: Arc<Self>, bus: EventBus) {
         let mut events = bus.subscribe(None);
         drop(bus);
         while let Some(event) = events.next().await {
             self.swaps.hear(&event.kind);
+            self.jobs.hear(&event.kind);
         }
     }
 }

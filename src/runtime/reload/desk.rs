@@ -10,12 +10,16 @@ use greenroom_actors::{
     event::{EventBus, EventKind, Severity},
     spec::RuntimeSpec,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinHandle,
+};
 
 use super::{
     apply::{Applied, Awaited, apply},
     diff::{in_force, plan},
     doors::OwnDoors,
+    jobs,
     report::{Action, ReloadReport},
     settle::{look, settle},
     source::{Logging, ReloadError, Reloader},
@@ -35,6 +39,8 @@ enum Request {
     Asked { wait: bool, answer: oneshot::Sender<Result<ReloadReport, ReloadError>> },
     /// A signal: the log and the events tell.
     Signalled,
+    /// A worker that is needed no more may have come to its end.
+    Ended,
     /// The files have changed. What has no effect, or was refused already, is not worth a word.
     Watched,
 }
@@ -89,6 +95,17 @@ pub(in crate::runtime) struct Desk {
     watch: Option<ConfigWatch>,
     /// What was wrong with the configuration when it was last read.
     refused: Option<String>,
+    /// Waits for the end of jobs whose workers are needed no more.
+    waiting: Option<Waiting>,
+}
+
+/// A task that ends with this.
+struct Waiting(JoinHandle<()>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// A reload that has been told to everybody.
@@ -108,7 +125,7 @@ impl Desk {
         bell: Bell,
     ) -> Self {
         let (logging, doors) = (reloader.last.logging.clone(), OwnDoors::of(&spec));
-        Self { reloader, logging, spec, doors, supervisors, bus, bell, watch: None, refused: None }
+        Self { reloader, logging, spec, doors, supervisors, bus, bell, watch: None, refused: None, waiting: None }
     }
 
     /// Takes requests on the current thread, until the end of its executor.
@@ -119,6 +136,10 @@ impl Desk {
 
     async fn serve(mut self, mut inbox: mpsc::Receiver<Request>) {
         while let Some(request) = inbox.recv().await {
+            if let Request::Ended = request {
+                self.sweep().await;
+                continue;
+            }
             let begun = self.reload(&request).await;
             let Request::Asked { wait, answer } = request else {
                 if let Err(error) = begun {
@@ -154,11 +175,17 @@ impl Desk {
         };
         self.accept();
         let plan = plan(&self.spec, &fresh.spec).map_err(ReloadError::Order)?;
+        let mut warnings = fresh.warnings;
+        warnings.extend(self.supervisors.clear_names_of_workers(&self.spec, &fresh.spec).await);
         let applied = apply(&plan, &self.spec, &fresh.spec, &self.supervisors).await;
+        let jobs = jobs::changed(&self.spec.jobs, &fresh.spec.jobs);
+        if !jobs.is_empty() {
+            warnings.extend(self.supervisors.settle_jobs(&fresh.spec.jobs).await);
+        }
         let waits = plan.next_start.iter().copied().chain(said.logging.next_start(&self.logging));
         let next_start: Vec<String> = waits.map(str::to_owned).chain(self.doors.next_start(&fresh.spec)).collect();
         let changed = difference(&self.reloader.last.values, &said.values);
-        let is_news = !changed.is_empty() || !applied.services.is_empty();
+        let is_news = !changed.is_empty() || !applied.services.is_empty() || !jobs.is_empty();
         if is_news || !matches!(request, Request::Watched) {
             let changed = changed.iter().map(|change| change.key.clone()).collect();
             self.bus.emit(event(changed, &applied, next_start.clone()));
@@ -169,8 +196,28 @@ impl Desk {
         self.spec = Arc::new(in_force(&self.spec, RuntimeSpec { services: now, ..fresh.spec }));
         self.reloader.last = said;
         self.keep_watch();
-        let report = ReloadReport { changed, services, unchanged, next_start, warnings: fresh.warnings };
+        self.sweep().await;
+        let report = ReloadReport { changed, services, jobs, unchanged, next_start, warnings };
         Ok(Begun { report, awaited, spec: Arc::clone(&self.spec) })
+    }
+
+    /// Takes out workers that are needed no more, now or when their jobs have come to their end.
+    async fn sweep(&mut self) {
+        // From before the look, so that no end is missed.
+        let events = self.bus.subscribe(None);
+        let later = self.supervisors.sweep_workers(&self.spec.jobs).await;
+        if later.is_empty() {
+            self.waiting = None;
+            return;
+        }
+        let bell = self.bell.clone();
+        // One waiter at a time: a new one takes the place of the one before.
+        self.waiting = Some(Waiting(actix::spawn(async move {
+            // A full desk looks again after what lies on it, and one that is gone needs nothing.
+            if jobs::one_ends(events, &later).await.is_some() {
+                drop(bell.put(Request::Ended));
+            }
+        })));
     }
 
     /// Says what is wrong, once for those who do not ask.

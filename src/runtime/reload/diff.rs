@@ -76,6 +76,7 @@ pub fn plan(old: &RuntimeSpec, new: &RuntimeSpec) -> Result<ReloadPlan, Cycle> {
 pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
     RuntimeSpec {
         services: new.services,
+        jobs: new.jobs,
         name: old.name.clone(),
         state_dir: old.state_dir.clone(),
         history: old.history.clone(),
@@ -145,6 +146,10 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         memory: of_memory,
         // Where its own door is stands in `doors`: those are opened at the start of the runtime.
         door: DoorSpec { max_concurrency, upstream_model, listen: _ },
+        cleanup,
+        restart_after_job,
+        // Services have none.
+        worker: _,
     } = old;
     let mut found = Differing::default();
     // The engine says how the output and the exit of the process are read from its first line on.
@@ -164,6 +169,9 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
     found.live("depends_on", *depends_on != new.depends_on);
     memory(&mut found, of_memory, &new.memory, *gpu_layers != new.gpu_layers);
     found.live("max_concurrency", *max_concurrency != new.door.max_concurrency);
+    // Looked up after each job.
+    found.live("cleanup", *cleanup != new.cleanup);
+    found.live("restart_after_job", *restart_after_job != new.restart_after_job);
     probes(&mut found, (ready, alive), (&new.ready, &new.alive));
     rules(&mut found, (restart, stop), (&new.restart, &new.stop));
     found.live("failure", *failure != new.failure);
@@ -233,7 +241,7 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         ports,
         containment,
         guardian,
-        shutdown: ShutdownSpec { deadline, drain },
+        shutdown: ShutdownSpec { deadline, drain, running_jobs },
         history: HistorySpec { path, retain, max_size },
         service_logs: ServiceLogSpec { max_size: log_size, keep },
         resources: of_resources,
@@ -242,6 +250,8 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         remotes,
         // One by one, above.
         services: _,
+        // They take no process with them: the queue is told of them whole.
+        jobs: _,
     } = old;
     let all = [
         ("runtime.name", *name != new.name),
@@ -250,6 +260,7 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         ("runtime.containment", *containment != new.containment),
         ("runtime.guardian", *guardian != new.guardian),
         ("runtime.shutdown.drain", *drain != new.shutdown.drain),
+        ("runtime.shutdown.running_jobs", *running_jobs != new.shutdown.running_jobs),
         ("runtime.shutdown.deadline", *deadline != new.shutdown.deadline),
         ("history.path", *path != new.history.path),
         ("history.retain", *retain != new.history.retain),

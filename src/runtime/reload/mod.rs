@@ -13,6 +13,7 @@ mod ask;
 mod desk;
 mod diff;
 mod doors;
+mod jobs;
 mod report;
 mod roster;
 mod settle;

@@ -2,6 +2,7 @@
 
 use greenroom_actors::{
     ids::{Pid, ServiceName},
+    job::JobName,
     state::ServiceState,
 };
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,9 @@ pub struct ReloadReport {
     pub changed: Vec<KeyChange>,
     /// The services that it touched, each after what it depends on, and then those that are no more.
     pub services: Vec<ServiceReload>,
+    /// The kinds of job that are new, done otherwise from their next attempt on, or no more.
+    #[serde(default)]
+    pub jobs: Vec<JobName>,
     /// How many services it did not touch.
     pub unchanged: usize,
     /// Keys that differ from what is in force and wait for the next start of the runtime.
@@ -67,7 +71,7 @@ impl ReloadReport {
     /// Whether nothing was to be done and nothing is to be said.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.services.is_empty() && self.next_start.is_empty()
+        self.changed.is_empty() && self.services.is_empty() && self.jobs.is_empty() && self.next_start.is_empty()
     }
 
     /// The services with which this was done.

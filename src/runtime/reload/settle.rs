@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use greenroom_actors::{
+    admit::{any_changes, is_dead_end},
     ids::ServiceName,
     os::clock,
     spec::{RuntimeSpec, ServiceSpec},
@@ -15,10 +16,7 @@ use super::{
     apply::{Awaited, Supervisors},
     report::{Action, ReloadReport},
 };
-use crate::runtime::{
-    orders::any_changes,
-    outcome::{Outcome, is_dead_end, of, unproven_for},
-};
+use crate::runtime::outcome::{Outcome, of, unproven_for};
 
 /// On top of what a service may take by its own rules: drain and kill.
 const SLACK: Duration = Duration::from_secs(60);

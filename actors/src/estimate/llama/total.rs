@@ -10,11 +10,6 @@ use super::{
 use crate::estimate::{Basis, Estimate, Side};
 
 const MIB: u64 = 1 << 20;
-/// What a driver takes of a card for a process that computes on it, besides what the process asks for: its context, kernels,
-/// and the workspace of its matrix library. Between 300 and 600 MiB with CUDA.
-const DRIVER: u64 = 512 * MIB;
-/// What a driver takes of host memory for the same.
-const DRIVER_ON_HOST: u64 = 200 * MIB;
 /// What the program itself takes: its code that is not shared, threads, HTTP.
 const PROGRAM: u64 = 16 * MIB;
 /// Host memory for each word of a vocabulary, in bytes: the text, its score, the entries of two maps.
@@ -33,8 +28,7 @@ impl Model {
         self.put_cache(&mut all, options, &layout, split, card);
         self.put_buffers(&mut all, options, &layout, card, between);
         if card {
-            all.put("driver", Side::Gpu, DRIVER, Basis::Allowance);
-            all.put("driver", Side::Ram, DRIVER_ON_HOST, Basis::Allowance);
+            all.put_driver();
         }
         let words = self.shape.vocabulary.saturating_mul(WORD);
         all.put("program", Side::Ram, PROGRAM.saturating_add(words), Basis::Allowance);

@@ -33,7 +33,7 @@ fn runtime(service: ServiceSpec) -> RuntimeSpec {
         ports: (100, 200),
         containment: ContainmentChoice::Auto,
         guardian: GuardianChoice::Required,
-        shutdown: ShutdownSpec { deadline: second, drain: second },
+        shutdown: ShutdownSpec { deadline: second, drain: second, running_jobs: Default::default() },
         history: HistorySpec { path: "/s/h".into(), retain: second, max_size: ByteSize(1) },
         service_logs: ServiceLogSpec { max_size: ByteSize(1), keep: 1 },
         resources: Default::default(),
@@ -41,6 +41,7 @@ fn runtime(service: ServiceSpec) -> RuntimeSpec {
         metrics: false,
         remotes: Vec::new(),
         services: vec![service],
+        jobs: Vec::new(),
     }
 }
 

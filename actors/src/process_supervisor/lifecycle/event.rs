@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::machine::LifeSpec;
 use crate::{
     ids::{Pid, RunId},
+    job::JobProgress,
     lease::{Fate, LeaseVerdict, Wish},
     shutdown_coordinator::messages::StopOutcome,
     spec::FailureClass,
@@ -53,6 +54,11 @@ pub enum Event {
     },
     /// It shall run anew.
     Restart {
+        /// Why.
+        reason: String,
+    },
+    /// Its run is to be replaced by another one, if it has one.
+    Recycle {
         /// Why.
         reason: String,
     },
@@ -108,6 +114,7 @@ impl Event {
             Self::Offload { .. }
             | Self::Stop { .. }
             | Self::Restart { .. }
+            | Self::Recycle { .. }
             | Self::Reconfigure { restart: true, .. }
             | Self::Retire { .. }
             | Self::Close { .. } => true,
@@ -137,6 +144,8 @@ pub enum RunNews {
     },
     /// How far its load has come.
     Loading(LoadProgress),
+    /// How far its job has come.
+    Step(JobProgress),
     /// It can be used: for the first time, or again.
     Ready,
     /// Its liveness probe fails.

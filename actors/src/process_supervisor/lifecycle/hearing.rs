@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{
     event::{Alert, Effect, Moment, RunNews},
     machine::{Closing, Lifecycle, tell},
-    state::{Drain, Hands, Next, Phase, Rest, Stage},
+    state::{Drain, Hands, Next, Phase, Rest, Run, Stage},
 };
 use crate::{
     engines::hint,
@@ -50,6 +50,7 @@ impl Lifecycle {
             // It is about to be somebody else's.
             _ if run.hands == Hands::LettingGo => {}
             RunNews::Loading(load) => run.load = Some(load),
+            RunNews::Step(step) => run.step = Some(step),
             RunNews::Ready if matches!(run.stage, Stage::Starting | Stage::Unready | Stage::Waking) => {
                 self.ready(at.now, todo);
             }
@@ -121,6 +122,7 @@ impl Lifecycle {
     ) {
         let Phase::Live(run) = std::mem::replace(&mut self.phase, Phase::Resting(Rest::Stopped)) else { return };
         let clean = exit.code == Some(0);
+        let run = if self.spec.worker { by_itself(run) } else { run };
         let wanted = matches!(run.next, Next::Again(_) | Next::Rest(_));
         exit.class = match &run.next {
             Next::Again(_) | Next::Rest(_) => None,
@@ -165,6 +167,10 @@ impl Lifecycle {
     }
 
     fn judge(&mut self, end: RunEnd, told: String, lease: Option<RunId>, at: &Moment, todo: &mut Vec<Effect>) {
+        if self.spec.worker {
+            // Whoever gave it the job judges that, and whether it is tried again.
+            return self.settle(lease, Rest::Stopped, Some(told), todo);
+        }
         self.failures += 1;
         let given_up = match judge(&self.spec.restart, end, self.failures, at.chance) {
             Verdict::Complete => {
@@ -197,5 +203,14 @@ impl Lifecycle {
             RunEnd::Clean => why,
         };
         self.settle(lease, Rest::Failed, Some(why), todo);
+    }
+}
+
+/// A worker that others wanted to leave, and that was waited for: nobody has asked its process to end, so that is an end of
+/// its own.
+fn by_itself(run: Run) -> Run {
+    match run.stage {
+        Stage::Draining { how: Drain::Soft { .. }, .. } => Run { next: Next::Judge, ..run },
+        _ => run,
     }
 }

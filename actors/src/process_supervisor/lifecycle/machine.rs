@@ -38,22 +38,28 @@ pub struct LifeSpec {
     pub keep: bool,
     /// What its start mode wants of it.
     pub wanted: Disposition,
+    /// Whether it does jobs, each in a run of its own. After any end of a run it rests as stopped, ready for the next job:
+    /// it is never begun again by itself, and no end of it is a failure of its own.
+    pub worker: bool,
 }
 
 impl LifeSpec {
     /// That part of `spec`; `drain` is `runtime.shutdown.drain`.
     #[must_use]
     pub fn of(spec: &ServiceSpec, drain: Duration) -> Self {
+        let worker = spec.worker.is_some();
         Self {
             restart: spec.restart,
             grace: spec.stop.grace,
-            drain,
+            // Whoever has a worker stopped is the one who uses it.
+            drain: if worker { Duration::ZERO } else { drain },
             offload_drain: spec.memory.offload.drain,
             sleeps: spec.memory.offload.how == OffloadHow::Sleep && spec.engine.sleep().is_some(),
             is_asked: matches!(spec.memory.busy, BusySpec::Http { .. }),
             pinned: spec.memory.pinned,
             keep: spec.stop.on_runtime_exit == OnRuntimeExit::Keep,
             wanted: Disposition::of(spec.start),
+            worker,
         }
     }
 }
@@ -122,6 +128,7 @@ impl Lifecycle {
             pid: run.and_then(|r| r.pid),
             port: run.and_then(|r| r.port),
             load: run.filter(|r| r.stage == Stage::Starting).and_then(|r| r.load.clone()),
+            step: run.and_then(|r| r.step),
             failures: self.failures,
             restarts: self.restarts,
             last_exit: self.last_exit.clone(),
@@ -159,6 +166,7 @@ impl Lifecycle {
             Event::Start(wish) => self.start(wish, at, &mut todo),
             Event::Load { wish, lifts } => self.load(wish, lifts, at, &mut todo),
             Event::Restart { reason } => self.restart(reason, at, &mut todo),
+            Event::Recycle { reason } => self.recycle(reason, at, &mut todo),
             Event::Stop { reason } => self.stop(reason, at, &mut todo),
             Event::Offload { reason } => self.offload(reason, at, &mut todo),
             Event::Retire { reason } => {
@@ -266,6 +274,7 @@ impl Lifecycle {
             pid: None,
             port: None,
             load: None,
+            step: None,
             was_ready: false,
             spec: self.spec,
             stage: Stage::Spawning,
@@ -282,6 +291,7 @@ impl Lifecycle {
     }
 
     pub(super) fn rest(&mut self, rest: Rest, reason: Option<String>, todo: &mut Vec<Effect>) {
+        let rest = if self.spec.worker { Rest::Stopped } else { rest };
         self.leave_failed(todo);
         self.withdraw(todo);
         if rest == Rest::Failed {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Instant};
 use super::machine::LifeSpec;
 use crate::{
     ids::{Pid, RunId},
+    job::JobProgress,
     lease::Wish,
     memory::{Placement, Refusal},
     spec::FailureClass,
@@ -60,6 +61,8 @@ pub(super) struct Run {
     pub port: Option<u16>,
     /// How far its load has come; of interest while it starts.
     pub load: Option<LoadProgress>,
+    /// How far its job has come.
+    pub step: Option<JobProgress>,
     /// Whether it has been ready before: the history remembers the first time only.
     pub was_ready: bool,
     /// What it was begun with: a run is ended by the rules that it was begun by.
@@ -161,6 +164,8 @@ pub struct View {
     pub port: Option<u16>,
     /// In `starting`: how far the load has come.
     pub load: Option<LoadProgress>,
+    /// Of a worker: how far the live run has come with its job.
+    pub step: Option<JobProgress>,
     /// Failures in a row.
     pub failures: u32,
     /// Restarts after failures, ever.

@@ -87,6 +87,14 @@ impl Lifecycle {
         self.run_anew(reason, at, todo);
     }
 
+    /// Another run in the place of this one, for what it has gathered. What is wanted stays as it is, and so does what has no
+    /// run or is on its way out.
+    pub(super) fn recycle(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
+        if matches!(&self.phase, Phase::Live(run) if !run.stage.is_ending()) {
+            self.run_anew(reason, at, todo);
+        }
+    }
+
     /// Ends what runs and begins again; what does not run begins.
     fn run_anew(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
         let Phase::Live(run) = &mut self.phase else { return self.bring_up(Wish::Wanted, Some(reason), at, todo) };
@@ -98,7 +106,10 @@ impl Lifecycle {
     }
 
     pub(super) fn stop(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
-        self.disposition = Disposition::Down;
+        // What ends is one job of a worker, and the next one may come at once.
+        if !self.spec.worker {
+            self.disposition = Disposition::Down;
+        }
         match &mut self.phase {
             Phase::Live(run) => {
                 run.next = Next::Rest(Rest::Stopped);

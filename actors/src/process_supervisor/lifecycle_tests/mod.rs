@@ -8,4 +8,5 @@ mod offload;
 mod random;
 mod random_memory;
 mod runs;
+mod worker;
 mod world;

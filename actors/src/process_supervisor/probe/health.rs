@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Arc};
 
+use futures_util::future::join;
 use tokio::{
     sync::watch,
     time::{interval, sleep},
@@ -9,7 +10,7 @@ use tokio::{
 
 use super::{
     attempt::{Found, attempt},
-    loading::tell_loading,
+    loading::{tell_loading, tell_steps},
     patience::Patience,
     pauses::pause,
     pulse::{Pulse, Pulses},
@@ -43,7 +44,8 @@ pub struct Health {
     pub env: Environment,
     /// True once the line that says "ready" has been seen.
     pub log_ready: watch::Receiver<bool>,
-    /// Where its output tells how its load gets on; listened to until it is ready.
+    /// Where its output tells how its load gets on; listened to until it is ready. Of a worker, how its job gets on,
+    /// listened to as long as it runs.
     pub loading: watch::Sender<Option<LoadStep>>,
 }
 
@@ -79,9 +81,19 @@ pub async fn watch_health(mut health: Health, known: Known, report: Reporter) {
             Err(NotReady { class, reason }) => return report(RunNews::Failing { class, reason }),
         }
     }
+    let life = watch_life(&health, known, &report);
+    if health.spec.worker.is_none() {
+        return life.await;
+    }
+    let ((), never) = join(life, tell_steps(&health.loading, &report)).await;
+    match never {}
+}
+
+/// Tells when one that is, or was, ready is unready and of no use any more.
+async fn watch_life(health: &Health, known: Known, report: &Reporter) {
     let was_unready = known == Known::Unready;
     if health.spec.alive.probe != Probe::None {
-        alive(&health, was_unready, &report).await;
+        alive(health, was_unready, report).await;
     } else if was_unready {
         // Nobody asks any more, and it runs.
         report(RunNews::Ready);

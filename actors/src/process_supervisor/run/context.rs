@@ -1,6 +1,13 @@
 //! What all runs of a service have in common.
 
-use std::{ffi::OsString, fmt, io, path::PathBuf, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    ffi::OsString,
+    fmt, io,
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+    time::Instant,
+};
 
 use tokio::sync::watch;
 
@@ -191,25 +198,37 @@ impl RunContext {
         Rc::new(move || ctx.env(run, hold.as_ref(), &values))
     }
 
-    /// The whole environment of the service's processes. What a sweep looks for comes last and cannot be overwritten.
     fn env(&self, run: RunId, hold: &dyn Hold, values: &RunValues) -> Vec<(OsString, OsString)> {
-        let inherited = std::env::vars_os().filter(|(name, _)| match &self.spec.inherit_env {
-            InheritEnv::All => true,
-            InheritEnv::Nothing => false,
-            InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
-        });
-        let own = self.spec.env.iter().map(|(name, value)| (name.clone(), value.render(values)));
-        let marks = [
-            ("GREENROOM_STATE_DIR".to_owned(), self.state_dir.display().to_string()),
-            ("GREENROOM_SERVICE".to_owned(), self.spec.name.to_string()),
-            ("GREENROOM_RUN".to_owned(), run.to_string()),
-        ];
-        let text = own.chain(marks).chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
-        inherited.chain(text).collect()
+        surroundings(&self.spec, &self.state_dir, run, hold, values)
     }
 }
 
+/// The whole environment of a service's processes. What a sweep looks for comes last and cannot be overwritten.
+#[must_use]
+pub fn surroundings(
+    spec: &ServiceSpec,
+    state_dir: &Path,
+    run: RunId,
+    hold: &dyn Hold,
+    values: &RunValues,
+) -> Vec<(OsString, OsString)> {
+    let inherited = std::env::vars_os().filter(|(name, _)| match &spec.inherit_env {
+        InheritEnv::All => true,
+        InheritEnv::Nothing => false,
+        InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
+    });
+    let own = spec.env.iter().map(|(name, value)| (name.clone(), value.render(values)));
+    let marks = [
+        ("GREENROOM_STATE_DIR".to_owned(), state_dir.display().to_string()),
+        ("GREENROOM_SERVICE".to_owned(), spec.name.to_string()),
+        ("GREENROOM_RUN".to_owned(), run.to_string()),
+    ];
+    let text = own.chain(marks).chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
+    inherited.chain(text).collect()
+}
+
 /// Every text with its holes filled.
-pub(super) fn render(texts: &[Template], values: &RunValues) -> Vec<String> {
+#[must_use]
+pub fn render(texts: &[Template], values: &RunValues) -> Vec<String> {
     texts.iter().map(|text| text.render(values)).collect()
 }

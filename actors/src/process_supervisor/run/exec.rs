@@ -8,6 +8,7 @@ use std::{ffi::OsString, io, path::PathBuf, process::ExitStatus, sync::Arc, time
 use nix::sys::signal::Signal;
 use tokio::{sync::oneshot, time::timeout};
 
+use super::launch::give_back;
 use crate::os::{
     containment::Hold,
     pidfd::{self, EndWatch},
@@ -43,30 +44,61 @@ pub async fn exec_in_hold(
     within: Duration,
 ) -> Result<ExitStatus, ExecError> {
     let spawned = hold.spawn(&SpawnRequest { command, env, working_dir }).await?;
-    let (answer, outcome) = oneshot::channel();
-    actix_rt::spawn(see_to_its_end(spawned, answer, within));
+    let (mut answer, outcome) = oneshot::channel();
+    actix_rt::spawn(async move {
+        let ended = see_to_its_end(spawned, answer.closed(), within).await;
+        // Nobody listens if the probe was given up.
+        drop(answer.send(ended));
+    });
+    outcome.await.unwrap_or(Err(ExecError::TimedOut))
+}
+
+/// Runs a command in a hold of its own and gives its exit status. It is killed after `within`, or when this future is
+/// dropped; whatever of its tree is left when it has ended is killed in any case, and the hold given back.
+///
+/// # Errors
+/// See [`ExecError`].
+pub async fn exec_alone(
+    command: Vec<String>,
+    env: Vec<(OsString, OsString)>,
+    working_dir: PathBuf,
+    hold: Arc<dyn Hold>,
+    within: Duration,
+) -> Result<ExitStatus, ExecError> {
+    let (mut answer, outcome) = oneshot::channel();
+    actix_rt::spawn(async move {
+        let ended = match hold.spawn(&SpawnRequest { command, env, working_dir }).await {
+            Ok(spawned) => {
+                hold.set_main(spawned.pid);
+                see_to_its_end(spawned, answer.closed(), within).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        give_back(hold.as_ref()).await;
+        // Nobody listens if the command was given up.
+        drop(answer.send(ended));
+    });
     outcome.await.unwrap_or(Err(ExecError::TimedOut))
 }
 
 async fn see_to_its_end(
     mut spawned: Spawned,
-    mut answer: oneshot::Sender<Result<ExitStatus, ExecError>>,
+    given_up: impl Future<Output = ()>,
     within: Duration,
-) {
+) -> Result<ExitStatus, ExecError> {
     let outcome = tokio::select! {
         status = timeout(within, run_out(&mut spawned)) => match status {
             Ok(status) => status,
             Err(_) => Err(ExecError::TimedOut),
         },
-        () = answer.closed() => Err(ExecError::TimedOut),
+        () = given_up => Err(ExecError::TimedOut),
     };
     if outcome.is_err() {
         // Either may fail only if it has ended by now.
         drop(pidfd::send(&spawned.pidfd, Signal::SIGKILL));
         drop(timeout(REAPED_WITHIN, spawned.running.status()).await);
     }
-    // Nobody listens if the probe was given up.
-    drop(answer.send(outcome));
+    outcome
 }
 
 /// Waits for the process, and throws away what it says: one whose pipe is full would never end. Not for the end of the

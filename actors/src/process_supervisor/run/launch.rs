@@ -158,8 +158,8 @@ async fn empty(path: PathBuf) -> Result<(), LaunchError> {
     fs::create_dir_all(&path).map_err(failed)
 }
 
-/// Ends what a failed start may have left in the hold, and gives the hold back.
-async fn give_back(hold: &dyn Hold) {
+/// Ends what a failed start, or a small command, may have left in the hold, and gives the hold back.
+pub(super) async fn give_back(hold: &dyn Hold) {
     let until = clock::now() + EMPTY_WITHIN;
     while let Err(error) = hold.remove() {
         if clock::now() >= until {

@@ -1,5 +1,7 @@
 //! Where a run's output goes: the log file, the view, and word of trouble with the log.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use regex::bytes::{Regex, RegexBuilder};
 use tokio::sync::watch;
@@ -9,7 +11,10 @@ use super::context::RunContext;
 use crate::{
     engines::{FailureRules, LoadLines, LoadStep},
     event::{EventKind, Severity},
-    os::{containment::Hold, service_log::tail},
+    os::{
+        containment::Hold,
+        service_log::{log_dir_of_job, tail},
+    },
     process_supervisor::output::{LogFile, OutputView, Source, log_dir},
     spec::{OnRuntimeExit, Probe, ServiceSpec},
 };
@@ -36,15 +41,19 @@ impl Output {
     pub(super) fn new(ctx: &RunContext) -> Result<(Self, watch::Receiver<bool>), regex::Error> {
         let spec = &ctx.spec;
         let (rules, pattern) = patterns(spec)?;
-        let view = OutputView::new(rules, pattern, Some(LoadLines::new(&spec.engine)?));
+        let lines = match &spec.worker {
+            Some(worker) => LoadLines::of_job(&spec.engine, worker.progress.as_deref())?,
+            None => LoadLines::new(&spec.engine)?,
+        };
+        let view = OutputView::new(rules, pattern, Some(lines));
         let (ready, seen) = watch::channel(false);
         let (loading, _) = watch::channel(None);
         let is_ours = spec.stop.on_runtime_exit == OnRuntimeExit::Stop;
-        let log = is_ours.then(|| LogFile::new(log_dir(&ctx.state_dir, &spec.name), ctx.logs));
+        let log = is_ours.then(|| LogFile::new(folder_of(ctx), ctx.logs));
         Ok((Self { log, view, ready, loading, in_trouble: false }, seen))
     }
 
-    /// Where it is told how the load gets on, the latest only. It is looked for while anybody listens.
+    /// Where it is told how the load, or the job, gets on, the latest only. It is looked for while anybody listens.
     pub(super) fn loading(&self) -> watch::Sender<Option<LoadStep>> {
         self.loading.clone()
     }
@@ -112,6 +121,15 @@ impl Output {
             None => EventKind::AlertCleared { alert, service },
         });
         self.in_trouble = !self.in_trouble;
+    }
+}
+
+/// Where the output of a run lies: with the service's logs, or, of a job, with the files of that job.
+fn folder_of(ctx: &RunContext) -> PathBuf {
+    let task = ctx.spec.worker.as_ref().and_then(|worker| worker.task.as_ref());
+    match task {
+        Some(task) => log_dir_of_job(&ctx.state_dir, task.id),
+        None => log_dir(&ctx.state_dir, &ctx.spec.name),
     }
 }
 

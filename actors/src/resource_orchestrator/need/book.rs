@@ -16,8 +16,8 @@ use super::{
 use crate::{
     cause::chain,
     estimate::{
-        files::{self, ModelFile},
-        llama::Model,
+        files::{self, ModelFile, ReadCause},
+        found::{Found, find},
     },
     event::{EventBus, EventKind, Severity},
     history_store::{
@@ -25,7 +25,7 @@ use crate::{
         messages::{PeakRow, Record},
     },
     ids::ServiceName,
-    memory::{Amounts, Need, Placement},
+    memory::{Amounts, Need, Placement, Sides, VramNeed},
     os::clock,
     spec::{GpuBackend, ResourcesSpec, ServiceSpec},
     time::Timestamp,
@@ -61,22 +61,22 @@ pub struct Book {
 struct Looked {
     at: Instant,
     file: Option<ModelFile>,
-    /// What its headers say, if they are those of a language model.
-    model: Option<Arc<Model>>,
+    /// What its headers say, if they make sense.
+    found: Option<Arc<Found>>,
 }
 
 /// What lies on the disk for a service.
 #[derive(Debug, Default)]
 struct OnDisk {
     file: Option<ModelFile>,
-    model: Option<Arc<Model>>,
+    found: Option<Arc<Found>>,
     /// Bytes of what is loaded besides.
-    companions: u64,
+    companions: Vec<u64>,
 }
 
 impl OnDisk {
     fn contents(&self) -> Contents<'_> {
-        Contents { model: self.model.as_deref(), companions: self.companions }
+        Contents { found: self.found.as_deref(), companions: &self.companions }
     }
 }
 
@@ -126,13 +126,13 @@ impl Book {
     /// What lies at the path of its model, and at those that its command names besides.
     fn on_disk(&mut self, spec: &ServiceSpec) -> OnDisk {
         let Some(path) = spec.model_file.as_deref() else { return OnDisk::default() };
-        let Looked { file, model, .. } = self.look(path);
-        let texts: Vec<String> = spec.command.iter().skip(1).map(|part| part.plain()).collect();
+        let Looked { file, found, .. } = self.look(path);
+        let texts = spec.arguments();
         let arguments: Vec<&str> = texts.iter().map(String::as_str).collect();
         let further = spec.engine.companions(&arguments);
-        let sizes = further.iter().filter_map(|path| self.look(&spec.working_dir.join(path)).file);
-        let companions = sizes.fold(0, |sum: u64, file| sum.saturating_add(file.size));
-        OnDisk { file, model, companions }
+        let size = |path: &PathBuf| self.look(&spec.working_dir.join(path)).file.map_or(0, |file| file.size);
+        let companions = further.iter().map(size).collect();
+        OnDisk { file, found, companions }
     }
 
     fn look(&mut self, path: &Path) -> Looked {
@@ -153,7 +153,7 @@ impl Book {
 
     fn key(&mut self, spec: &Arc<ServiceSpec>) -> String {
         let found = self.on_disk(spec);
-        key(spec, found.file.as_ref(), self.facts(spec, &found).on_card())
+        key_of(spec, &self.facts(spec, &found))
     }
 
     fn facts<'a>(&'a self, spec: &'a ServiceSpec, found: &'a OnDisk) -> Facts<'a> {
@@ -240,7 +240,7 @@ impl NeedBook for Book {
         }
         let found = self.on_disk(spec);
         let facts = self.facts(spec, &found);
-        let peaks = self.peaks(&key(spec, found.file.as_ref(), facts.on_card()));
+        let peaks = self.peaks(&key_of(spec, &facts));
         need(&facts, &peaks)
     }
 
@@ -282,6 +282,19 @@ impl NeedBook for Book {
     }
 }
 
+/// Under which key the runs of this service are remembered.
+fn key_of(spec: &Arc<ServiceSpec>, facts: &Facts<'_>) -> String {
+    let expected = spec.worker.as_ref().map(|_| {
+        let need = need(facts, &[]);
+        let vram = match need.vram {
+            VramNeed::Bytes(bytes) => bytes,
+            VramNeed::None | VramNeed::WholeCard | VramNeed::Layers(_) => 0,
+        };
+        Sides { vram, ram: need.ram }
+    });
+    key(spec, facts.model.as_ref(), facts.on_card(), expected)
+}
+
 /// What was held, as it is remembered.
 fn seen(placement: &Placement, amounts: &Amounts) -> Peak {
     let vram = (!amounts.vram.is_empty()).then(|| amounts.total_vram());
@@ -302,21 +315,20 @@ fn worth_writing(written: &Peak, held: &Peak, end: bool) -> bool {
 
 /// Looks into the file only if it is not what it was.
 fn look_again(path: &Path, before: Option<Looked>, at: Instant) -> Looked {
-    let Ok(weighed) = files::weigh(path) else { return Looked { at, file: None, model: None } };
+    let Ok(weighed) = files::weigh(path) else { return Looked { at, file: None, found: None } };
     let same = |known: &ModelFile| (known.size, known.changed) == (weighed.size, weighed.changed);
     if let Some(known) = before.filter(|known| known.file.as_ref().is_some_and(same)) {
         return Looked { at, ..known };
     }
-    let file = files::look(path).ok();
-    let tells = file.is_some_and(|file| file.layers.is_some());
-    let model = if tells { headers(path) } else { None };
-    Looked { at, file, model }
+    Looked { at, file: files::look(path).ok(), found: headers(path) }
 }
 
 /// A model whose headers make no sense here is reckoned by its size.
-fn headers(path: &Path) -> Option<Arc<Model>> {
-    match files::read(path) {
-        Ok(model) => Some(Arc::new(model)),
+fn headers(path: &Path) -> Option<Arc<Found>> {
+    match find(path) {
+        Ok(found) => Some(Arc::new(found)),
+        // Of this kind nobody expects any.
+        Err(error) if matches!(error.cause, ReadCause::NoModel) => None,
         Err(error) => {
             tracing::info!(error = %chain(&error), "a model is reckoned by the size of its file");
             None

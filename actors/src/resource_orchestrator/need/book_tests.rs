@@ -4,9 +4,12 @@ use std::fs;
 
 use super::*;
 use crate::{
+    engines::Engines,
+    job::{JobId, Task},
     memory::{GpuId, NeedSource, VramNeed},
     resource_orchestrator::need::figure::tests::service,
-    spec::GpuLayers,
+    spec::{GpuLayers, WorkerSpec},
+    template::{Part, Template},
 };
 
 const GIB: u64 = 1 << 30;
@@ -189,4 +192,41 @@ async fn what_was_learned_is_known_to_the_next_runtime() {
     assert_eq!((rows.len(), rows[0].vram, rows[0].ram), (1, Some(10 * GIB), 2 * GIB));
     assert_eq!(rows[0].command, ["llama-server", "-ngl", ""]);
     assert!(history.end(Duration::from_secs(30)));
+}
+
+/// `sd-cli` with a job for a picture of so many pixels along each side.
+fn picture(stage: &Stage, side: &str, prompt: &str) -> Arc<ServiceSpec> {
+    let header = r#"{"model.diffusion_model.x":{"dtype":"U8","shape":[900],"data_offsets":[0,900]}}"#;
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.as_bytes());
+    file.resize(file.len() + 900, 0);
+    let path = stage.folder.path().join("m.safetensors");
+    fs::write(&path, file).expect("written");
+    let hole = |name: &str| Template(vec![Part::Param(name.to_owned())]);
+    let text = Template::text;
+    let params = [("side", side), ("prompt", prompt)].map(|(name, text)| (name.to_owned(), text.to_owned()));
+    let task = Task { id: JobId::fresh(), params: params.into(), output: "/o".into(), extension: None };
+    let job = stage.spec.name.clone();
+    Arc::new(ServiceSpec {
+        engine: Engines::default().named("sd-cpp").expect("an engine"),
+        command: vec![text("sd"), text("-W"), hole("side"), text("-H"), hole("side"), text("-p"), hole("prompt")],
+        model_file: Some(path),
+        worker: Some(WorkerSpec { job, progress: None, task: Some(Arc::new(task)) }),
+        ..ServiceSpec::clone(&stage.spec)
+    })
+}
+
+#[test]
+fn a_job_needs_what_its_picture_does_and_one_of_another_size_is_no_measure_of_it() {
+    let stage = Stage::new();
+    let mut book = stage.book();
+    let (small, large) = (picture(&stage, "256", "a cat"), picture(&stage, "1024", "a cat"));
+    let (of_small, of_large) = (book.need(&small), book.need(&large));
+    assert_eq!((of_small.vram_source, of_large.vram_source), (NeedSource::Estimate, NeedSource::Estimate));
+    assert_eq!(bytes(&of_large) - bytes(&of_small), 6656 * (1024 * 1024 - 256 * 256));
+    run(&mut book, &small, GIB, GIB);
+    assert_eq!(book.need(&picture(&stage, "256", "a dog")).vram_source, NeedSource::Calibrated);
+    assert_eq!(book.need(&large), of_large);
+    // Nobody knows the size yet: that of large models.
+    assert_eq!(bytes(&book.need(&picture(&stage, "", ""))), bytes(&of_large));
 }

@@ -3,7 +3,7 @@
 use super::learned::{Peak, line, most, with_margin};
 use crate::{
     engines::{ModelFacts, NeedHint},
-    estimate::{files::ModelFile, llama::Model},
+    estimate::{files::ModelFile, found::Found},
     memory::{Layered, Need, NeedSource, Sides, VramNeed},
     spec::{Figure, GpuChoice, GpuLayers, ServiceSpec},
     template::Part,
@@ -12,10 +12,10 @@ use crate::{
 /// What a model file says, and what else is loaded.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Contents<'a> {
-    /// What the headers of a language model in GGUF say.
-    pub model: Option<&'a Model>,
-    /// Bytes of the further files that the command names.
-    pub companions: u64,
+    /// What its headers say.
+    pub found: Option<&'a Found>,
+    /// Bytes of the further files that the command names, in their order.
+    pub companions: &'a [u64],
 }
 
 /// What is known of a service.
@@ -147,14 +147,14 @@ fn some_bytes(bytes: u64) -> VramNeed {
 /// What its engine and its file tell.
 fn estimate(facts: &Facts<'_>) -> Figures {
     let (spec, card) = (facts.spec, facts.on_card());
-    let texts: Vec<String> = spec.command.iter().skip(1).map(|part| part.plain()).collect();
+    let texts = spec.arguments();
     let arguments: Vec<&str> = texts.iter().map(String::as_str).collect();
     let values: Vec<(&str, String)> = spec.env.iter().map(|(name, value)| (name.as_str(), value.plain())).collect();
     let environment: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let (size, layers) = (facts.model.map(|model| model.size), facts.model.and_then(|model| model.layers));
-    let Contents { model, companions } = facts.contents;
+    let Contents { found, companions } = facts.contents;
     let (arguments, environment) = (arguments.as_slice(), environment.as_slice());
-    let hint = spec.engine.need(&ModelFacts { arguments, environment, size, layers, model, companions, card });
+    let hint = spec.engine.need(&ModelFacts { arguments, environment, size, layers, found, companions, card });
     let unknown = || Figures::of(if card { VramNeed::WholeCard } else { VramNeed::None }, 0, NeedSource::Unknown);
     match (hint, facts.model) {
         // A card that is named is a hint that it uses one.

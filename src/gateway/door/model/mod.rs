@@ -11,6 +11,7 @@ mod scan;
 mod splice;
 
 pub use form::in_query;
+pub use multipart::{boundary, disposition};
 pub use scan::{Progress, Scan, Spotted};
 pub use splice::splice;
 

@@ -107,16 +107,19 @@ pub fn boundary(parameters: &str) -> Option<String> {
 
 /// Whether these headers are those of the field, which is no file.
 fn is_model(head: &[u8]) -> bool {
+    disposition(head).is_some_and(|(name, file)| name == "model" && file.is_none())
+}
+
+/// Of the headers of a part, the name of its field and what the file is called, if it is one; `None` where it is no field.
+pub fn disposition(head: &[u8]) -> Option<(String, Option<String>)> {
     let head = String::from_utf8_lossy(head);
     let disposition = head.split("\r\n").find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
     });
-    let Some((kind, parameters)) = disposition.and_then(|value| value.split_once(';')) else { return false };
-    kind.trim().eq_ignore_ascii_case("form-data")
-        && parameter(parameters, "name").is_some_and(|name| name == "model")
-        && parameter(parameters, "filename").is_none()
-        && parameter(parameters, "filename*").is_none()
+    let (kind, parameters) = disposition?.split_once(';')?;
+    let file = || parameter(parameters, "filename").or_else(|| parameter(parameters, "filename*"));
+    kind.trim().eq_ignore_ascii_case("form-data").then(|| Some((parameter(parameters, "name")?, file())))?
 }
 
 /// One of `; a=b; c="d e"`.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{common, memory, models, past, remotes, services};
+use super::{common, jobs, memory, models, past, remotes, services};
 
 /// Shapes with their names.
 pub(super) type Shapes = Vec<(&'static str, Value)>;
@@ -15,6 +15,7 @@ pub fn schemas() -> Map<String, Value> {
         remotes::remotes(),
         memory::memory(),
         memory::plans(),
+        jobs::jobs(),
         past::history(),
         past::reloads(),
         models::models(),

@@ -7,7 +7,7 @@ use crate::gateway::openapi::parts::{boolean, nullable, object, one_of, open_obj
 pub(super) fn common() -> Shapes {
     let error = open_object(
         "Further fields by code: `start_failed` has `class`, `remedy`, `stderr`, `exit_code` and `signal`; \
-         `insufficient_memory` has `needed`, `free`, `holders` and `remedy`; `bad_config` has `problems`.",
+         `insufficient_memory` has `needed`, `free`, `holders` and `remedy`; `bad_config` and `bad_params` have `problems`.",
         [
             ("message", text("For people.")),
             (

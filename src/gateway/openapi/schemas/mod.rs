@@ -5,6 +5,7 @@
 
 mod all;
 mod common;
+mod jobs;
 mod memory;
 mod models;
 mod past;

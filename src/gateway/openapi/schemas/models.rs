@@ -7,7 +7,7 @@ use crate::gateway::openapi::parts::{boolean, list, object, one_of, shape, text,
 
 /// Their shapes.
 pub(super) fn models() -> Shapes {
-    let states = ServiceState::ALL.map(ServiceState::name).into_iter().chain(["remote"]);
+    let states = ServiceState::ALL.map(ServiceState::name).into_iter().chain(["remote", "running", "idle"]);
     vec![
         ("ModelList", object("", [("object", one_of(["list"], "")), ("data", list(shape("Model")))])),
         (

@@ -104,6 +104,7 @@ pub(super) fn reloads() -> Shapes {
                         ],
                     )),
                 ),
+                ("jobs", list(text("A kind of job that has changed, come or gone."))),
                 ("unchanged", whole("How many services were not touched.")),
                 ("next_start", list(text("A key that waits for the next start of the runtime."))),
                 ("warnings", list(text(""))),

@@ -19,6 +19,7 @@ pub(super) fn services() -> Shapes {
                     ("runtime", shape("Runtime")),
                     ("services", list(shape("Service"))),
                     ("remotes", list(shape("Remote"))),
+                    ("jobs", list(shape("JobCount"))),
                 ],
             ),
         ),

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use greenroom_actors::{
+use crate::{
     ids::{RunId, ServiceName},
     memory::Refusal,
     state::{Disposition, ServiceState, ServiceStatus},
@@ -185,9 +185,24 @@ pub fn next(now: &ServiceStatus, asked: Option<&Mark>, dead: Option<ServiceStatu
     }
 }
 
+/// Whether whoever waits for this service to come up waits in vain.
+#[must_use]
+pub fn is_dead_end(status: &ServiceStatus) -> bool {
+    use ServiceState::{Failed, Offloaded, Sleeping, Stopped, Stuck};
+    let is_refused = status.refusal.is_some() && matches!(status.state, Stopped | Offloaded | Sleeping);
+    matches!(status.state, Failed | Stuck) || is_refused
+}
+
+/// Whether a start would do anything for it.
+#[must_use]
+pub fn may_be_started(status: &ServiceStatus) -> bool {
+    use ServiceState::{Failed, Offloaded, Sleeping, Stopped};
+    matches!(status.state, Stopped | Offloaded | Sleeping | Failed)
+}
+
 #[cfg(test)]
 mod tests {
-    use greenroom_actors::{
+    use crate::{
         memory::{Refusal, RefusalKind},
         spec::FailureClass,
         state::ExitReport,

@@ -1,21 +1,13 @@
 //! The services there are, as everybody but their supervisors sees them.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::sync::Arc;
 
 use actix::WeakAddr;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::{
-    gate::Gate,
-    ids::ServiceName,
-    lease::Wish,
-    process_supervisor::{
-        ProcessSupervisor,
-        messages::{AdoptService, StartService},
-    },
-    spec::{ServiceSpec, StartMode},
-    state::ServiceStatus,
+    gate::Gate, ids::ServiceName, process_supervisor::ProcessSupervisor, spec::ServiceSpec, state::ServiceStatus,
 };
 
 /// One supervised service, as seen from above.
@@ -62,6 +54,15 @@ impl ServiceSet {
         self.0.swapped.subscribe()
     }
 
+    /// How everything fares that a service depends on, and what that depends on.
+    #[must_use]
+    pub fn statuses_of_dependencies(&self, target: &Supervised) -> Vec<watch::Receiver<ServiceStatus>> {
+        let services = self.all();
+        let names = with_dependencies(&services, [target.spec.name.clone()]);
+        let others = |s: &&Supervised| s.spec.name != target.spec.name && names.contains(&s.spec.name);
+        services.iter().filter(others).map(|s| s.status.clone()).collect()
+    }
+
     fn swap(&self, change: impl Fn(&mut Vec<Supervised>)) {
         self.0.services.rcu(|services| {
             let mut services = (**services).clone();
@@ -72,48 +73,22 @@ impl ServiceSet {
     }
 
     /// Adds one at the end, or puts it in the place of the one of its name.
-    pub(super) fn put(&self, service: &Supervised) {
+    pub(crate) fn put(&self, service: &Supervised) {
         self.swap(|services| match services.iter_mut().find(|s| s.spec.name == service.spec.name) {
             Some(place) => *place = service.clone(),
             None => services.push(service.clone()),
         });
     }
 
-    pub(super) fn remove(&self, name: &ServiceName) {
+    pub(crate) fn remove(&self, name: &ServiceName) {
         self.swap(|services| services.retain(|s| s.spec.name != *name));
     }
 
     /// Puts them into this order; those that it does not name come last, as they were.
-    pub(super) fn arrange(&self, names: &[ServiceName]) {
+    pub(crate) fn arrange(&self, names: &[ServiceName]) {
         let place = |s: &Supervised| names.iter().position(|name| *name == s.spec.name).unwrap_or(names.len());
         self.swap(|services| services.sort_by_key(place));
     }
-}
-
-/// Hands every service its run of an earlier runtime, where one lives. To be called before anything is started.
-pub fn adopt_kept(services: &[Supervised]) {
-    for supervisor in by_priority(services.iter()).into_iter().filter_map(|s| s.supervisor.upgrade()) {
-        supervisor.do_send(AdoptService);
-    }
-}
-
-/// Starts the eager services and what they depend on, higher priorities first: memory is given in the order of the
-/// questions. Each waits for its own dependencies, so all are told at once.
-pub fn start_eager(services: &[Supervised]) {
-    let eager = services.iter().filter(|s| s.spec.start == StartMode::Eager).map(|s| s.spec.name.clone());
-    let wanted = with_dependencies(services, eager);
-    for service in by_priority(services.iter().filter(|s| wanted.contains(&s.spec.name))) {
-        if let Some(supervisor) = service.supervisor.upgrade() {
-            supervisor.do_send(StartService { wish: Wish::Eager });
-        }
-    }
-}
-
-/// Supervisors take their turns in the order in which they are first told something, so that order is the same each time.
-fn by_priority<'a>(services: impl Iterator<Item = &'a Supervised>) -> Vec<&'a Supervised> {
-    let mut order: Vec<&Supervised> = services.collect();
-    order.sort_by_key(|service| Reverse(service.spec.memory.priority));
-    order
 }
 
 /// `names` and everything they depend on, without repeats.

@@ -1,0 +1,23 @@
+//! The remotes, for jobs that are requests to one.
+//!
+//! How a remote is spoken to (TLS, certificates) is not known in here: whoever builds the runtime hands it in.
+
+use std::{fmt, sync::Arc};
+
+use super::wire::Wire;
+use crate::remote::{Remote, Remotes, Site};
+
+/// Knows how to speak to a URL of a remote.
+pub trait FarWires: fmt::Debug + Send + Sync {
+    /// What sends requests to this URL, with the remote's key.
+    fn wire(&self, remote: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire>;
+}
+
+/// The remotes, and how they are spoken to.
+#[derive(Debug, Clone, Default)]
+pub struct Far {
+    /// All of them.
+    pub remotes: Remotes,
+    /// How; `None` in a build that cannot.
+    pub wires: Option<Arc<dyn FarWires>>,
+}

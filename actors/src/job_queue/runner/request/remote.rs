@@ -1,0 +1,155 @@
+//! A job's request to a remote: no gate and no memory of ours, but a URL that is well.
+
+use std::{cell::RefCell, pin::pin, sync::Arc, time::Duration};
+
+use actix_rt::time::sleep;
+use tokio::time::timeout;
+
+use super::{Errand, Trouble, errand::STOP_BOUND};
+use crate::{
+    engines::{FailureRules, Interrupt},
+    failure::FailureClass,
+    job::JobError,
+    job_queue::{
+        attempt::{Attempt, AttemptEnd, AttemptNews, Order, Teller},
+        runner::{
+            Rim,
+            admission::{killed, ordered},
+            cleanup::{CleanPlace, clean},
+            wire::{Letter, WireError},
+        },
+    },
+    remote::{InFlight, Look, Remote, Site},
+};
+
+/// Pause between two looks for a URL that is well: begins at the first, doubles to the second.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// Does it; gives the end of one that has not come so far as to work.
+pub(super) async fn run(
+    attempt: &mut Attempt,
+    remote: &Arc<Remote>,
+    letter: &Letter,
+    rim: &Rim,
+    tell: &Teller,
+) -> Option<AttemptEnd> {
+    let who = remote.name().to_string();
+    let failed = |what: String| AttemptEnd::Failed(JobError::new(Some(FailureClass::Unknown), what));
+    let Some(wires) = rim.far.wires.clone() else {
+        return Some(failed(format!("`{who}` is a remote, and this build cannot ask one")));
+    };
+    let mut tried: Vec<Arc<Site>> = Vec::new();
+    let mut is_told = false;
+    loop {
+        let (site, in_flight) = match find(attempt, remote, &tried, tell).await {
+            Some(found) => found,
+            None => return Some(AttemptEnd::Stopped),
+        };
+        if !is_told {
+            is_told = true;
+            tell.tell(AttemptNews::Running);
+        }
+        let errand = Errand {
+            who: &who,
+            engine: remote.spec().engine.clone(),
+            rules: FailureRules::new(&remote.spec().engine, &[]).ok(),
+            wire: wires.wire(remote, &site),
+            letter,
+            job: attempt.id,
+            folder: attempt.folder.output(),
+            tell,
+            prompt: RefCell::new(None),
+        };
+        let mut order = attempt.order.clone();
+        let end = match work(&errand, &mut order).await {
+            Some(Ok(end)) => end,
+            // Nothing was sent: the next one is asked.
+            Some(Err(why)) => {
+                site.see(Look::Refused(why));
+                tried.push(site);
+                continue;
+            }
+            None => return Some(AttemptEnd::Stopped),
+        };
+        let wire = Arc::clone(&errand.wire);
+        tell.tell(AttemptNews::Ended(end));
+        let place = CleanPlace { name: remote.name().clone(), wire: Some(wire), own: None };
+        let clean_up = async {
+            for spec in [&attempt.definition.cleanup, &remote.spec().cleanup] {
+                // What has failed is told there; a remote cannot be restarted from here.
+                drop(clean(spec, &place, rim).await);
+            }
+        };
+        tokio::select! {
+            () = clean_up => {}
+            () = killed(&mut order) => {}
+        }
+        drop(in_flight);
+        return None;
+    }
+}
+
+/// A URL that may be asked, as soon as there is one; `None` when the attempt is to stop.
+async fn find(
+    attempt: &mut Attempt,
+    remote: &Arc<Remote>,
+    tried: &[Arc<Site>],
+    tell: &Teller,
+) -> Option<(Arc<Site>, InFlight)> {
+    let mut pause = PAUSES.0;
+    // Those that could not be connected to are out by now, and are asked again once they are well.
+    let mut tried = tried;
+    loop {
+        if let Some(found) = remote.enter(tried) {
+            return Some(found);
+        }
+        if pause == PAUSES.0 {
+            let said = |site: &Arc<Site>| {
+                let view = site.view();
+                format!("{}: {}", view.url, view.last_error.unwrap_or_else(|| "not tried".to_owned()))
+            };
+            let said: Vec<String> = remote.sites().iter().map(said).collect();
+            tell.tell(AttemptNews::Waiting(format!(
+                "no URL of `{}` can be asked ({})",
+                remote.name(),
+                said.join("; ")
+            )));
+        }
+        tokio::select! {
+            () = ordered(&mut attempt.order) => return None,
+            () = sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PAUSES.1);
+        tried = &[];
+    }
+}
+
+/// The end of the work; an error where nothing was sent, and `None` where everything is to end at once.
+async fn work(
+    errand: &Errand<'_>,
+    order: &mut tokio::sync::watch::Receiver<Order>,
+) -> Option<Result<AttemptEnd, String>> {
+    let mut done = pin!(errand.done());
+    let failed = |what: String| Some(Ok(AttemptEnd::Failed(JobError::new(Some(FailureClass::Unknown), what))));
+    tokio::select! {
+        biased;
+        () = ordered(order) => {}
+        outcome = &mut done => return match outcome {
+            Ok(result) => Some(Ok(AttemptEnd::Done(result))),
+            Err(Trouble::Refused(error)) => Some(Ok(AttemptEnd::Failed(error))),
+            Err(Trouble::Broke(WireError::Refused { why, .. })) if errand.prompt.borrow().is_none() => Some(Err(why)),
+            Err(Trouble::Broke(error)) => failed(error.told_of(errand.who)),
+            Err(Trouble::Lost(what) | Trouble::NotKept(what)) => failed(what),
+        },
+    }
+    if let Interrupt::Calls(_) = errand.engine.interrupt() {
+        tokio::select! {
+            biased;
+            () = killed(order) => return None,
+            _outcome = &mut done => {}
+            // What goes on longer than that cannot be ended from here.
+            _bound = timeout(STOP_BOUND, errand.interrupt()) => {}
+        }
+    }
+    Some(Ok(AttemptEnd::Stopped))
+}

@@ -1,0 +1,92 @@
+//! Who has used a service since it was cleaned up, so that a job begins on a clean one.
+//!
+//! A job cleans up after itself, but a browser or a chat that used the same service in between does not, and what it left
+//! (a model in memory, a queue, temporary files) is what the job fails by. So whoever comes in for a job counts himself,
+//! and whatever the gate has counted besides was somebody else.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::ids::{RunId, ServiceName};
+
+/// What is known of it. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Tidy(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    services: HashMap<ServiceName, Accounts>,
+    alarmed: HashSet<ServiceName>,
+}
+
+/// Of one service.
+#[derive(Debug, Clone, Copy)]
+struct Accounts {
+    run: RunId,
+    /// How many of the gate's entries were before the last clean-up, or a job's.
+    accounted: u64,
+}
+
+impl Tidy {
+    /// A job has come in, to this run, as one of so many entries. `was_there`: the run could be used before the job asked
+    /// for it. Says whether others have used the run since it was cleaned up last.
+    #[must_use]
+    pub fn enters(&self, service: &ServiceName, run: RunId, entries: u64, was_there: bool) -> bool {
+        let mut known = self.known();
+        let (accounted, is_new) = match known.services.get(service) {
+            Some(accounts) if accounts.run == run => (accounts.accounted + 1, false),
+            Some(_) | None => (entries, true),
+        };
+        known.services.insert(service.clone(), Accounts { run, accounted });
+        if is_new { was_there } else { entries > accounted }
+    }
+
+    /// It was cleaned up, and nobody else was in.
+    pub fn cleaned(&self, service: &ServiceName, run: RunId, entries: u64) {
+        self.known().services.insert(service.clone(), Accounts { run, accounted: entries });
+    }
+
+    /// A clean-up has failed, or not; says whether that is news.
+    #[must_use]
+    pub fn alarm(&self, service: &ServiceName, has_failed: bool) -> bool {
+        let alarmed = &mut self.known().alarmed;
+        if !has_failed {
+            return alarmed.remove(service);
+        }
+        // One that fails again may have failed in another way.
+        alarmed.insert(service.clone());
+        true
+    }
+
+    /// Nothing panics while it is locked.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_are_seen_and_jobs_are_not_others() {
+        let (tidy, service, run) = (Tidy::default(), "webui".parse().expect("a name"), RunId::fresh());
+        assert!(!tidy.enters(&service, run, 1, false), "it was loaded for this job");
+        assert!(!tidy.enters(&service, run, 2, true), "two jobs");
+        assert!(tidy.enters(&service, run, 4, true), "somebody else");
+        tidy.cleaned(&service, run, 5);
+        assert!(!tidy.enters(&service, run, 6, true));
+        let another = RunId::fresh();
+        assert!(tidy.enters(&service, another, 9, true), "nobody knows what was done with it");
+        assert!(!tidy.enters(&service, another, 10, true));
+    }
+
+    #[test]
+    fn a_failure_is_always_news_and_its_end_once() {
+        let (tidy, service) = (Tidy::default(), "webui".parse().expect("a name"));
+        let told = [false, true, true, false, false].map(|failed| tidy.alarm(&service, failed));
+        assert_eq!(told, [false, true, true, true, false]);
+    }
+}
