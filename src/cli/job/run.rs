@@ -158,7 +158,9 @@ async fn show_one(args: &OneJob, asked: &Asked, terminal: &Terminal) -> Result<i
     if terminal.json {
         terminal.value(&value)?;
     } else {
-        terminal.say(show::one(&job, folder(asked, job.id).as_deref(), terminal.width, terminal.color))?;
+        // Files that are kept no more are named as they were called.
+        let folder = folder(asked, job.id).filter(|folder| folder.is_dir());
+        terminal.say(show::one(&job, folder.as_deref(), terminal.width, terminal.color))?;
     }
     Ok(0)
 }
