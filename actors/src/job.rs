@@ -174,6 +174,12 @@ impl JobError {
         let (message, stderr) = (message.into(), Vec::new());
         Self { class, message, code: None, signal: None, status: None, stderr, no_memory: false }
     }
+
+    /// Whether trying again cannot help: by its class, or since there will never be room.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        self.no_memory || self.class.is_some_and(FailureClass::is_permanent)
+    }
 }
 
 /// An attempt that failed and was followed by another one.

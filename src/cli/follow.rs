@@ -10,7 +10,7 @@ use greenroom_actors::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::table::paint;
+use super::table::{paint, plain};
 use crate::runtime::told;
 
 const GREEN: u8 = 32;
@@ -41,7 +41,7 @@ pub fn repeats_a_state(event: &Value) -> bool {
 #[must_use]
 pub fn event_text(event: &Value, color: bool) -> String {
     let text = |key: &str| event[key].as_str().unwrap_or_default();
-    let because = |text: &str| if text.is_empty() { String::new() } else { format!(" ({text})") };
+    let because = |text: &str| if text.is_empty() { String::new() } else { format!(" ({})", plain(text)) };
     let about = if text("service").is_empty() { String::new() } else { format!("{}: ", text("service")) };
     match text("type") {
         "service.state" => {
@@ -58,7 +58,7 @@ pub fn event_text(event: &Value, color: bool) -> String {
         },
         "alert.raised" => {
             let head = paint(&format!("{} {}", text("severity"), text("alert")), RED, color);
-            format!("{about}{head}: {}", text("message"))
+            format!("{about}{head}: {}", plain(text("message")))
         }
         "alert.cleared" => format!("{about}{} is over", text("alert")),
         "runtime.state" => format!("runtime {}{}", text("state"), because(text("reason"))),
@@ -163,6 +163,11 @@ mod tests {
         assert_eq!(
             line(json!({ "type": "service.state", "service": "a", "from": "starting", "to": "ready", "pid": 7 })),
             "a: starting -> ready, pid 7"
+        );
+        assert_eq!(
+            line(json!({ "type": "job.state", "job_id": "1", "job": "image", "to": "failed", "reason": "\u{1b}[2J" })),
+            "job 1 (image): failed ( [2J)",
+            "what a program has printed does nothing to the terminal"
         );
         assert_eq!(
             line(json!({ "type": "service.load", "service": "a",

@@ -14,7 +14,7 @@ use super::{
     job,
     past::Past,
     requests, swaps,
-    table::{Cell, age, table},
+    table::{Cell, age, plain, table},
     terminal::Terminal,
 };
 use crate::gateway::query::since;
@@ -110,7 +110,7 @@ pub fn render_runs(rows: &[RunRow], now: Timestamp, width: Option<usize>, color:
         let row = n.checked_sub(1).and_then(|n| rows.iter().rev().nth(n));
         let failed = row.and_then(|row| row.exit.as_ref()).filter(|exit| exit.class.is_some());
         let words = failed.map(|exit| exit.stderr.as_slice()).unwrap_or_default();
-        lines.extend(words.iter().rev().take(LAST_WORDS).rev().map(|word| format!("    | {word}")));
+        lines.extend(words.iter().rev().take(LAST_WORDS).rev().map(|word| format!("    | {}", plain(word))));
     }
     lines.join("\n")
 }

@@ -58,6 +58,12 @@ fn render(report: &ReloadReport, terminal: &Terminal) -> String {
         let rows: Vec<_> = report.services.iter().map(service_row).collect();
         lines.extend(table(&["SERVICE", "NOW", "STATE", "PID", "BECAUSE OF"], &rows, terminal.width, terminal.color));
     }
+    if !report.jobs.is_empty() {
+        lines.push(format!(
+            "kinds of job that have changed, come or gone: {}",
+            report.jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        ));
+    }
     lines.push(format!("{} not touched", count(report.unchanged, "service", "services")));
     for service in &report.services {
         lines.extend(service.error.iter().map(|error| format!("error: {}: {error}", service.name)));
@@ -152,7 +158,7 @@ mod tests {
                 service("api", Action::Restart, Some(5), Some(6), &["command", "env"]),
                 failed,
             ],
-            jobs: Vec::new(),
+            jobs: vec!["image".parse().expect("a name"), "tts".parse().expect("a name")],
             unchanged: 1,
             next_start: vec!["runtime.ports".to_owned()],
             warnings: Vec::new(),
@@ -168,6 +174,7 @@ mod tests {
             "web      goes on    ready  7          restart.max",
             "api      restarted  ready  5 -> 6     command, env",
             "bad      restarted         8 -> none  command",
+            "kinds of job that have changed, come or gone: image, tts",
             "1 service not touched",
             "error: bad: in state backoff: exit code 1",
             "waits for the next start of the runtime: runtime.ports",

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
-use super::{args::Global, failure::Failure};
+use super::{args::Global, failure::Failure, table::plain};
 
 /// Columns where the width is not known.
 const DEFAULT_WIDTH: usize = 80;
@@ -95,7 +95,22 @@ impl Terminal {
             self.note(failure.json().to_string());
         } else {
             let word = if io::stderr().is_terminal() && self.color { "\x1b[31merror:\x1b[0m" } else { "error:" };
-            self.note(format!("{word} {}", failure.chain()));
+            self.note(format!("{word} {}", readable(&failure.chain())));
         }
+    }
+}
+
+/// Several lines of which none does anything to the terminal: a runtime elsewhere has written them, or a program.
+fn readable(text: &str) -> String {
+    text.lines().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_several_lines_stays_so_and_does_nothing_to_the_terminal() {
+        assert_eq!(readable("it ended:\n  | \u{1b}[2Jout of memory\u{7}"), "it ended:\n  |  [2Jout of memory ");
     }
 }

@@ -6,7 +6,7 @@ use super::{
     failure::Failure,
     follow::{event_line, repeats_a_state},
     seen::Why,
-    table::{color_of, paint},
+    table::{color_of, paint, plain},
     terminal::Terminal,
     wrap::wrap,
 };
@@ -33,8 +33,9 @@ fn render(why: &Why, width: Option<usize>, color: bool) -> String {
             lines.extend(body.iter().flat_map(|line| wrap(line, width, 2, 4)));
         }
     };
-    section("why", why.because.clone());
-    section("what to do", why.remedy.clone());
+    let sentences = |lines: &[String]| lines.iter().map(|line| plain(line)).collect();
+    section("why", sentences(&why.because));
+    section("what to do", sentences(&why.remedy));
     let recent = why.recent.iter().filter(|event| !repeats_a_state(event));
     section("what happened last", recent.map(|event| event_line(event, color)).collect());
     lines.join("\n")

@@ -87,3 +87,29 @@ fn a_file_is_sent_along_by_its_path() {
     });
     greenroom.shutdown_clean();
 }
+
+#[test]
+fn a_list_says_that_there_are_more_than_it_shows() {
+    let greenroom = Greenroom::running(|g| painter(g, "--step-ms 20", ""));
+    for _ in 0..3 {
+        greenroom.submit("image", &json!({ "prompt": "x", "steps": 100_000 }));
+    }
+    let cli = greenroom.cli(&["job", "list", "-n", "2"]).expect(0);
+    assert_eq!(cli.stdout.lines().count(), 3, "the heads and two jobs: {cli:?}");
+    assert!(cli.stderr.contains("there are more than these 2"), "{cli:?}");
+    let cli = greenroom.cli(&["job", "list", "-n", "3"]).expect(0);
+    assert!(cli.stdout.lines().count() == 4 && !cli.stderr.contains("more"), "{cli:?}");
+    let listed = greenroom.cli(&["--json", "job", "list", "-n", "2"]).expect(0).json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "{listed:#}");
+    greenroom.cli(&["job", "cancel", "last"]).expect(0);
+}
+
+#[test]
+fn a_pipe_is_no_file_and_nobody_waits_for_it() {
+    let greenroom = Greenroom::running(|g| painter(g, "", ""));
+    let pipe = greenroom.folder().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a writable folder");
+    let cli = greenroom.cli(&["job", "submit", "image", "-p", "prompt=x", "-p", "init=@pipe"]).expect(1);
+    assert!(cli.text().contains("it is no file"), "{cli:?}");
+    greenroom.shutdown_clean();
+}

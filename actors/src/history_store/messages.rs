@@ -80,7 +80,7 @@ pub struct RecordAll(pub Vec<Record>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRecorded {
     /// The database cannot be written now; the records wait in memory.
-    #[error("the history cannot be written now ({0}); kept in memory and tried again")]
+    #[error("the history cannot be written now ({0})")]
     Buffered(String),
     /// The buffer is full as well: the oldest records were dropped.
     #[error("the history cannot be written and its buffer is full: {0} records were dropped")]

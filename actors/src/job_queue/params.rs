@@ -2,10 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::spec::{JobDefinition, ParamKind, ParamSpec};
+use crate::spec::{JobDefinition, JobWork, ParamKind, ParamSpec};
 
 /// All parameters of one job together, as JSON, in bytes.
 pub const MOST_BYTES: usize = 1 << 20;
+/// The longest text that can be one argument of a program, in bytes: `MAX_ARG_STRLEN` of execve(2), with pages of 4 KiB and
+/// without the byte that ends it.
+const LONGEST_ARGUMENT: usize = 32 * 4096 - 1;
 /// Problems that are told one by one.
 const MOST_TOLD: usize = 20;
 
@@ -33,7 +36,7 @@ pub fn check(
     let mut problems = Vec::new();
     let mut params = Map::new();
     for spec in &definition.params {
-        match one(spec, given.get(&spec.name), files) {
+        match one(spec, given.get(&spec.name), files).and_then(|value| passable(definition, spec, value)) {
             Ok(Some(value)) => drop(params.insert(spec.name.clone(), value)),
             Ok(None) => {}
             Err(problem) => problems.push(problem),
@@ -88,6 +91,25 @@ fn one(spec: &ParamSpec, given: Option<&Value>, files: &[FileGiven]) -> Result<O
         None if spec.flag.is_none() => Err(format!("`{name}` is missing")),
         value => Ok(value),
     }
+}
+
+/// A text that is to stand in a command line is looked at now: none of its attempts could be started.
+fn passable(definition: &JobDefinition, spec: &ParamSpec, value: Option<Value>) -> Result<Option<Value>, String> {
+    let text = match (&definition.work, &value) {
+        (JobWork::Process(_), Some(Value::String(text))) => text,
+        _ => return Ok(value),
+    };
+    let name = &spec.name;
+    if text.contains('\0') {
+        return Err(format!("`{name}` holds a NUL character, which cannot stand in a command line"));
+    }
+    if text.len() > LONGEST_ARGUMENT {
+        return Err(format!(
+            "`{name}` has {} bytes, and an argument of a program at most {LONGEST_ARGUMENT}; with `type = \"file\"` it would be a file",
+            text.len()
+        ));
+    }
+    Ok(value)
 }
 
 /// The value as its type; from a text, as the command line gives it, where that can be read so.
@@ -148,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::job_queue::sample::{definition, param};
+    use crate::job_queue::sample::{definition, param, process};
 
     fn image() -> JobDefinition {
         let params = vec![
@@ -203,6 +225,23 @@ mod tests {
                 "`init` takes one file, and 2 came".to_owned()
             ])
         );
+    }
+
+    #[test]
+    fn what_no_command_line_can_hold_is_refused_where_a_process_does_the_job() {
+        let process = JobDefinition { work: process(), ..image() };
+        let nul = map(json!({ "prompt": "a\0b" }));
+        let long = |bytes: usize| map(json!({ "prompt": "x".repeat(bytes) }));
+        assert_eq!(
+            check(&process, &nul, &[]),
+            Err(vec!["`prompt` holds a NUL character, which cannot stand in a command line".to_owned()])
+        );
+        assert!(
+            check(&process, &long(131_072), &[]).is_err_and(|told| told[0].starts_with("`prompt` has 131072 bytes"))
+        );
+        assert!(check(&process, &long(131_071), &[]).is_ok());
+        assert!(check(&image(), &nul, &[]).is_ok(), "a request has no command line");
+        assert!(check(&image(), &long(131_072), &[]).is_ok());
     }
 
     #[test]

@@ -251,6 +251,11 @@ fn a_failure_is_made_again_after_a_longer_and_longer_pause_until_it_may_not() {
     let id = running(&mut world);
     world.end(id, failed(FailureClass::BadModel));
     assert_eq!(world.view(id).outcome, Some(JobOutcome::Failed), "that cannot change");
+    world.tell(id, AttemptNews::Over);
+    let id = running(&mut world);
+    let never_fits = JobError { no_memory: true, ..JobError::new(Some(FailureClass::Unknown), "it never fits here") };
+    world.end(id, AttemptEnd::Failed(never_fits));
+    assert_eq!(world.view(id).outcome, Some(JobOutcome::Failed), "nor can the size of a card");
 }
 
 #[test]

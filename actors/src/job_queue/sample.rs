@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use serde_json::Value;
 
-use crate::spec::{CleanupSpec, JobDefinition, JobWork, ParamKind, ParamSpec, RequestBody, RequestJob};
+use crate::spec::{
+    CleanupSpec, JobDefinition, JobWork, ParamKind, ParamSpec, ProcessJob, RequestBody, RequestJob, sample::service,
+};
 
 pub use crate::job::sample::queued;
 
@@ -27,6 +29,16 @@ pub fn definition(name: &str) -> JobDefinition {
         keep_output: Duration::from_secs(3600),
         cleanup: CleanupSpec::default(),
     }
+}
+
+/// Done by a process.
+pub fn process() -> JobWork {
+    JobWork::Process(Box::new(ProcessJob {
+        service: service("image"),
+        clip_on_cpu: None,
+        vae_on_cpu: None,
+        batch_size: None,
+    }))
 }
 
 /// A parameter.

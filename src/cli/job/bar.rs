@@ -2,7 +2,7 @@
 
 use greenroom_actors::job::{JobState, JobView};
 
-use crate::cli::table::cut;
+use crate::cli::table::{cut, plain};
 
 /// Columns of the bar itself.
 const BAR: usize = 24;
@@ -27,7 +27,7 @@ pub fn drawn(view: &JobView, width: usize) -> String {
 pub fn line(view: &JobView) -> String {
     match (view.state, &view.progress) {
         (JobState::Running, Some(step)) => format!("job {} ({}): {}", view.id, view.job, step),
-        _ => format!("job {} ({}): {}", view.id, view.job, state(view)),
+        _ => format!("job {} ({}): {}", view.id, view.job, plain(&state(view))),
     }
 }
 

@@ -134,14 +134,22 @@ fn folder(asked: &Asked, id: JobId) -> Option<PathBuf> {
 async fn list(args: &ListArgs, asked: &Asked, terminal: &Terminal) -> Result<i32, Failure> {
     let states: Vec<&str> = args.state.iter().copied().map(JobState::name).collect();
     let job = args.job.as_ref().map(|job| named_path("&job=", job, "")).unwrap_or_default();
-    let path = format!("/api/jobs?limit={}&state={}{job}", args.limit, states.join(","));
+    // One more, so that it is known whether there are more; programs get what they ask for.
+    let limit = args.limit + u32::from(!terminal.json);
+    let path = format!("/api/jobs?limit={limit}&state={}{job}", states.join(","));
     let value = get(asked, &path).await?;
     if terminal.json {
         terminal.value(&value)?;
         return Ok(0);
     }
-    let jobs: Vec<JobView> = read(&path, value)?;
+    let mut jobs: Vec<JobView> = read(&path, value)?;
+    let most = usize::try_from(args.limit).unwrap_or(usize::MAX);
+    let has_more = jobs.len() > most;
+    jobs.truncate(most);
     terminal.say(show::list(&jobs, clock::wall(), terminal.width, terminal.color))?;
+    if has_more {
+        terminal.note(format!("there are more than these {most}; --limit shows them"));
+    }
     Ok(0)
 }
 
@@ -150,7 +158,9 @@ async fn show_one(args: &OneJob, asked: &Asked, terminal: &Terminal) -> Result<i
     if terminal.json {
         terminal.value(&value)?;
     } else {
-        terminal.say(show::one(&job, folder(asked, job.id).as_deref(), terminal.width, terminal.color))?;
+        // Files that are kept no more are named as they were called.
+        let folder = folder(asked, job.id).filter(|folder| folder.is_dir());
+        terminal.say(show::one(&job, folder.as_deref(), terminal.width, terminal.color))?;
     }
     Ok(0)
 }

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::{
     cli::{
         seen::JobCount,
-        table::{Cell, age, table},
+        table::{Cell, age, cut, plain, table},
     },
     runtime::told::size,
 };
@@ -20,6 +20,8 @@ const GREEN: u8 = 32;
 const YELLOW: u8 = 33;
 const RED: u8 = 31;
 const GREY: u8 = 90;
+/// Names of files in a row; all of them stand where one job is shown.
+const MOST_NAMES: usize = 4;
 /// Columns of a parameter that are shown: a prompt may be a page.
 const LONGEST_VALUE: usize = 200;
 
@@ -73,8 +75,10 @@ fn remark(job: &JobView) -> String {
         (None, Some(reason)) => parts.push(reason.clone()),
         (None, None) => {}
     }
-    if job.error.is_none() && job.outcome.is_some() {
-        parts.extend(job.result.iter().flat_map(|result| result.files.iter().cloned()));
+    if let (None, Some(_), Some(result)) = (&job.error, job.outcome, &job.result) {
+        parts.extend(result.files.iter().take(MOST_NAMES).cloned());
+        let more = result.files.len().saturating_sub(MOST_NAMES);
+        parts.extend((more > 0).then(|| format!("and {more} more")));
     }
     parts.join(", ")
 }
@@ -109,7 +113,7 @@ pub fn one(job: &JobView, folder: Option<&Path>, width: Option<usize>, color: bo
         vec![vec![Cell::text("job"), Cell::text(job.id.to_string()), Cell::text(job.job.as_str()), state(job.state)]];
     // The first line would be that of the heads.
     let mut lines: Vec<String> = table(&["", "", "", ""], &head, width, color).into_iter().skip(1).collect();
-    let mut say = |text: String| lines.push(format!("  {text}"));
+    let mut say = |text: String| lines.push(format!("  {}", plain(&text)));
     let times = [("submitted", Some(job.submitted)), ("started", job.started), ("finished", job.finished)];
     for (what, at) in times.into_iter().filter_map(|(what, at)| Some((what, at?))) {
         say(format!("{what} {}", moment(at)));
@@ -141,7 +145,8 @@ pub fn one(job: &JobView, folder: Option<&Path>, width: Option<usize>, color: bo
 #[must_use]
 pub fn failure(job: &JobView) -> Vec<String> {
     let Some(error) = &job.error else { return Vec::new() };
-    std::iter::once(caused(error)).chain(error.stderr.iter().map(|line| format!("| {line}"))).collect()
+    let words = error.stderr.iter().map(|line| format!("| {}", plain(line)));
+    std::iter::once(plain(&caused(error))).chain(words).collect()
 }
 
 /// Where a file of a job lies; its name alone where that is not here.
@@ -156,7 +161,7 @@ fn shown(value: &Value) -> String {
         (_, Some(file), Some(bytes)) => format!("{file} ({})", size(bytes)),
         (other, ..) => other.to_string(),
     };
-    crate::cli::table::cut(&text, LONGEST_VALUE)
+    cut(&text, LONGEST_VALUE)
 }
 
 /// `jobs: 1 running, 3 queued (image, tts)`; nothing where none is open.
@@ -246,6 +251,34 @@ job  01M7YVGCFCM54YTD4HWH511JAP  image  succeeded
         let text = one(&failed, None, None, false);
         assert_eq!(text.matches("status 7").count(), 1, "what happened is said once: {text}");
         assert!(text.ends_with("  it ended with status 7\n  | out of memory"), "{text}");
+    }
+
+    #[test]
+    fn what_programs_and_clients_say_does_nothing_to_the_terminal() {
+        let mut failed = failed();
+        let error = failed.error.as_mut().expect("it has failed");
+        error.message = "ended: `\u{1b}[2J`".to_owned();
+        error.stderr = vec!["\u{1b}]0;title\u{7}red".to_owned()];
+        failed.reason = Some("\u{1b}[31m".to_owned());
+        failed.params.insert("prompt".to_owned(), json!("a\u{1b}[2Jb\n"));
+        failed.attempts = serde_json::from_value(
+            json!([{ "attempt": 1, "at": "2026-11-21T09:00:02Z", "error": { "message": "\u{9b}2J", "stderr": [] } }]),
+        )
+        .expect("an attempt");
+        failed.result = serde_json::from_value(json!({ "files": ["a\u{1b}[31m.png"], "json": null })).ok();
+        let text = one(&failed, None, None, false);
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
+        assert!(text.contains("prompt = a [2Jb") && text.contains("|  ]0;title red"), "{text:?}");
+        assert!(!crate::cli::job::bar::line(&failed).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_row_names_a_few_files_and_counts_the_others() {
+        let mut many = succeeded();
+        let names: Vec<String> = (0..10_000).map(|n| format!("f{n}")).collect();
+        many.result = serde_json::from_value(json!({ "files": names, "json": null })).ok();
+        let text = list(&[many.clone()], many.submitted, None, false);
+        assert!(text.ends_with("  f0, f1, f2, f3, and 9996 more"), "{text}");
     }
 
     #[test]

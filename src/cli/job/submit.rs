@@ -1,7 +1,7 @@
 //! Sends a job: as JSON, or, with files, as a form whose files are read piece by piece.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
 };
@@ -50,10 +50,11 @@ pub fn content(args: &SubmitArgs) -> Result<Content, Failure> {
     let mut parts = vec![Part::Text(head)];
     for (name, path) in files {
         let refuse = |source| Failure::Io { operation: "read", path: path.to_owned(), source };
-        let file = File::open(path).map_err(refuse)?;
-        if !file.metadata().map_err(refuse)?.is_file() {
+        // Looked at first: opening a pipe that nobody writes to would last for ever.
+        if !fs::metadata(path).map_err(refuse)?.is_file() {
             return Err(refuse(io::Error::other("it is no file")));
         }
+        let file = File::open(path).map_err(refuse)?;
         let called = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         parts.extend([
             Part::Text(part(&boundary, name, Some(&called))),

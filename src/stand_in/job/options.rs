@@ -17,10 +17,10 @@ pub struct JobOptions {
     #[arg(short = 'm', long, alias = "diffusion-model", value_name = "FILE")]
     pub model: Option<PathBuf>,
     /// What to paint.
-    #[arg(short = 'p', long, value_name = "TEXT", default_value = "")]
+    #[arg(short = 'p', long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub prompt: String,
     /// What not to paint.
-    #[arg(short = 'n', long, value_name = "TEXT", default_value = "")]
+    #[arg(short = 'n', long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub negative_prompt: String,
     /// A picture to begin with. A file that is not there fails the job.
     #[arg(short = 'i', long, value_name = "FILE")]

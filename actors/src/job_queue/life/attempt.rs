@@ -93,7 +93,7 @@ impl Job {
         deeds: &mut Vec<Deed>,
     ) {
         let failures = self.now().attempts.len();
-        if error.class.is_some_and(FailureClass::is_permanent) || !may_retry(definition, failures) {
+        if error.is_permanent() || !may_retry(definition, failures) {
             return self.conclude(JobOutcome::Failed, Some(error), None, wall, deeds);
         }
         let reason = format!("attempt {} failed and is made again: {}", self.now().attempt, error.message);

@@ -17,15 +17,16 @@ const DEEPEST: u32 = 8;
 const LARGEST_JSON: u64 = 1 << 20;
 
 /// Everything in the output folder, by its path below it, sorted; and the content of its JSON file, if there is exactly one
-/// and that is no larger than 1 MiB. Symbolic links are not followed, and not named.
+/// and that is no larger than 1 MiB. Symbolic links are not followed, and not named; nor is what no text can name, since its
+/// name is not UTF-8.
 ///
 /// # Errors
 /// When the folder cannot be listed.
 pub(super) fn made(output: &Path) -> io::Result<JobResult> {
     let mut paths = Vec::new();
     list(output, DEEPEST, &mut paths)?;
-    let inside = |path: &PathBuf| path.strip_prefix(output).unwrap_or(path).display().to_string();
-    let mut files: Vec<String> = paths.iter().map(inside).collect();
+    let inside = |path: &PathBuf| path.strip_prefix(output).unwrap_or(path).to_str().map(str::to_owned);
+    let mut files: Vec<String> = paths.iter().filter_map(inside).collect();
     files.sort();
     let mut texts = paths.iter().filter(|path| path.extension().is_some_and(|ending| ending == "json"));
     let json = match (texts.next(), texts.next()) {
@@ -42,6 +43,9 @@ fn list(folder: &Path, deeper: u32, paths: &mut Vec<PathBuf>) -> io::Result<()> 
         let kind = entry.file_type()?;
         if paths.len() >= MOST_FILES {
             break;
+        }
+        if entry.file_name().to_str().is_none() {
+            continue;
         }
         if kind.is_file() {
             paths.push(entry.path());
@@ -62,7 +66,10 @@ fn parsed(path: &Path) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        ffi::OsStr,
+        os::unix::{ffi::OsStrExt, fs::symlink},
+    };
 
     use serde_json::json;
 
@@ -86,6 +93,12 @@ mod tests {
         );
         fs::write(at("d.json"), "1").expect("written");
         assert_eq!(made(folder.path()).expect("listed").json, None, "there are two");
+        let strange = OsStr::from_bytes(b"bad\xff");
+        fs::write(folder.path().join(strange), "x").expect("written");
+        fs::create_dir(at("b").join(strange)).expect("made");
+        fs::write(at("b").join(strange).join("inside.png"), "x").expect("written");
+        let names = made(folder.path()).expect("listed").files;
+        assert_eq!(names, ["a.json", "b/a.png", "c.png", "d.json"], "what is named can be asked for by that name");
         made(&at("gone")).expect_err("there is no such folder");
     }
 
