@@ -26,7 +26,7 @@ pub(super) fn judge(error: AdmitError) -> Verdict {
     match error {
         AdmitError::Stopping => Verdict::Stopping,
         AdmitError::NoMemory { refusal, .. } if refusal.kind == RefusalKind::TooLarge => {
-            Verdict::Never(JobError::new(Some(FailureClass::Unknown), told))
+            Verdict::Never(JobError { no_memory: true, ..JobError::new(Some(FailureClass::Unknown), told) })
         }
         AdmitError::NoMemory { .. }
         | AdmitError::Down(_)
@@ -94,7 +94,8 @@ mod tests {
     #[test]
     fn what_may_change_is_waited_for_and_what_never_fits_is_not() {
         assert!(matches!(judge(no_memory(RefusalKind::InTheWay)), Verdict::Again(_)));
-        assert!(matches!(judge(no_memory(RefusalKind::TooLarge)), Verdict::Never(_)));
+        let Verdict::Never(error) = judge(no_memory(RefusalKind::TooLarge)) else { panic!("it never fits") };
+        assert!(error.no_memory, "who asked is told that there is no memory for it: {error:?}");
         assert!(matches!(judge(AdmitError::Down("webui".parse().expect("a name"))), Verdict::Again(_)));
         assert_eq!(judge(AdmitError::Stopping), Verdict::Stopping);
     }
