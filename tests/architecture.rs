@@ -84,6 +84,7 @@ const PURE: &[&str] = &[
     "actors/src/shutdown_coordinator/graph.rs",
     "actors/src/shutdown_coordinator/schedule.rs",
     "actors/src/spec.rs",
+    "actors/src/spec/own_folder.rs",
     "actors/src/state.rs",
     "actors/src/template.rs",
     "actors/src/time.rs",

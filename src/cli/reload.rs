@@ -1,5 +1,6 @@
 //! `reload`: the running runtime reads its configuration anew and says what it did.
 
+use greenroom_actors::job::JobName;
 use serde_json::Value;
 
 use super::{
@@ -57,6 +58,10 @@ fn render(report: &ReloadReport, terminal: &Terminal) -> String {
     if !report.services.is_empty() {
         let rows: Vec<_> = report.services.iter().map(service_row).collect();
         lines.extend(table(&["SERVICE", "NOW", "STATE", "PID", "BECAUSE OF"], &rows, terminal.width, terminal.color));
+    }
+    if !report.jobs.is_empty() {
+        let names: Vec<&str> = report.jobs.iter().map(JobName::as_str).collect();
+        lines.push(format!("kinds of job that are new, changed or gone: {}", names.join(", ")));
     }
     lines.push(format!("{} not touched", count(report.unchanged, "service", "services")));
     for service in &report.services {
@@ -152,7 +157,7 @@ mod tests {
                 service("api", Action::Restart, Some(5), Some(6), &["command", "env"]),
                 failed,
             ],
-            jobs: Vec::new(),
+            jobs: vec!["image".parse().expect("a name"), "sketch".parse().expect("a name")],
             unchanged: 1,
             next_start: vec!["runtime.ports".to_owned()],
             warnings: Vec::new(),
@@ -168,6 +173,7 @@ mod tests {
             "web      goes on    ready  7          restart.max",
             "api      restarted  ready  5 -> 6     command, env",
             "bad      restarted         8 -> none  command",
+            "kinds of job that are new, changed or gone: image, sketch",
             "1 service not touched",
             "error: bad: in state backoff: exit code 1",
             "waits for the next start of the runtime: runtime.ports",
