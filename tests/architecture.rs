@@ -114,6 +114,7 @@ const PURE: &[&str] = &[
     "src/config/build/purge.rs",
     "src/config/build/request.rs",
     "src/config/build/scope.rs",
+    "src/config/build/shell.rs",
     "src/config/build/worker.rs",
     "src/config/build/remote.rs",
     "src/config/build/resources.rs",
