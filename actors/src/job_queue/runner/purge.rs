@@ -6,7 +6,7 @@
 
 use std::{
     ffi::{CString, OsStr},
-    io,
+    fs, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -60,6 +60,9 @@ pub enum PurgeError {
 }
 
 fn listed(roots: &[PathBuf]) -> String {
+    if roots.is_empty() {
+        return "a folder that is a service's own".to_owned();
+    }
     let names: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     names.join(" or ")
 }
@@ -78,6 +81,13 @@ impl Root {
         // What the runtime makes lies in the state dir.
         let common = if self.whole { Common { state_dir: Path::new(""), ..common } } else { common };
         check_own(&self.path, common).is_ok()
+    }
+
+    /// The same with all links followed, as it is now. One that is not there is nobody's.
+    fn is_really_own(&self, common: Common<'_>) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (path, home, state_dir) = (real(&self.path), common.home.map(real), real(common.state_dir));
+        Self { path, whole: self.whole }.is_own(Common { home: home.as_deref(), state_dir: &state_dir })
     }
 }
 
@@ -105,6 +115,9 @@ fn allowed<'a>(
 /// See [`PurgeError`]; what could be removed before that is gone.
 pub fn purge(folder: &Path, roots: &[Root], common: Common<'_>) -> Result<u64, PurgeError> {
     let (root, parts) = allowed(folder, roots, common)?;
+    if !root.is_really_own(common) {
+        return Err(PurgeError::Outside { folder: folder.to_owned(), roots: Vec::new() });
+    }
     let refused = |path: &Path, errno: Errno| PurgeError::Refused { path: path.to_owned(), source: errno.into() };
     // Up to here the path is the configuration's own word, links included.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -224,7 +237,7 @@ fn names(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
 
@@ -336,10 +349,17 @@ mod tests {
             let refused = purge(&own.join("tmp"), &roots, common);
             assert!(matches!(refused, Err(PurgeError::Outside { .. })), "{common:?}: {refused:?}");
         }
+        // Whatever it is called.
+        let other_name = dir.path().join("link");
+        symlink(&own, &other_name).expect("a link");
+        let by_link = [Root { path: other_name.clone(), whole: false }];
+        let refused = purge(&other_name.join("tmp"), &by_link, Common { home: Some(&own), ..common() });
+        assert!(matches!(&refused, Err(PurgeError::Outside { .. })), "{refused:?}");
         assert!(own.join("tmp/precious").exists());
+        assert_eq!(purge(&other_name.join("tmp"), &by_link, common()).expect("nobody else's"), 1);
         // The runtime has made this one in its state dir.
         let made = [Root { path: own.clone(), whole: true }];
-        assert_eq!(purge(&own, &made, Common { state_dir: dir.path(), ..common() }).expect("it may be emptied"), 2);
+        assert_eq!(purge(&own, &made, Common { state_dir: dir.path(), ..common() }).expect("it may be emptied"), 1);
     }
 
     #[test]
