@@ -61,9 +61,10 @@ fn every_path_of_the_control_api_needs_the_key_and_is_served_with_it() {
     for (method, path) in routes.iter().filter(|(_, path)| !path.contains("events") && path != "/api/shutdown") {
         let answer = ask(&door, method, path, &bearer(KEY));
         // Refused for what is asked, not for who asks: there is no file to read anew, no such job, and no job in the body.
-        let refusal = answer.json()["error"]["code"].as_str().map(str::to_owned).unwrap_or_default();
-        let of_the_matter = ["not_reloadable", "job_not_found", "invalid_request"].contains(&refusal.as_str());
-        assert!(answer.status == 200 || of_the_matter, "{path}: {answer:?}");
+        let of_the_matter = ["not_reloadable", "job_not_found", "invalid_request"];
+        let is_served =
+            answer.status == 200 || of_the_matter.iter().any(|code| answer.json()["error"]["code"] == **code);
+        assert!(is_served, "{path}: {answer:?}");
     }
     let by_file = door.events("/api/events?follow=0", None).expect("it answers");
     assert_eq!(by_file.status, 401);

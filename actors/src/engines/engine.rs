@@ -178,6 +178,13 @@ pub trait Engine: Send + Sync + 'static {
         None
     }
 
+    /// The JSON body that this request needs to have its effect: for clean-ups, of which the configuration says method and
+    /// path alone. By default that of its own way to unload, and nothing for all others.
+    fn body_of(&self, method: &str, path: &str) -> Option<String> {
+        let sleep = self.sleep()?.sleep;
+        sleep.body.filter(|_| sleep.method == method && sleep.path == path)
+    }
+
     /// How work that a request has begun is stopped, for jobs that are cancelled: by default by closing the connection.
     fn interrupt(&self) -> Interrupt {
         Interrupt::Disconnect

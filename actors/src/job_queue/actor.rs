@@ -212,8 +212,9 @@ impl JobQueue {
         }
     }
 
-    /// Takes away what jobs have made that ended long ago.
+    /// Takes away what jobs have made that ended long ago, now and again.
     fn expire(&mut self, ctx: &mut Context<Self>) {
+        ctx.run_later(expiry::PAUSE, Self::expire);
         let keep = expiry::Keep::of(self.queue.definitions());
         let (state_dir, history) = (self.state_dir.clone(), self.history_path.clone());
         let (found, is_found) = oneshot::channel();
@@ -257,7 +258,6 @@ impl Actor for JobQueue {
         let first = std::mem::take(&mut self.first);
         self.carry_out(first, ctx);
         self.expire(ctx);
-        ctx.run_interval(expiry::PAUSE, Self::expire);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whose turn it is. Pure.
 //!
 //! Each kind of job has a line and as many slots as may be done at a time. A job's place follows from when it was submitted
-//! and from its priority alone: a step of priority counts as much as [`STEP`] of waiting. So those that wait overtake
+//! and from its priority alone: a step of priority counts as much as a minute of waiting. So those that wait overtake
 //! newcomers of a higher priority in time, without a clock, and nobody's place has to be reckoned again.
 
 use std::collections::{BTreeMap, BTreeSet};

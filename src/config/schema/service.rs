@@ -322,7 +322,8 @@ pub(super) const KEYS: &[Key] = &[
         "service.*.cleanup.actions",
         ACTIONS,
         "Done after each job on it, one after the other, on success, failure and cancellation, before anybody else is let \
-         in: `http` asks the service itself (any answer below 400 will do), `purge` empties a folder below `${data_dir}` or \
+         in: `http` asks the service itself (any answer below 400 will do; `POST /free` of ComfyUI \
+         goes with the body that it wants), `purge` empties a folder below `${data_dir}` or \
          below a `working_dir` that is set, `exec` runs a program (status 0 will do).",
     )
     .or("[]"),

@@ -253,9 +253,15 @@ async fn interrupt(painter: SharedPainter, body: Bytes) -> HttpResponse {
 }
 
 /// Answered at once; done as soon as nothing is worked on, and before the next prompt.
-async fn free(engine: Data<Engine>, painter: SharedPainter) -> HttpResponse {
-    painter.comfyui.free.store(true, Ordering::Relaxed);
-    wake(engine, &painter);
+/// Without a JSON body it breaks, and it does only what that says (`server.py`, `post_free`).
+async fn free(engine: Data<Engine>, painter: SharedPainter, body: Bytes) -> HttpResponse {
+    let Ok(asked) = serde_json::from_slice::<Value>(&body) else {
+        return HttpResponse::InternalServerError().body("500 Internal Server Error");
+    };
+    if asked["unload_models"] == true && asked["free_memory"] == true {
+        painter.comfyui.free.store(true, Ordering::Relaxed);
+        wake(engine, &painter);
+    }
     HttpResponse::Ok().finish()
 }
 

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     cause::chain,
+    engines::EngineRef,
     event::{EventKind, Severity},
     ids::{RunId, ServiceName},
     memory::GpuId,
@@ -45,6 +46,8 @@ const ALERT: &str = "cleanup_failed";
 pub struct CleanPlace {
     /// Whom alerts are about.
     pub name: ServiceName,
+    /// What kind of program it is.
+    pub engine: EngineRef,
     /// Who is asked; nobody where no process is left that could be.
     pub wire: Option<Arc<dyn Wire>>,
     /// What there is of it on this machine; nothing of a remote.
@@ -82,7 +85,7 @@ impl CleanPlace {
             ..RunValues::of(spec, status.port, &rim.state_dir)
         };
         let own = Some(OwnPlace { spec: Arc::clone(spec), values, gpus });
-        Self { name: spec.name.clone(), wire, own }
+        Self { name: spec.name.clone(), engine: spec.engine.clone(), wire, own }
     }
 }
 
@@ -141,7 +144,8 @@ async fn act(action: &CleanupAction, place: &CleanPlace, rim: &Rim) -> Result<()
 }
 
 async fn ask(place: &CleanPlace, wire: &dyn Wire, method: &str, path: &str) -> Result<(), String> {
-    let letter = Letter { method: method.to_owned(), path: path.to_owned(), body: Default::default() };
+    let body = place.engine.body_of(method, path).map(Into::into).unwrap_or_default();
+    let letter = Letter { method: method.to_owned(), path: path.to_owned(), body };
     let asked = async {
         let answer = wire.send(&letter).await.map_err(|error| error.to_string())?;
         if answer.is_good() {

@@ -73,7 +73,12 @@ pub(super) async fn run(
         };
         let wire = Arc::clone(&errand.wire);
         tell.tell(AttemptNews::Ended(end));
-        let place = CleanPlace { name: remote.name().clone(), wire: Some(wire), own: None };
+        let place = CleanPlace {
+            name: remote.name().clone(),
+            engine: remote.spec().engine.clone(),
+            wire: Some(wire),
+            own: None,
+        };
         let clean_up = async {
             for spec in [&attempt.definition.cleanup, &remote.spec().cleanup] {
                 // What has failed is told there; a remote cannot be restarted from here.
