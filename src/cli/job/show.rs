@@ -184,6 +184,7 @@ pub fn counted(counts: &[JobCount]) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use greenroom_actors::job::FailedAttempt;
     use serde_json::json;
 
     use super::*;
@@ -260,12 +261,10 @@ job  01M7YVGCFCM54YTD4HWH511JAP  image  succeeded
     #[test]
     fn what_failed_in_the_same_way_each_time_is_said_once() {
         let mut job = failed();
-        let attempt = |attempt: u32, message: &str| {
-            let error = json!({ "class": null, "message": message });
-            json!({ "attempt": attempt, "at": "2026-11-21T09:00:02Z", "error": error })
-        };
+        let at = "2026-11-21T09:00:02Z".parse().expect("a time");
+        let attempt = |attempt, message| FailedAttempt { attempt, at, error: JobError::new(None, message) };
         let (same, other) = ("it ended with status 7", "it ended with status 8");
-        job.attempts = serde_json::from_value(json!([attempt(1, other), attempt(2, same)])).expect("attempts");
+        job.attempts = vec![attempt(1, other), attempt(2, same)];
         job.reason = Some(same.to_owned());
         let expected = "\
   attempt 1 failed at 2026-11-21 09:00:02: it ended with status 8
