@@ -6,6 +6,7 @@
 mod gateway;
 mod job;
 mod memory;
+mod own_folder;
 mod resources;
 #[cfg(test)]
 pub mod sample;
@@ -32,6 +33,7 @@ pub use self::{
         ProcessJob, RequestBody, RequestJob, RunningJobs, SetValue, WorkerSpec,
     },
     memory::{BusySpec, Figure, GpuChoice, GpuName, MemorySpec, OffloadHow, OffloadSpec, ReloadPolicy, WakeRule},
+    own_folder::{Common, NotOwn, check_own},
     resources::{DeclaredCard, GpuBackend, ResourcesSpec, Share},
 };
 pub use crate::{

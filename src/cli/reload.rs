@@ -1,5 +1,6 @@
 //! `reload`: the running runtime reads its configuration anew and says what it did.
 
+use greenroom_actors::job::JobName;
 use serde_json::Value;
 
 use super::{
@@ -59,10 +60,8 @@ fn render(report: &ReloadReport, terminal: &Terminal) -> String {
         lines.extend(table(&["SERVICE", "NOW", "STATE", "PID", "BECAUSE OF"], &rows, terminal.width, terminal.color));
     }
     if !report.jobs.is_empty() {
-        lines.push(format!(
-            "kinds of job that have changed, come or gone: {}",
-            report.jobs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-        ));
+        let names: Vec<&str> = report.jobs.iter().map(JobName::as_str).collect();
+        lines.push(format!("kinds of job that are new, changed or gone: {}", names.join(", ")));
     }
     lines.push(format!("{} not touched", count(report.unchanged, "service", "services")));
     for service in &report.services {
@@ -158,7 +157,7 @@ mod tests {
                 service("api", Action::Restart, Some(5), Some(6), &["command", "env"]),
                 failed,
             ],
-            jobs: vec!["image".parse().expect("a name"), "tts".parse().expect("a name")],
+            jobs: vec!["image".parse().expect("a name"), "sketch".parse().expect("a name")],
             unchanged: 1,
             next_start: vec!["runtime.ports".to_owned()],
             warnings: Vec::new(),
@@ -174,7 +173,7 @@ mod tests {
             "web      goes on    ready  7          restart.max",
             "api      restarted  ready  5 -> 6     command, env",
             "bad      restarted         8 -> none  command",
-            "kinds of job that have changed, come or gone: image, tts",
+            "kinds of job that are new, changed or gone: image, sketch",
             "1 service not touched",
             "error: bad: in state backoff: exit code 1",
             "waits for the next start of the runtime: runtime.ports",

@@ -20,8 +20,8 @@ fn every_key_arrives_everywhere() {
         r#"
 [service.s]
 command = ["sleep", "${port}"]
-working_dir = "."
-cleanup.actions = [{ http = "POST /free" }, { purge = "out/tmp" }, { purge = "${data_dir}" }, { exec = "sleep ${port}" }]
+working_dir = "webui"
+cleanup.actions = [{ http = "POST /free" }, { purge = "webui/tmp" }, { purge = "${data_dir}" }, { exec = "sleep ${port}" }]
 cleanup.delay = "0s"
 cleanup.when = "vram > 0.8"
 cleanup.on_failure = "restart"
@@ -41,7 +41,7 @@ command = ["sleep", "1"]
     );
     let spec = folder.loaded().spec;
     let s = service(&spec, "s");
-    let below = folder.dir.path().join("out/tmp").display().to_string();
+    let below = folder.dir.path().join("webui/tmp").display().to_string();
     assert!(s.restart_after_job);
     assert_eq!(
         s.cleanup.actions[..3],
@@ -67,17 +67,30 @@ command = ["sleep", "1"]
 fn only_folders_of_its_own_are_emptied() {
     let folder = Folder::with(
         "g.toml",
-        r#"[service.unset]
+        r#"runtime.state_dir = "state/here"
+[service.unset]
 command = ["sleep", "1"]
 cleanup.actions = [{ purge = "tmp" }]
 [service.set]
 command = ["sleep", "1"]
-working_dir = "/usr/lib"
-cleanup.actions = [{ purge = "/" }, { purge = "~" }, { purge = "" }, { purge = "/usr/lib" }, { purge = "/usr/lib/../bin" }, { purge = "${data_dir}/../x" }, { purge = "${data_dir}x" }, { purge = "/usr/lib/x" }]
+working_dir = "/srv/webui"
+cleanup.actions = [{ purge = "/" }, { purge = "~" }, { purge = "" }, { purge = "/srv/webui" }, { purge = "/srv/webui/../x" }, { purge = "${data_dir}/../x" }, { purge = "${data_dir}x" }, { purge = "/srv/webui/x" }]
 [service.root]
 command = ["sleep", "1"]
 working_dir = "/"
-cleanup.actions = [{ purge = "/etc" }]
+cleanup.actions = [{ purge = "/no/such/folder" }]
+[service.home]
+command = ["sleep", "1"]
+working_dir = "~"
+cleanup.actions = [{ purge = "~/tmp" }]
+[service.state]
+command = ["sleep", "1"]
+working_dir = "state"
+cleanup.actions = [{ purge = "state/tmp" }]
+[service.below]
+command = ["sleep", "1"]
+working_dir = "~/webui"
+cleanup.actions = [{ purge = "~/webui/tmp" }]
 [job.j]
 command = ["sleep", "${param.p}"]
 params.p = {}
@@ -86,7 +99,7 @@ cleanup.actions = [{ purge = "${param.p}" }, { purge = "${output}" }]
 service = "set"
 request = { method = "POST", path = "/x" }
 params.p = {}
-cleanup.actions = [{ purge = "/usr/lib/y" }, { purge = "/usr/share" }, { exec = "sleep ${param.p}" }]
+cleanup.actions = [{ purge = "/srv/webui/y" }, { purge = "/srv/other" }, { exec = "sleep ${param.p}" }]
 "#,
     );
     let not_own = |place: &str, who: &str, path: &str, on: &str| {
@@ -96,19 +109,24 @@ cleanup.actions = [{ purge = "/usr/lib/y" }, { purge = "/usr/share" }, { exec = 
     assert_eq!(
         problems,
         [
-            not_own("3:30", "service `unset`", "tmp", "service `unset`"),
-            not_own("7:30", "service `set`", "/", "service `set`"),
-            not_own("7:47", "service `set`", "~", "service `set`"),
-            "g.toml:7:64 service `set`: `purge` names no folder".to_owned(),
-            not_own("7:80", "service `set`", "/usr/lib", "service `set`"),
-            "g.toml:7:104 service `set`: `purge`: `..` leads out of the folder in `/usr/lib/../bin`".to_owned(),
-            "g.toml:7:135 service `set`: `purge`: `..` leads out of the folder in `${data_dir}/../x`".to_owned(),
-            not_own("7:167", "service `set`", "${data_dir}x", "service `set`"),
-            not_own("11:30", "service `root`", "/etc", "service `root`"),
-            not_own("15:30", "job `j`", "${param.p}", "job `j`"),
-            not_own("15:56", "job `j`", "${output}", "job `j`"),
-            not_own("20:56", "job `k`", "/usr/share", "service `set`"),
-            "g.toml:20:81 `${param.p}` stands for nothing here".to_owned(),
+            not_own("4:30", "service `unset`", "tmp", "service `unset`"),
+            not_own("8:30", "service `set`", "/", "service `set`"),
+            not_own("8:47", "service `set`", "~", "service `set`"),
+            "g.toml:8:64 service `set`: `purge` names no folder".to_owned(),
+            not_own("8:80", "service `set`", "/srv/webui", "service `set`"),
+            "g.toml:8:106 service `set`: `purge`: `..` leads out of the folder in `/srv/webui/../x`".to_owned(),
+            "g.toml:8:137 service `set`: `purge`: `..` leads out of the folder in `${data_dir}/../x`".to_owned(),
+            not_own("8:169", "service `set`", "${data_dir}x", "service `set`"),
+            not_own("12:30", "service `root`", "/no/such/folder", "service `root`")
+                + ": its `working_dir` `/` is a folder of the whole machine",
+            not_own("16:30", "service `home`", "~/tmp", "service `home`")
+                + &format!(": its `working_dir` `{}` is a home folder, or holds one", folder.dir.path().display()),
+            not_own("20:30", "service `state`", "state/tmp", "service `state`")
+                + ": its `working_dir` `state` is the state dir, holds it or lies in it",
+            not_own("28:30", "job `j`", "${param.p}", "job `j`"),
+            not_own("28:56", "job `j`", "${output}", "job `j`"),
+            not_own("33:58", "job `k`", "/srv/other", "service `set`"),
+            "g.toml:33:83 `${param.p}` stands for nothing here".to_owned(),
         ]
     );
     let errors = folder.load().map(|_| ()).unwrap_err().0;
@@ -116,7 +134,10 @@ cleanup.actions = [{ purge = "/usr/lib/y" }, { purge = "/usr/share" }, { exec = 
         errors[0].help.as_deref(),
         Some("write `${data_dir}` or a folder below it; where `working_dir` is set, a folder below that will do")
     );
-    assert_eq!(errors[1].help.as_deref(), Some("write `${data_dir}`, a folder below it, or one below `/usr/lib`"));
+    assert_eq!(errors[1].help.as_deref(), Some("write `${data_dir}`, a folder below it, or one below `/srv/webui`"));
+    let of_root = errors.iter().find(|error| error.message.contains("whole machine")).and_then(|e| e.help.as_deref());
+    let expected = "write `${data_dir}` or a folder below it, or set a `working_dir` that is its own";
+    assert_eq!(of_root, Some(expected));
 }
 
 #[test]

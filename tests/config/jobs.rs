@@ -50,6 +50,37 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn what_a_client_sends_to_a_shell_as_its_program_is_warned_of() {
+    let text = r#"
+[job.drawn]
+command = ["sh", "-c", "draw ${param.prompt} ${param.steps} ${param.init}", "sh", "${param.style}"]
+params.prompt = {}
+params.style = {}
+params.steps = { default = 20 }
+params.init = { type = "file" }
+cleanup.actions = [{ exec = "/bin/bash -ec 'rm ${param.style}'" }, { exec = ["sh", "-c", "rm $1", "sh", "${param.style}"] }]
+"#;
+    let folder = Folder::with("g.toml", text);
+    let warnings = folder.loaded().warnings;
+    let told: Vec<(String, String)> =
+        warnings.iter().map(|warning| (warning.place.to_string(), warning.message.clone())).collect();
+    let of = |what: &str, name: &str| {
+        format!("{what}: what a client sends as `{name}` is run by the shell: `${{param.{name}}}` stands after `-c`")
+    };
+    let base = format!("{}/", folder.dir.path().display());
+    let told: Vec<String> =
+        told.into_iter().map(|(place, message)| format!("{place} {message}").replace(&base, "")).collect();
+    let expected = [
+        format!("g.toml:3:11 {}", of("job `drawn`", "prompt")),
+        format!("g.toml:3:11 {}", of("job `drawn`", "init")),
+        format!("g.toml:8:19 {}", of("job `drawn`: `cleanup.actions`: `exec`", "style")),
+    ];
+    assert_eq!(told, expected);
+    let help = r##"hand it over as an argument: ["sh", "-c", "... \"$1\"", "sh", "${param.prompt}"]"##;
+    assert_eq!(warnings[0].help.as_deref(), Some(help));
+}
+
+#[test]
 fn every_key_of_a_process_arrives() {
     let folder = Folder::with(
         "g.toml",

@@ -4,5 +4,6 @@ mod app;
 #[path = "../common/mod.rs"]
 mod common;
 mod ends;
+mod jobs;
 mod manners;
 mod several;

@@ -45,6 +45,18 @@ fn a_failure_is_status_1_with_its_cause_and_a_retry_helps() {
 }
 
 #[test]
+fn a_failure_is_said_once_however_often_it_was_tried() {
+    let greenroom = Greenroom::running(|g| painter(g, "--fail oom", "retries = 1"));
+    let id = greenroom.submit("image", &json!({ "prompt": "x" }));
+    let job = greenroom.wait_job(&id, &["failed"]);
+    assert_eq!(job["attempt"], 2, "{job:#}");
+    let told = job["error"]["message"].as_str().unwrap_or_else(|| panic!("{job:#}"));
+    let shown = greenroom.cli(&["job", "show", &id]).expect(0).stdout;
+    assert_eq!(shown.matches(told).count(), 1, "{shown}");
+    greenroom.shutdown_clean();
+}
+
+#[test]
 fn a_running_job_is_cancelled() {
     let greenroom = Greenroom::running(|g| painter(g, "--step-ms 20", ""));
     let id = greenroom.submit("image", &json!({ "prompt": "x", "steps": 100_000 }));

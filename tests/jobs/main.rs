@@ -12,6 +12,7 @@ mod memory;
 mod order;
 mod process;
 mod reload;
+mod remotes;
 mod request;
 mod retries;
 mod shutdown;

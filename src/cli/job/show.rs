@@ -123,15 +123,17 @@ pub fn one(job: &JobView, folder: Option<&Path>, width: Option<usize>, color: bo
     if let Some(step) = job.progress.filter(|_| job.outcome.is_none()) {
         say(format!("progress {step}"));
     }
-    let is_told = |reason: &&String| job.error.as_ref().is_some_and(|error| error.message == **reason);
-    if let Some(reason) = job.reason.as_ref().filter(|reason| !is_told(reason)) {
-        say(reason.clone());
+    if let Some(reason) = job.reason.as_deref().map(|reason| without(reason, job)).filter(|reason| !reason.is_empty()) {
+        say(reason.to_owned());
     }
     for (name, value) in &job.params {
         say(format!("{name} = {}", shown(value)));
     }
-    for earlier in &job.attempts {
-        say(format!("attempt {} failed at {}: {}", earlier.attempt, moment(earlier.at), caused(&earlier.error)));
+    for (at, earlier) in job.attempts.iter().enumerate() {
+        let next = job.attempts.get(at + 1).map(|later| &later.error).or(job.error.as_ref()).map(caused);
+        let cause = Some(caused(&earlier.error)).filter(|cause| next.as_ref() != Some(cause));
+        let cause = cause.map_or_else(|| ", as the next one".to_owned(), |cause| format!(": {cause}"));
+        say(format!("attempt {} failed at {}{cause}", earlier.attempt, moment(earlier.at)));
     }
     if let Some(result) = &job.result {
         result.files.iter().for_each(|name| say(place(name, folder)));
@@ -139,6 +141,13 @@ pub fn one(job: &JobView, folder: Option<&Path>, width: Option<usize>, color: bo
     }
     lines.extend(failure(job).into_iter().map(|line| format!("  {line}")));
     lines.join("\n")
+}
+
+/// The reason for its state without what is said of its failures; empty where nothing else is said.
+fn without<'a>(reason: &'a str, job: &JobView) -> &'a str {
+    let failures = job.attempts.iter().map(|earlier| &earlier.error).chain(&job.error);
+    let rest = failures.filter(|error| !error.message.is_empty()).find_map(|e| reason.strip_suffix(&e.message));
+    rest.map_or(reason, |rest| rest.trim_end_matches([':', ' ']))
 }
 
 /// Why it has made nothing, with the last lines of its process.
@@ -180,6 +189,7 @@ pub fn counted(counts: &[JobCount]) -> Option<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use greenroom_actors::job::FailedAttempt;
     use serde_json::json;
 
     use super::*;
@@ -279,6 +289,29 @@ job  01M7YVGCFCM54YTD4HWH511JAP  image  succeeded
         many.result = serde_json::from_value(json!({ "files": names, "json": null })).ok();
         let text = list(&[many.clone()], many.submitted, None, false);
         assert!(text.ends_with("  f0, f1, f2, f3, and 9996 more"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_in_the_same_way_each_time_is_said_once() {
+        let mut job = failed();
+        let at = "2026-11-21T09:00:02Z".parse().expect("a time");
+        let attempt = |attempt, message| FailedAttempt { attempt, at, error: JobError::new(None, message) };
+        let (same, other) = ("it ended with status 7", "it ended with status 8");
+        job.attempts = vec![attempt(1, other), attempt(2, same)];
+        job.reason = Some(same.to_owned());
+        let expected = "\
+  attempt 1 failed at 2026-11-21 09:00:02: it ended with status 8
+  attempt 2 failed at 2026-11-21 09:00:02, as the next one
+  it ended with status 7
+  | out of memory";
+        let text = one(&job, None, None, false);
+        assert!(text.ends_with(expected), "{text}");
+        assert_eq!(text.matches(same).count(), 1, "{text}");
+        // It is about to be tried again.
+        (job.error, job.reason) = (None, Some(format!("attempt 2 failed and is made again: {same}")));
+        let text = one(&job, None, None, false);
+        assert_eq!(text.matches(same).count(), 1, "{text}");
+        assert!(text.contains("\n  attempt 2 failed and is made again\n"), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `cleanup`: what is done after each job, in the forms that a service, a remote, and a job of either kind take. Pure.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use greenroom_actors::spec::{CleanupAction, CleanupSpec, CleanupWhen, OnCleanupFailure};
 
@@ -8,7 +8,7 @@ use super::{
     command::command,
     memory::{is_said, span},
     owner::Owner,
-    purge::purge,
+    purge::{Around, purge},
     read::Reader,
     scope::Scope,
     template,
@@ -25,30 +25,32 @@ struct Place<'a> {
     /// Whom they are about: the same, or what a job's request asks.
     on: Owner<'a>,
     scope: Scope<'a>,
+    /// `runtime.state_dir`.
+    state_dir: &'a Path,
 }
 
 /// After each job on a service.
-pub(super) fn of_service(reader: &mut Reader<'_>, s: &str) -> CleanupSpec {
+pub(super) fn of_service(reader: &mut Reader<'_>, s: &str, state_dir: &Path) -> CleanupSpec {
     let who = Owner::service(s);
-    build(reader, &Place { who, on: who, scope: Scope::SERVICE })
+    build(reader, &Place { who, on: who, scope: Scope::SERVICE, state_dir })
 }
 
 /// After each job on a remote.
-pub(super) fn of_remote(reader: &mut Reader<'_>, r: &str) -> CleanupSpec {
+pub(super) fn of_remote(reader: &mut Reader<'_>, r: &str, state_dir: &Path) -> CleanupSpec {
     let who = Owner::remote(r);
-    build(reader, &Place { who, on: who, scope: Scope::SERVICE })
+    build(reader, &Place { who, on: who, scope: Scope::SERVICE, state_dir })
 }
 
 /// After each run of a job's own process, whose texts mean what `scope` says.
-pub(super) fn of_process(reader: &mut Reader<'_>, j: &str, scope: Scope<'_>) -> CleanupSpec {
+pub(super) fn of_process(reader: &mut Reader<'_>, j: &str, scope: Scope<'_>, state_dir: &Path) -> CleanupSpec {
     let who = Owner::job(j);
-    build(reader, &Place { who, on: who, scope })
+    build(reader, &Place { who, on: who, scope, state_dir })
 }
 
 /// After each request of a job to `on`. What is cleaned up is that, perhaps also before a job, after somebody else: so what one
 /// job was given has no meaning there.
-pub(super) fn of_request(reader: &mut Reader<'_>, j: &str, on: Owner<'_>) -> CleanupSpec {
-    build(reader, &Place { who: Owner::job(j), on, scope: Scope::SERVICE })
+pub(super) fn of_request(reader: &mut Reader<'_>, j: &str, on: Owner<'_>, state_dir: &Path) -> CleanupSpec {
+    build(reader, &Place { who: Owner::job(j), on, scope: Scope::SERVICE, state_dir })
 }
 
 fn build(reader: &mut Reader<'_>, place: &Place<'_>) -> CleanupSpec {
@@ -65,7 +67,7 @@ fn build(reader: &mut Reader<'_>, place: &Place<'_>) -> CleanupSpec {
 
 /// One action; `None` if it was reported.
 fn action(reader: &mut Reader<'_>, place: &Place<'_>, node: &Node) -> Option<CleanupAction> {
-    let Place { who, on, scope } = place;
+    let Place { who, on, scope, state_dir } = place;
     if let Some(call) = node.field("http") {
         if on.section == "job" {
             let help = "use `purge` or `exec`; a service that a job asks by `request` can be asked to clean up as well";
@@ -85,12 +87,14 @@ fn action(reader: &mut Reader<'_>, place: &Place<'_>, node: &Node) -> Option<Cle
     }
     let ("exec", program) = here else {
         let working_dir = own_folder(reader, *on);
-        return purge(reader, *who, *on, scope, here.1, working_dir.as_deref()).map(CleanupAction::Purge);
+        let around = Around { working_dir: working_dir.as_deref(), state_dir };
+        return purge(reader, *who, *on, scope, here.1, around).map(CleanupAction::Purge);
     };
     let before = reader.errors();
-    let words = command(reader, scope, program, &format!("{who}: `cleanup.actions`: `exec`"));
+    let what = format!("{who}: `cleanup.actions`: `exec`");
+    let words = command(reader, scope, program, &what);
     if words.is_empty() && reader.errors() == before {
-        let message = format!("{who}: `cleanup.actions`: `exec` names no program");
+        let message = format!("{what} names no program");
         reader.error(program.span, message, "name the program first");
     }
     (!words.is_empty()).then_some(CleanupAction::Exec(words))

@@ -1,6 +1,6 @@
 //! `[job.NAME]`: which of its keys are for which of the two ways to do it, and what they have in common. Pure.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use greenroom_actors::{
     job::JobName,
@@ -16,7 +16,7 @@ use super::{
     read::Reader,
     request::{self, Askable},
     scope::Scope,
-    worker,
+    shell, worker,
 };
 use crate::config::{schema::keys, source::Span};
 
@@ -24,7 +24,13 @@ use crate::config::{schema::keys, source::Span};
 const MOST_WORKERS: u32 = 64;
 
 /// The kind of job at `at`; `None` if what it cannot do without was reported.
-pub(super) fn build(reader: &mut Reader<'_>, name: JobName, at: Span, askable: Askable<'_>) -> Option<JobDefinition> {
+pub(super) fn build(
+    reader: &mut Reader<'_>,
+    name: JobName,
+    at: Span,
+    askable: Askable<'_>,
+    state_dir: &Path,
+) -> Option<JobDefinition> {
     let own = name.to_string();
     let j = own.as_str();
     let params = params(reader, j);
@@ -33,15 +39,16 @@ pub(super) fn build(reader: &mut Reader<'_>, name: JobName, at: Span, askable: A
         Way::Process => {
             let scope = Scope::worker(j, &names);
             let process = worker::build(reader, &name, at, &scope);
-            let cleanup = cleanup::of_process(reader, j, scope);
+            let cleanup = cleanup::of_process(reader, j, scope, state_dir);
             check_flags(reader, j, &params, &process);
+            check_shells(reader, j, &params, &process, &cleanup);
             (JobWork::Process(Box::new(process)), cleanup)
         }
         Way::Request => {
             no_command_line(reader, j, &params, askable);
             let request = request::build(reader, j, &params, askable)?;
             let on = askable.find(request.service.as_str())?;
-            let cleanup = cleanup::of_request(reader, j, on);
+            let cleanup = cleanup::of_request(reader, j, on, state_dir);
             (JobWork::Request(request), cleanup)
         }
     };
@@ -145,6 +152,19 @@ fn check_flags(reader: &mut Reader<'_>, j: &str, params: &[ParamSpec], process: 
         let message =
             format!("job `{j}`: the param `{name}` stands in `command`, and its `flag` would append it once more");
         reader.error(place(reader, j, name), message, format!("remove the flag, or `${{param.{name}}}`"));
+    }
+}
+
+/// What a client sends is no program.
+fn check_shells(reader: &mut Reader<'_>, j: &str, params: &[ParamSpec], process: &ProcessJob, cleanup: &CleanupSpec) {
+    let who = Owner::job(j);
+    let place = span(reader, &who.key(&["command"]));
+    shell::check(reader, &process.service.command, params, &who.to_string(), place);
+    let place = span(reader, &who.key(&["cleanup", "actions"]));
+    for action in &cleanup.actions {
+        if let CleanupAction::Exec(words) = action {
+            shell::check(reader, words, params, &format!("{who}: `cleanup.actions`: `exec`"), place);
+        }
     }
 }
 

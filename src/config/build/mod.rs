@@ -23,6 +23,7 @@ mod resources;
 mod runtime;
 mod scope;
 mod service;
+mod shell;
 mod template;
 mod url;
 mod worker;
@@ -54,13 +55,13 @@ pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) ->
     }
     for (name, _) in effective.names("remote") {
         if let Ok(name) = name.parse() {
-            spec.remotes.push(remote::build(&mut reader, name));
+            spec.remotes.push(remote::build(&mut reader, name, &spec.state_dir));
         }
     }
     for (name, span) in effective.names("job") {
         let askable = Askable { services: &spec.services, remotes: &spec.remotes };
         if let Ok(name) = name.parse() {
-            let job = job::build(&mut reader, name, span, askable);
+            let job = job::build(&mut reader, name, span, askable, &spec.state_dir);
             spec.jobs.extend(job);
         }
     }

@@ -6,7 +6,10 @@
 
 use std::path::Path;
 
-use greenroom_actors::template::{Part, Template};
+use greenroom_actors::{
+    spec::{Common, NotOwn, check_own},
+    template::{Part, Template},
+};
 
 use super::{owner::Owner, read::Reader, scope::Scope, template::template};
 use crate::config::{holes::expand, tree::Node};
@@ -22,6 +25,27 @@ enum Refusal {
     NotOwn,
 }
 
+/// What is known of the folders that lie about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// The `working_dir` that somebody set.
+    pub(super) working_dir: Option<&'a Path>,
+    /// `runtime.state_dir`.
+    pub(super) state_dir: &'a Path,
+}
+
+impl<'a> Around<'a> {
+    /// The `working_dir`, with the reason where it is not its own.
+    fn own(self, home: Option<&str>) -> (Option<&'a Path>, Option<(&'a Path, NotOwn)>) {
+        let common = Common { home: home.map(Path::new), state_dir: self.state_dir };
+        match self.working_dir.map(|folder| (folder, check_own(folder, common))) {
+            Some((folder, Ok(()))) => (Some(folder), None),
+            Some((folder, Err(why))) => (None, Some((folder, why))),
+            None => (None, None),
+        }
+    }
+}
+
 /// The folder that a `purge` of `who` names, among those of `on`; `None` if it was reported.
 pub(super) fn purge(
     reader: &mut Reader<'_>,
@@ -29,7 +53,7 @@ pub(super) fn purge(
     on: Owner<'_>,
     scope: &Scope<'_>,
     node: &Node,
-    working_dir: Option<&Path>,
+    around: Around<'_>,
 ) -> Option<Template> {
     let text = node.text()?;
     let before = reader.errors();
@@ -38,15 +62,23 @@ pub(super) fn purge(
         return None;
     }
     let folder = absolute(reader, folder, node);
+    let (working_dir, not_own) = around.own(reader.outside.variable("HOME"));
     let message = match judge(&folder, working_dir) {
         Ok(()) => return Some(folder),
         Err(Refusal::Empty) => format!("{who}: `purge` names no folder"),
         Err(Refusal::Upwards) => format!("{who}: `purge`: `..` leads out of the folder in `{text}`"),
-        Err(Refusal::NotOwn) => format!("{who}: `purge` would empty `{text}`, which is no folder of {on}'s own"),
+        Err(Refusal::NotOwn) => {
+            let why = |(folder, why): (&Path, NotOwn)| format!(": its `working_dir` `{}` {why}", folder.display());
+            let why = not_own.map(why).unwrap_or_default();
+            format!("{who}: `purge` would empty `{text}`, which is no folder of {on}'s own{why}")
+        }
     };
-    let help = match working_dir {
-        Some(own) => format!("write `${{data_dir}}`, a folder below it, or one below `{}`", own.display()),
-        None => {
+    let help = match (working_dir, not_own) {
+        (Some(own), _) => format!("write `${{data_dir}}`, a folder below it, or one below `{}`", own.display()),
+        (None, Some(_)) => {
+            "write `${data_dir}` or a folder below it, or set a `working_dir` that is its own".to_owned()
+        }
+        (None, None) => {
             "write `${data_dir}` or a folder below it; where `working_dir` is set, a folder below that will do".into()
         }
     };
@@ -85,9 +117,9 @@ fn judge(Template(parts): &Template, working_dir: Option<&Path>) -> Result<(), R
     }
 }
 
-/// Whether a path lies strictly below the folder, by its names alone. Everything lies below the root, which says nothing.
+/// Whether a path lies strictly below the folder, by its names alone.
 fn is_below(path: &str, folder: Option<&Path>) -> bool {
-    let Some(folder) = folder.filter(|folder| folder.is_absolute() && folder.parent().is_some()) else { return false };
+    let Some(folder) = folder else { return false };
     Path::new(path).strip_prefix(folder).is_ok_and(|rest| rest.components().next().is_some())
 }
 
@@ -126,7 +158,7 @@ mod tests {
     fn a_folder_below_the_working_dir_may_and_that_itself_may_not() {
         assert_eq!(judged(&[text("/work/tmp")], "/work"), Ok(()));
         assert_eq!(judged(&[text("/work/tmp/"), Part::Param("x".into())], "/work"), Ok(()));
-        for refused in ["/work", "/work/", "/", "/etc", "work/tmp"] {
+        for refused in ["/work", "/work/", "/", "/other", "work/tmp"] {
             assert_eq!(judged(&[text(refused)], "/work"), Err(Refusal::NotOwn), "{refused}");
         }
         // An empty value would leave the whole folder, and any other one chooses among what lies there.
@@ -136,11 +168,25 @@ mod tests {
     }
 
     #[test]
-    fn without_a_working_dir_or_with_the_root_as_one_no_path_may() {
+    fn without_a_working_dir_no_path_may() {
         assert_eq!(judged(&[text("/work/tmp")], ""), Err(Refusal::NotOwn));
-        assert_eq!(judged(&[text("/etc")], "/"), Err(Refusal::NotOwn));
         assert_eq!(judged(&[], ""), Err(Refusal::Empty));
         assert_eq!(judged(&[text("")], "/work"), Err(Refusal::Empty));
+    }
+
+    #[test]
+    fn a_working_dir_that_is_not_its_own_is_as_none_and_the_reason_is_told() {
+        for (folder, expected) in [
+            ("/srv/webui", None),
+            ("/", Some(NotOwn::Root)),
+            ("/people/me", Some(NotOwn::Home)),
+            ("/people/me/.state", Some(NotOwn::StateDir)),
+        ] {
+            let folder = Path::new(folder);
+            let around = Around { working_dir: Some(folder), state_dir: Path::new("/people/me/.state") };
+            let own = if expected.is_none() { Some(folder) } else { None };
+            assert_eq!(around.own(Some("/people/me")), (own, expected.map(|why| (folder, why))), "{folder:?}");
+        }
     }
 
     proptest! {

@@ -1,5 +1,7 @@
 //! `[remote.NAME]`.
 
+use std::path::Path;
+
 use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
@@ -9,7 +11,7 @@ use greenroom_actors::{
 use super::{cleanup, gateway::can_be_sent, read::Reader, url::Url};
 use crate::config::tree::Node;
 
-pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName) -> RemoteSpec {
+pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, state_dir: &Path) -> RemoteSpec {
     let own = name.to_string();
     let r = own.as_str();
     let engine = reader.text(&["remote", r, "engine"]);
@@ -24,7 +26,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName) -> RemoteSpec {
         },
         api_key: api_key(reader, r),
         alive_interval: reader.duration(&["remote", r, "alive", "interval"]),
-        cleanup: cleanup::of_remote(reader, r),
+        cleanup: cleanup::of_remote(reader, r, state_dir),
         name,
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span, stat
     let ready = ready(reader, s, &engine, size);
     let alive = alive(reader, s, &engine);
     let stop = stop(reader, s);
-    let cleanup = cleanup::of_service(reader, s);
+    let cleanup = cleanup::of_service(reader, s, state_dir);
     check_failure_actions(reader, s);
     let door = door(reader, s, &engine, &command, state_dir);
     let mut spec = ServiceSpec {

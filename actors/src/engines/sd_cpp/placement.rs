@@ -114,6 +114,13 @@ impl Moves {
 }
 
 impl Spelling {
+    /// Whether what is to be on the host stays on a card, since nobody can tell the program. Without a card all of it is on
+    /// the host anyway.
+    #[must_use]
+    pub fn loses(self, room: Room) -> bool {
+        self == Self::Neither && room != Room::NoCard
+    }
+
     /// What a program's own help says. Builds that know both call the flags deprecated, and take them.
     #[must_use]
     pub fn read(help: &str) -> Self {
@@ -141,6 +148,19 @@ mod tests {
     fn of(command: &str, wishes: Wishes, room: Room) -> (bool, bool) {
         let Moves { text, decoder } = moves(&command.split(' ').collect::<Vec<_>>(), wishes, room);
         (text, decoder)
+    }
+
+    #[test]
+    fn a_program_that_knows_no_way_loses_something_where_there_may_be_a_card() {
+        for (spelling, room, expected) in [
+            (Spelling::Neither, card(8, 4), true),
+            (Spelling::Neither, Room::Unknown, true),
+            (Spelling::Neither, Room::NoCard, false),
+            (Spelling::Flags, card(8, 4), false),
+            (Spelling::Backend, card(8, 4), false),
+        ] {
+            assert_eq!(spelling.loses(room), expected, "{spelling:?} {room:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 mod needed;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{env, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_rt::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -29,7 +29,7 @@ use crate::{
         host::{Host, ProcHost},
     },
     process_supervisor::run::{exec_alone, render, surroundings},
-    spec::{CleanupAction, CleanupSpec, CleanupWhen, ServiceSpec},
+    spec::{CleanupAction, CleanupSpec, CleanupWhen, Common, ServiceSpec},
     state::ServiceStatus,
     template::{RunValues, Template},
 };
@@ -135,7 +135,7 @@ async fn act(action: &CleanupAction, place: &CleanPlace, rim: &Rim) -> Result<()
         (CleanupAction::Http { method, path }, _, Some(wire)) => ask(place, wire.as_ref(), method, path).await,
         // What is not there any more has nothing left to clean.
         (CleanupAction::Http { .. }, _, None) => Ok(()),
-        (CleanupAction::Purge(folder), Some(own), _) => empty(folder, own).await,
+        (CleanupAction::Purge(folder), Some(own), _) => empty(folder, own, rim).await,
         (CleanupAction::Exec(command), Some(own), _) => execute(command, own, rim).await,
         (CleanupAction::Purge(_) | CleanupAction::Exec(_), None, _) => {
             Err("nothing of it is on this machine, so that only `http` can be done".to_owned())
@@ -158,13 +158,18 @@ async fn ask(place: &CleanPlace, wire: &dyn Wire, method: &str, path: &str) -> R
     outcome.map_err(|why| format!("{method} {path}: {why}"))
 }
 
-async fn empty(folder: &Template, own: &OwnPlace) -> Result<(), String> {
+async fn empty(folder: &Template, own: &OwnPlace, rim: &Rim) -> Result<(), String> {
     let folder = PathBuf::from(folder.render(&own.values));
     let roots = [
         Root { path: own.values.data_dir.clone(), whole: true },
         Root { path: own.spec.working_dir.clone(), whole: false },
     ];
-    let emptied = spawn_blocking(move || purge(&folder, &roots)).await;
+    let state_dir = rim.state_dir.clone();
+    let emptied = spawn_blocking(move || {
+        let home = env::home_dir();
+        purge(&folder, &roots, Common { home: home.as_deref(), state_dir: &state_dir })
+    });
+    let emptied = emptied.await;
     match emptied {
         Ok(Ok(_gone)) => Ok(()),
         Ok(Err(error)) => Err(format!("purge: {}", chain(&error))),

@@ -11,7 +11,10 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,28 +43,42 @@ const MOST_PROGRAMS: usize = 64;
 type Binary = (PathBuf, u64, i64, i64);
 
 /// What a program says does not depend on who asks, so there is one memory for all runtimes of this process.
-static KNOWN: LazyLock<Mutex<HashMap<Binary, Arc<str>>>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<HashMap<Binary, Help>>> = LazyLock::new(Mutex::default);
 
-/// What the program of this worker says when it is asked for help: both streams, one after the other. Empty where it cannot
-/// be asked, or does not answer in time. Not asked again before its file changes.
-pub async fn help(spec: &ServiceSpec, state_dir: &Path) -> Arc<str> {
+/// What one program says of itself. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Help {
+    /// Both streams, one after the other. Empty where it could not be asked, or did not answer in time.
+    pub text: Arc<str>,
+    told: Arc<AtomicBool>,
+}
+
+impl Help {
+    /// Whether this is the first call for this program, so that what it lacks is told once and not before each job.
+    #[must_use]
+    pub fn is_news(&self) -> bool {
+        !self.told.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// What the program of this worker says when it is asked for help. Not asked again before its file changes.
+pub async fn help(spec: &ServiceSpec, state_dir: &Path) -> Help {
     let program = spec.command.first().map(|text| text.plain()).unwrap_or_default();
     let binary = look(&spec.working_dir.join(&program));
     if let Some(known) = binary.as_ref().and_then(|binary| known().get(binary).cloned()) {
         return known;
     }
-    let said: Arc<str> = ask(&program, spec, state_dir).await.into();
-    if let Some(binary) = binary {
-        let mut known = known();
-        if known.len() >= MOST_PROGRAMS {
-            known.clear();
-        }
-        known.insert(binary, Arc::clone(&said));
+    let said = Help { text: ask(&program, spec, state_dir).await.into(), ..Help::default() };
+    let Some(binary) = binary else { return said };
+    let mut known = known();
+    if known.len() >= MOST_PROGRAMS {
+        known.clear();
     }
-    said
+    // Another job may have asked it meanwhile.
+    known.entry(binary).or_insert(said).clone()
 }
 
-fn known() -> std::sync::MutexGuard<'static, HashMap<Binary, Arc<str>>> {
+fn known() -> std::sync::MutexGuard<'static, HashMap<Binary, Help>> {
     // What lies in it is whole at any time.
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -150,13 +167,15 @@ mod tests {
         let text = "#!/bin/sh\necho x >> asked; echo \"$1 $WORD\"; echo to stderr >&2; exit 1\n";
         let mut spec = program(folder.path(), text);
         spec.working_dir = folder.path().to_owned();
-        for _ in 0..3 {
-            assert_eq!(&*help(&spec, folder.path()).await, "--help --clip-on-cpu\n\nto stderr\n");
+        for is_first in [true, false, false] {
+            let help = help(&spec, folder.path()).await;
+            assert_eq!(&*help.text, "--help --clip-on-cpu\n\nto stderr\n");
+            assert_eq!(help.is_news(), is_first, "what it lacks is told once");
         }
         let asked = || fs::read_to_string(folder.path().join("asked")).expect("asked").lines().count();
         assert_eq!(asked(), 1);
         program(folder.path(), &format!("{text}# another\n"));
-        help(&spec, folder.path()).await;
+        assert!(help(&spec, folder.path()).await.is_news(), "it is another program");
         assert_eq!(asked(), 2);
     }
 
@@ -165,8 +184,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let mut spec = program(folder.path(), "#!/bin/sh\nyes | head -c 3000000\n");
         spec.working_dir = folder.path().to_owned();
-        assert_eq!(help(&spec, folder.path()).await.len() as u64, MOST + 1);
+        assert_eq!(help(&spec, folder.path()).await.text.len() as u64, MOST + 1);
         spec.command = vec![Template::text("/no/such/program")];
-        assert_eq!(&*help(&spec, folder.path()).await, "");
+        assert_eq!(&*help(&spec, folder.path()).await.text, "");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     ffi::{CString, OsStr},
-    io,
+    fs, io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -18,6 +18,8 @@ use rustix::{
     fs::{AtFlags, CWD, Dir, Mode, OFlags, fstat, openat, unlinkat},
     io::Errno,
 };
+
+use crate::spec::{Common, check_own};
 
 /// The deepest folder that is gone into. Each one on the way is kept open; programs do not make such trees.
 const DEEPEST: usize = 128;
@@ -32,7 +34,7 @@ pub enum PurgeError {
     Outside {
         /// The folder.
         folder: PathBuf,
-        /// Below which it would have to lie.
+        /// Below which it would have to lie: what of its folders is its own.
         roots: Vec<PathBuf>,
     },
     /// A part of its path is a symbolic link, or no folder.
@@ -58,6 +60,9 @@ pub enum PurgeError {
 }
 
 fn listed(roots: &[PathBuf]) -> String {
+    if roots.is_empty() {
+        return "a folder that is a service's own".to_owned();
+    }
     let names: Vec<String> = roots.iter().map(|root| root.display().to_string()).collect();
     names.join(" or ")
 }
@@ -67,19 +72,39 @@ fn listed(roots: &[PathBuf]) -> String {
 pub struct Root {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether it may be emptied itself, or only what lies below it.
+    /// Whether it may be emptied itself, or only what lies below it. One that may was made for it by the runtime.
     pub whole: bool,
 }
 
-/// Where a folder lies that may be emptied: below this root, by these parts. Pure: nothing is looked at.
+impl Root {
+    fn is_own(&self, common: Common<'_>) -> bool {
+        // What the runtime makes lies in the state dir.
+        let common = if self.whole { Common { state_dir: Path::new(""), ..common } } else { common };
+        check_own(&self.path, common).is_ok()
+    }
+
+    /// The same with all links followed, as it is now. One that is not there is nobody's.
+    fn is_really_own(&self, common: Common<'_>) -> bool {
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let (path, home, state_dir) = (real(&self.path), common.home.map(real), real(common.state_dir));
+        Self { path, whole: self.whole }.is_own(Common { home: home.as_deref(), state_dir: &state_dir })
+    }
+}
+
+/// Where a folder lies that may be emptied: below this root, by these parts. Pure: nothing is looked at. Of a folder in
+/// which others have something, as of the root of the file system, nothing may: everything would be allowed.
 ///
 /// # Errors
 /// When it lies below none of them.
-fn allowed<'a>(folder: &'a Path, roots: &'a [Root]) -> Result<(&'a Root, Vec<&'a OsStr>), PurgeError> {
-    let own = roots.iter().filter(|root| is_somebodys_own(&root.path));
-    let mut below = own.filter_map(|root| Some((root, parts(folder.strip_prefix(&root.path).ok()?)?)));
+fn allowed<'a>(
+    folder: &'a Path,
+    roots: &'a [Root],
+    common: Common<'_>,
+) -> Result<(&'a Root, Vec<&'a OsStr>), PurgeError> {
+    let own = || roots.iter().filter(|root| root.is_own(common));
+    let mut below = own().filter_map(|root| Some((root, parts(folder.strip_prefix(&root.path).ok()?)?)));
     let found = below.find(|(root, parts)| root.whole || !parts.is_empty());
-    let roots = || roots.iter().map(|root| root.path.clone()).collect();
+    let roots = || own().map(|root| root.path.clone()).collect();
     found.ok_or_else(|| PurgeError::Outside { folder: folder.to_owned(), roots: roots() })
 }
 
@@ -88,8 +113,11 @@ fn allowed<'a>(folder: &'a Path, roots: &'a [Root]) -> Result<(&'a Root, Vec<&'a
 ///
 /// # Errors
 /// See [`PurgeError`]; what could be removed before that is gone.
-pub fn purge(folder: &Path, roots: &[Root]) -> Result<u64, PurgeError> {
-    let (root, parts) = allowed(folder, roots)?;
+pub fn purge(folder: &Path, roots: &[Root], common: Common<'_>) -> Result<u64, PurgeError> {
+    let (root, parts) = allowed(folder, roots, common)?;
+    if !root.is_really_own(common) {
+        return Err(PurgeError::Outside { folder: folder.to_owned(), roots: Vec::new() });
+    }
     let refused = |path: &Path, errno: Errno| PurgeError::Refused { path: path.to_owned(), source: errno.into() };
     // Up to here the path is the configuration's own word, links included.
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -113,13 +141,6 @@ pub fn purge(folder: &Path, roots: &[Root]) -> Result<u64, PurgeError> {
     let mut emptied = Emptied { device, gone: 0, path: folder.to_owned() };
     emptied.empty(&at, 0)?;
     Ok(emptied.gone)
-}
-
-/// Whether a folder can belong to one service at all. The root of the file system and what lies in it (`/etc`, `/usr`) do
-/// not: below them everything would be allowed.
-fn is_somebodys_own(root: &Path) -> bool {
-    const SHALLOWEST: usize = 2;
-    root.is_absolute() && parts(root.strip_prefix("/").unwrap_or(root)).is_some_and(|parts| parts.len() >= SHALLOWEST)
 }
 
 /// The parts of a path that only goes down.
@@ -216,11 +237,15 @@ fn names(folder: &OwnedFd) -> Result<Vec<CString>, Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::os::unix::fs::symlink;
 
     use tempfile::TempDir;
 
     use super::*;
+
+    fn common() -> Common<'static> {
+        Common { home: None, state_dir: Path::new("/var/state") }
+    }
 
     /// `own`, which may be emptied, and `other` beside it, with a file in it.
     fn world() -> (TempDir, PathBuf, Vec<Root>) {
@@ -247,10 +272,10 @@ mod tests {
         }
         fs::write(tmp.join("a/b/c/.hidden \u{e4}"), "x").expect("a file");
         fs::write(own.join("beside"), "x").expect("a file");
-        assert_eq!(purge(&tmp, &roots).expect("emptied"), 10_004);
+        assert_eq!(purge(&tmp, &roots, common()).expect("emptied"), 10_004);
         assert!(is_empty(&tmp) && own.join("beside").exists());
-        assert_eq!(purge(&tmp, &roots).expect("empty"), 0);
-        assert_eq!(purge(&own.join("never/there"), &roots).expect("not there"), 0);
+        assert_eq!(purge(&tmp, &roots, common()).expect("empty"), 0);
+        assert_eq!(purge(&own.join("never/there"), &roots, common()).expect("not there"), 0);
     }
 
     #[test]
@@ -261,13 +286,13 @@ mod tests {
         symlink(other.join("precious"), tmp.join("to_file")).expect("a link");
         symlink("nowhere", tmp.join("to_nothing")).expect("a link");
         symlink(".", tmp.join("to_itself")).expect("a link");
-        assert_eq!(purge(&tmp, &roots).expect("emptied"), 4);
+        assert_eq!(purge(&tmp, &roots, common()).expect("emptied"), 4);
         assert!(is_empty(&tmp) && other.join("precious").exists());
         // The folder itself, and a part of the way to it.
         symlink(&other, own.join("link")).expect("a link");
         fs::create_dir(other.join("deep")).expect("a folder");
         for folder in [own.join("link"), own.join("link/deep")] {
-            let refused = purge(&folder, &roots);
+            let refused = purge(&folder, &roots, common());
             assert!(matches!(&refused, Err(PurgeError::Link { part, .. }) if part == "link"), "{refused:?}");
         }
         assert!(other.join("precious").exists());
@@ -277,7 +302,7 @@ mod tests {
     #[test]
     fn only_what_lies_below_a_folder_of_its_own_may_be_emptied() {
         let root = |path: &str, whole| Root { path: path.into(), whole };
-        let may = |folder: &str, roots: &[Root]| allowed(Path::new(folder), roots).is_ok();
+        let may = |folder: &str, roots: &[Root]| allowed(Path::new(folder), roots, common()).is_ok();
         let own = [root("/srv/webui", false), root("/var/state/data/webui", true)];
         for (folder, expected) in [
             ("/srv/webui/tmp", true),
@@ -308,17 +333,46 @@ mod tests {
         }
     }
 
+    /// The folders of this test stand for a home and a state dir.
+    #[test]
+    fn below_a_home_or_the_state_dir_nothing_is_emptied() {
+        let (dir, own, roots) = world();
+        fs::write(own.join("tmp/precious"), "x").expect("a file");
+        let state = own.join("state");
+        for common in [
+            Common { home: Some(&own), ..common() },
+            Common { home: Some(&own.join("tmp")), ..common() },
+            Common { state_dir: &own, ..common() },
+            Common { state_dir: &state, ..common() },
+            Common { state_dir: dir.path(), ..common() },
+        ] {
+            let refused = purge(&own.join("tmp"), &roots, common);
+            assert!(matches!(refused, Err(PurgeError::Outside { .. })), "{common:?}: {refused:?}");
+        }
+        // Whatever it is called.
+        let other_name = dir.path().join("link");
+        symlink(&own, &other_name).expect("a link");
+        let by_link = [Root { path: other_name.clone(), whole: false }];
+        let refused = purge(&other_name.join("tmp"), &by_link, Common { home: Some(&own), ..common() });
+        assert!(matches!(&refused, Err(PurgeError::Outside { .. })), "{refused:?}");
+        assert!(own.join("tmp/precious").exists());
+        assert_eq!(purge(&other_name.join("tmp"), &by_link, common()).expect("nobody else's"), 1);
+        // The runtime has made this one in its state dir.
+        let made = [Root { path: own.clone(), whole: true }];
+        assert_eq!(purge(&own, &made, Common { state_dir: dir.path(), ..common() }).expect("it may be emptied"), 1);
+    }
+
     #[test]
     fn a_folder_beside_its_own_is_not_touched() {
         let (dir, own, roots) = world();
         let other = dir.path().join("other");
         for folder in [other.clone(), own.join("tmp/../../other"), own.clone()] {
-            let refused = purge(&folder, &roots);
+            let refused = purge(&folder, &roots, common());
             assert!(matches!(refused, Err(PurgeError::Outside { .. })), "{folder:?}: {refused:?}");
         }
         assert!(other.join("precious").exists() && own.join("tmp").exists());
         let whole = [Root { path: own.clone(), whole: true }];
-        assert_eq!(purge(&own, &whole).expect("it may be emptied"), 1);
+        assert_eq!(purge(&own, &whole, common()).expect("it may be emptied"), 1);
         assert!(is_empty(&own));
     }
 
@@ -329,7 +383,7 @@ mod tests {
         let deep: PathBuf = (0..DEEPEST + 5).map(|_| "d").collect();
         fs::create_dir_all(tmp.join(deep)).expect("folders");
         fs::write(tmp.join("z"), "x").expect("a file");
-        let refused = purge(&tmp, &roots);
+        let refused = purge(&tmp, &roots, common());
         assert!(matches!(refused, Err(PurgeError::Deep(_))), "{refused:?}");
         assert!(!tmp.join("z").exists());
     }

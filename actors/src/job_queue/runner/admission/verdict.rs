@@ -94,7 +94,9 @@ mod tests {
     #[test]
     fn what_may_change_is_waited_for_and_what_never_fits_is_not() {
         assert!(matches!(judge(no_memory(RefusalKind::InTheWay)), Verdict::Again(_)));
-        assert!(matches!(judge(no_memory(RefusalKind::TooLarge)), Verdict::Never(error) if error.is_permanent()));
+        let Verdict::Never(error) = judge(no_memory(RefusalKind::TooLarge)) else { panic!("it never fits") };
+        assert!(error.no_memory, "who asked is told that there is no memory for it: {error:?}");
+        assert!(error.is_permanent());
         assert!(matches!(judge(AdmitError::Down("webui".parse().expect("a name"))), Verdict::Again(_)));
         assert_eq!(judge(AdmitError::Stopping), Verdict::Stopping);
     }

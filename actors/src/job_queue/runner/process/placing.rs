@@ -24,10 +24,12 @@ pub(super) async fn place(spec: &mut ServiceSpec, job: &ProcessJob, rim: &Rim) {
     let texts = spec.arguments();
     let words: Vec<&str> = texts.iter().map(String::as_str).collect();
     let mut added = batch(&words, wishes);
-    let moves = moves(&words, wishes, room(spec, &words, rim).await);
+    let room = room(spec, &words, rim).await;
+    let moves = moves(&words, wishes, room);
     if !moves.is_empty() {
-        let spelling = Spelling::read(&help(spec, &rim.state_dir).await);
-        if spelling == Spelling::Neither {
+        let help = help(spec, &rim.state_dir).await;
+        let spelling = Spelling::read(&help.text);
+        if spelling.loses(room) && help.is_news() {
             tracing::warn!(
                 job = %job.service.name,
                 "the program knows neither `--clip-on-cpu` nor `--backend`, so that nothing of it is kept on the host"
