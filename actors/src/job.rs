@@ -1,9 +1,16 @@
 //! What a job is doing and what became of it, as events, history and the API name it.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::PathBuf,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use ulid::{Generator, Ulid};
 
 use crate::{failure::FailureClass, ids::ServiceName, time::Timestamp};
 
@@ -13,13 +20,16 @@ pub type JobName = ServiceName;
 /// One submitted job: a ULID, so that ids sort by the time of their submission.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct JobId(ulid::Ulid);
+pub struct JobId(Ulid);
 
 impl JobId {
-    /// A new id, unique on this machine and later than those made before it.
+    /// A new id, unique on this machine and later than those that this process made before it, also within a millisecond.
     #[must_use]
     pub fn fresh() -> Self {
-        Self(ulid::Ulid::new())
+        static LAST: Mutex<Generator> = Mutex::new(Generator::new());
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        // An error means that a millisecond has no more ids, which are 2^80 at the most.
+        Self(last.generate().unwrap_or_else(|_| Ulid::new()))
     }
 
     /// When it was made, to the millisecond.
@@ -254,6 +264,12 @@ pub struct Task {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_in_which_they_were_made() {
+        let ids: Vec<JobId> = (0..10_000).map(|_| JobId::fresh()).collect();
+        assert!(ids.is_sorted_by(|one, next| one < next));
+    }
 
     #[test]
     fn ids_survive_their_text_and_progress_stays_within_its_bounds() {

@@ -44,6 +44,8 @@ fn main() {
         &format!("{:.2} / {:.2} / {:.2} ms", at(0.5), at(0.99), at(1.0)),
         "p99 < 5 ms",
     );
+    let late = times.iter().filter(|took| took.as_millis() >= 5).count();
+    row("of them, 5 ms and more", &late.to_string(), "0");
     row("memory for each job in line", &format!("{:.2} KiB", grown as f64 / 1024.0 / count as f64), "");
     let on_disk = history(&greenroom).saturating_sub(disk);
     row("on disk for each", &format!("{:.2} KiB", on_disk as f64 / 1024.0 / count as f64), "");
