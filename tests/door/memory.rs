@@ -92,11 +92,11 @@ fn a_request_waits_until_the_one_before_has_finished() {
         let image = scope.spawn(move || crate::chat_at(&other, "image"));
         wait_for("it is drained for the other one", BOUND, || greenroom.state("chat") == "draining");
         let mut tokens = 1;
+        // What was sent may lie in the socket when its sender has ended; an answer that was cut short would lack tokens.
         while stream.next().is_some() {
             tokens += 1;
-            assert!(tokens > 20 || alive(pid), "nothing busy is ended");
         }
-        assert_eq!(tokens, 21);
+        assert_eq!(tokens, 21, "nothing busy is ended");
         assert_eq!(image.join().expect("it is answered").status, 200);
     });
     assert!(!alive(pid));
