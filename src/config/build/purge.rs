@@ -149,29 +149,29 @@ mod tests {
     fn what_only_begins_like_it_may_not() {
         assert_eq!(judged(&[Part::DataDir, text("2")], ""), Err(Refusal::NotOwn));
         assert_eq!(judged(&[Part::DataDir, Part::Param("x".into())], ""), Err(Refusal::NotOwn));
-        assert_eq!(judged(&[text("/work2/tmp")], "/work"), Err(Refusal::NotOwn));
+        assert_eq!(judged(&[text("/srv/own2/tmp")], "/srv/own"), Err(Refusal::NotOwn));
         assert_eq!(judged(&[Part::DataDir, text("/../x")], ""), Err(Refusal::Upwards));
-        assert_eq!(judged(&[text("/work/a/../..")], "/work"), Err(Refusal::Upwards));
+        assert_eq!(judged(&[text("/srv/own/a/../..")], "/srv/own"), Err(Refusal::Upwards));
     }
 
     #[test]
     fn a_folder_below_the_working_dir_may_and_that_itself_may_not() {
-        assert_eq!(judged(&[text("/work/tmp")], "/work"), Ok(()));
-        assert_eq!(judged(&[text("/work/tmp/"), Part::Param("x".into())], "/work"), Ok(()));
-        for refused in ["/work", "/work/", "/", "/other", "work/tmp"] {
-            assert_eq!(judged(&[text(refused)], "/work"), Err(Refusal::NotOwn), "{refused}");
+        assert_eq!(judged(&[text("/srv/own/tmp")], "/srv/own"), Ok(()));
+        assert_eq!(judged(&[text("/srv/own/tmp/"), Part::Param("x".into())], "/srv/own"), Ok(()));
+        for refused in ["/srv/own", "/srv/own/", "/", "/other", "srv/own/tmp"] {
+            assert_eq!(judged(&[text(refused)], "/srv/own"), Err(Refusal::NotOwn), "{refused}");
         }
         // An empty value would leave the whole folder, and any other one chooses among what lies there.
-        assert_eq!(judged(&[text("/work/"), Part::Param("x".into())], "/work"), Err(Refusal::NotOwn));
-        assert_eq!(judged(&[text("/work/t"), Part::Param("x".into())], "/work"), Err(Refusal::NotOwn));
-        assert_eq!(judged(&[Part::Param("x".into())], "/work"), Err(Refusal::NotOwn));
+        assert_eq!(judged(&[text("/srv/own/"), Part::Param("x".into())], "/srv/own"), Err(Refusal::NotOwn));
+        assert_eq!(judged(&[text("/srv/own/t"), Part::Param("x".into())], "/srv/own"), Err(Refusal::NotOwn));
+        assert_eq!(judged(&[Part::Param("x".into())], "/srv/own"), Err(Refusal::NotOwn));
     }
 
     #[test]
     fn without_a_working_dir_no_path_may() {
-        assert_eq!(judged(&[text("/work/tmp")], ""), Err(Refusal::NotOwn));
+        assert_eq!(judged(&[text("/srv/own/tmp")], ""), Err(Refusal::NotOwn));
         assert_eq!(judged(&[], ""), Err(Refusal::Empty));
-        assert_eq!(judged(&[text("")], "/work"), Err(Refusal::Empty));
+        assert_eq!(judged(&[text("")], "/srv/own"), Err(Refusal::Empty));
     }
 
     #[test]
@@ -192,10 +192,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
         #[test]
-        fn what_may_be_emptied_lies_below_the_folder(path in "(/|\\.|\\.\\.|work|tmp|a){0,10}") {
-            if judged(&[text(&path)], "/work").is_ok() {
+        fn what_may_be_emptied_lies_below_the_folder(path in "(/|\\.|\\.\\.|/srv/own|tmp|a){0,10}") {
+            if judged(&[text(&path)], "/srv/own").is_ok() {
                 let real: std::path::PathBuf = Path::new(&path).components().collect();
-                prop_assert!(real.starts_with("/work") && real != Path::new("/work"), "{path}");
+                prop_assert!(real.starts_with("/srv/own") && real != Path::new("/srv/own"), "{path}");
                 prop_assert!(!path.contains("/../") && !path.ends_with("/.."), "{path}");
             }
         }
