@@ -207,13 +207,14 @@ const LEVELS: &[&[&str]] = &[
     &["remote"],
     &["os"],
     &["event"],
-    &["lease"],
+    &["lease", "witness"],
     &["history_store", "shutdown_coordinator"],
     &["process_supervisor"],
     &["resource_orchestrator"],
     &["services"],
     &["admit"],
     &["job_queue"],
+    &["watchdog"],
     &["assembly"],
 ];
 

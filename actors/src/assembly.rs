@@ -44,6 +44,7 @@ use crate::{
         messages::{Register, StopReport},
     },
     spec::{RuntimeSpec, ServiceSpec},
+    witness::Witness,
 };
 
 /// How long a thread may take to end once it has nothing to do.
@@ -106,6 +107,8 @@ pub struct ActorSystem {
     pub memory: MemoryBoard,
     /// Takes records.
     pub history: HistorySink,
+    /// Where failures are told.
+    pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: Addr<JobQueue>,
     /// Every service, in the order of the configuration, and the means to change them.
@@ -180,6 +183,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let stop = orchestrator.clone().recipient();
     coordinator.send(Register { name, depends_on, bound: MEMORY_BOUND, stop }).await??;
 
+    let witness = Witness::default();
     let children = Arbiter::try_new().map_err(AssemblyError::Thread)?;
     let roster = Roster {
         services: ServiceSet::default(),
@@ -192,6 +196,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
         registry,
         bus,
         history: history.sink(),
+        witness: witness.clone(),
         logs: spec.service_logs,
         state_dir: spec.state_dir.clone(),
         drain: spec.shutdown.drain,
@@ -225,6 +230,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
         containment: Arc::clone(&roster.containment),
         far,
         tidy: Tidy::default(),
+        witness: witness.clone(),
     };
     let jobs = JobQueue::new(QueueParts {
         definitions: spec.jobs.iter().cloned().map(Arc::new).collect(),
@@ -245,7 +251,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
 
     let threads = Threads { children, jobs: jobs_thread, cards, history };
     let history = threads.history.sink();
-    Ok(ActorSystem { coordinator, orchestrator, memory, history, jobs, roster, stopped, threads })
+    Ok(ActorSystem { coordinator, orchestrator, memory, history, witness, jobs, roster, stopped, threads })
 }
 
 fn dependencies(services: &[ServiceSpec]) -> Vec<(String, Vec<String>)> {

@@ -9,6 +9,24 @@ pub struct FailureRule {
     pub pattern: String,
     /// The class it stands for.
     pub class: FailureClass,
+    /// What is done when a program that goes on running says it.
+    pub action: FailureAction,
+}
+
+/// What is done about a failure of a program that goes on running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureAction {
+    /// Nothing: the line only names the cause, should it end.
+    None,
+    /// It is restarted, but not again for the same class before it has been healthy for `restart.reset_after`.
+    RestartOnce,
+    /// It is restarted, within its policy.
+    Restart,
+    /// It is stopped and stays down.
+    Stop,
+    /// It is stopped, and starts for nobody but a person or a changed configuration.
+    Quarantine,
 }
 
 /// Why something failed.
@@ -46,6 +64,26 @@ impl FailureClass {
     #[must_use]
     pub fn is_permanent(self) -> bool {
         matches!(self, Self::MissingCommand | Self::MissingLibrary | Self::BadModel)
+    }
+
+    /// What is done where the engine's own rules recognise it: one not-a-number can poison all that follows until the
+    /// program is restarted; of everything else its health and its exit say whether it matters.
+    #[must_use]
+    pub fn action(self) -> FailureAction {
+        match self {
+            Self::Nan => FailureAction::RestartOnce,
+            Self::OomGpu
+            | Self::OomHost
+            | Self::PortInUse
+            | Self::MissingCommand
+            | Self::MissingLibrary
+            | Self::BadModel
+            | Self::Driver
+            | Self::Timeout
+            | Self::Killed
+            | Self::Exit
+            | Self::Unknown => FailureAction::None,
+        }
     }
 
     /// The name in config, API and history.

@@ -32,3 +32,5 @@ pub mod state;
 pub mod template;
 pub mod time;
 pub mod units;
+pub mod watchdog;
+pub mod witness;

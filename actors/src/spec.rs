@@ -10,6 +10,7 @@ mod own_folder;
 mod resources;
 #[cfg(test)]
 pub mod sample;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -35,9 +36,13 @@ pub use self::{
     memory::{BusySpec, Figure, GpuChoice, GpuName, MemorySpec, OffloadHow, OffloadSpec, ReloadPolicy, WakeRule},
     own_folder::{Common, NotOwn, check_own},
     resources::{DeclaredCard, GpuBackend, ResourcesSpec, Share},
+    watch::{
+        BundleOn, BundleSpec, GenerationSpec, Growth, LimitsSpec, NotifySpec, OnExceed, ProcessLimits, ResetSpec,
+        WatchdogSpec,
+    },
 };
 pub use crate::{
-    failure::{FailureClass, FailureRule},
+    failure::{FailureAction, FailureClass, FailureRule},
     probe::Probe,
     template::GpuLayers,
 };
@@ -65,6 +70,8 @@ pub struct RuntimeSpec {
     pub resources: ResourcesSpec,
     /// Where model traffic comes in.
     pub gateway: GatewaySpec,
+    /// What is watched.
+    pub watchdog: WatchdogSpec,
     /// Whether `GET /metrics` is answered.
     pub metrics: bool,
     /// What answers requests elsewhere, in the order of the configuration.
@@ -169,6 +176,8 @@ pub struct ServiceSpec {
     pub stop: StopSpec,
     /// Output lines that name the cause of a failure, before the engine's own rules.
     pub failure: Vec<FailureRule>,
+    /// What is too much of it.
+    pub limits: LimitsSpec,
     /// What it wants of memory, and what becomes of it when others need it.
     pub memory: MemorySpec,
     /// How requests get to it.
@@ -280,8 +289,12 @@ pub struct AliveSpec {
     pub interval: Duration,
     /// How long one try may take.
     pub timeout: Duration,
-    /// Failures in a row after which the service is restarted.
+    /// Failures in a row after which the service is restarted, while nobody uses it.
     pub failures: u32,
+    /// While somebody uses it: without progress for this long it is restarted.
+    pub busy_timeout: Duration,
+    /// Whether it is asked for a token now and then.
+    pub generation: Option<GenerationSpec>,
 }
 
 /// `restart.policy`.

@@ -103,6 +103,7 @@ mod tests {
             api_key: Some("sk-pod".to_owned()),
             alive_interval: Duration::from_secs(1),
             cleanup: Default::default(),
+            reset: Default::default(),
         };
         let remotes = Remotes::new(&[spec]);
         let remote = remotes.find("pod").expect("it is there");

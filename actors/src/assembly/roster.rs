@@ -28,6 +28,7 @@ use crate::{
     },
     spec::{ServiceLogSpec, ServiceSpec},
     state::{Disposition, ServiceState, ServiceStatus},
+    witness::Witness,
 };
 
 /// The unit of the history, which every service needs, and whoever else has something to be remembered at the end.
@@ -93,6 +94,7 @@ pub struct Roster {
     pub(super) registry: Registry,
     pub(super) bus: EventBus,
     pub(super) history: HistorySink,
+    pub(super) witness: Witness,
     pub(super) logs: ServiceLogSpec,
     pub(super) state_dir: PathBuf,
     /// How long the work of jobs and of services may go on when the runtime stops.
@@ -165,6 +167,7 @@ impl Roster {
             dependencies,
             gate: gate.clone(),
             drain: self.drain,
+            witness: self.witness.clone(),
             lessor: lessor(&orchestrator),
             adopt,
         };

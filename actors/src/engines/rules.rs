@@ -114,7 +114,11 @@ mod tests {
 
     #[test]
     fn the_configs_own_rules_come_first_and_anchors_hold_in_a_block() {
-        let own = [FailureRule { pattern: "^CUDA .* memory$".to_owned(), class: FailureClass::Driver }];
+        let own = [FailureRule {
+            pattern: "^CUDA .* memory$".to_owned(),
+            class: FailureClass::Driver,
+            action: crate::failure::FailureAction::None,
+        }];
         let rules = FailureRules::new(&EngineRef::generic(), &own).expect("a regex");
         assert_eq!(rules.class_of(b"CUDA out of memory"), Some((0, FailureClass::Driver)));
         assert!(rules.may_match(b"a\r\nCUDA error of memory\r\nb"));

@@ -25,6 +25,7 @@ use crate::{
     shutdown_coordinator::messages::{UnitName, UnitStopped},
     spec::{ServiceLogSpec, ServiceSpec},
     state::{ExitReport, ServiceState, ServiceStatus},
+    witness::Witness,
 };
 
 /// Everything a supervisor is given at its birth; it looks nothing up.
@@ -56,6 +57,8 @@ pub struct SupervisorParts {
     pub gate: Gate,
     /// `runtime.shutdown.drain`.
     pub drain: Duration,
+    /// Where what it is seen to do wrong is told.
+    pub witness: Witness,
     /// Who gives out memory.
     pub lessor: Lessor,
     /// Its run of an earlier runtime, if there is one.
@@ -113,6 +116,7 @@ impl ProcessSupervisor {
                 bus,
                 logs,
                 state_dir,
+                witness: parts.witness,
                 placement: Arc::default(),
             }),
             drain,
@@ -161,6 +165,11 @@ impl ProcessSupervisor {
         for effect in effects {
             self.carry_out(effect, &at, ctx);
         }
+    }
+
+    /// Whether nobody uses it, and nobody waits for it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.gate.in_flight() == 0 && self.gate.waiting().count == 0
     }
 
     /// Offloads, unless somebody holds the service.

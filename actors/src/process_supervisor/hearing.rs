@@ -7,8 +7,8 @@ use super::{
     awaited::DependencyChanged,
     lifecycle::{Event, RunNews},
     messages::{
-        AdoptService, LoadService, OffloadService, Reconfigure, RecycleService, ResetService, RestartService,
-        RetireService, StartService, StopService,
+        AdoptService, CondemnService, LoadService, OffloadService, Reconfigure, RecycleService, ResetService,
+        RestartService, RetireService, StartService, StopService,
     },
 };
 use crate::{ids::RunId, lease::LeaseAnswer, shutdown_coordinator::messages::StopUnit};
@@ -90,8 +90,19 @@ impl Handler<RestartService> for ProcessSupervisor {
 impl Handler<RecycleService> for ProcessSupervisor {
     type Result = ();
 
-    fn handle(&mut self, RecycleService { reason }: RecycleService, ctx: &mut Self::Context) {
-        self.step(Event::Recycle { reason }, ctx);
+    fn handle(&mut self, RecycleService { reason, when_idle }: RecycleService, ctx: &mut Self::Context) {
+        if !when_idle || self.is_idle() {
+            self.step(Event::Recycle { reason }, ctx);
+        }
+    }
+}
+
+impl Handler<CondemnService> for ProcessSupervisor {
+    type Result = ();
+
+    fn handle(&mut self, condemned: CondemnService, ctx: &mut Self::Context) {
+        let CondemnService { run, class, reason, .. } = condemned;
+        self.step(Event::Run(run, RunNews::Failing { class, reason }), ctx);
     }
 }
 

@@ -7,8 +7,9 @@ use actix::Message;
 use tokio::sync::watch;
 
 use crate::{
+    failure::FailureClass,
     gate::{Gate, Held},
-    ids::ServiceName,
+    ids::{RunId, ServiceName},
     lease::Wish,
     spec::{DependencyCondition, ServiceSpec},
     state::ServiceStatus,
@@ -72,6 +73,33 @@ pub struct RestartService {
     pub reason: String,
 }
 
+/// This run does harm, or is of no use: end it. A run that is over is left alone.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct CondemnService {
+    /// Which run.
+    pub run: RunId,
+    /// What for, as the class of a failure.
+    pub class: FailureClass,
+    /// What for, for the status and the history.
+    pub reason: String,
+    /// Kill its whole tree at once, without grace and without a wait for those who use it.
+    pub at_once: bool,
+    /// What follows.
+    pub sentence: Sentence,
+}
+
+/// What follows when a run has been condemned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sentence {
+    /// It is a failure, and its restart policy says what follows.
+    Restart,
+    /// It is stopped and stays down, as by [`StopService`].
+    Stop,
+    /// It is stopped, and starts for nobody but a person or a changed configuration.
+    Quarantine,
+}
+
 /// Stop it and start it again as [`RestartService`] does, and leave what is wanted of it as it is: one that is loaded on
 /// demand stays so. One that does not run is left alone.
 #[derive(Debug, Clone, Message)]
@@ -79,6 +107,8 @@ pub struct RestartService {
 pub struct RecycleService {
     /// Why, for the status and the history.
     pub reason: String,
+    /// Only if nobody uses it; otherwise nothing happens.
+    pub when_idle: bool,
 }
 
 /// Forget failures: a `failed` service becomes `stopped` with a clean count.

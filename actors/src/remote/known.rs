@@ -194,6 +194,7 @@ mod tests {
             api_key: None,
             alive_interval: Duration::from_secs(1),
             cleanup: Default::default(),
+            reset: Default::default(),
         };
         Remotes::new(&[spec])
     }

@@ -2,7 +2,7 @@
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::CleanupSpec;
+use super::{CleanupSpec, ResetSpec};
 use crate::{engines::EngineRef, ids::ServiceName, units::ByteSize};
 
 /// `[gateway]`, as far as it is in force.
@@ -109,6 +109,8 @@ pub struct RemoteSpec {
     pub alive_interval: Duration,
     /// What is done after each job on it.
     pub cleanup: CleanupSpec,
+    /// The last resort, when clean-up does not help.
+    pub reset: ResetSpec,
 }
 
 /// Without the key.
@@ -123,6 +125,7 @@ impl fmt::Debug for RemoteSpec {
             .field("has_key", &self.api_key.is_some())
             .field("alive_interval", &self.alive_interval)
             .field("cleanup", &self.cleanup)
+            .field("reset", &self.reset.is_set())
             .finish()
     }
 }

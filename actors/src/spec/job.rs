@@ -145,6 +145,9 @@ pub struct CleanupSpec {
     pub when: CleanupWhen,
     /// What follows when one of them fails.
     pub on_failure: OnCleanupFailure,
+    /// Jobs that failed in a row, clean-up notwithstanding, after which the last resort is taken: a service is restarted, a
+    /// remote is reset; 0: never.
+    pub last_resort_after: u32,
 }
 
 /// One of `cleanup.actions`.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    AliveSpec, CleanupSpec, DoorSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ReadySpec,
+    AliveSpec, CleanupSpec, DoorSpec, GpuLayers, InheritEnv, LimitsSpec, MemorySpec, OnRuntimeExit, Probe, ReadySpec,
     RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
 };
 use crate::{engines::EngineRef, template::Template, units::DurationRange};
@@ -27,7 +27,14 @@ pub fn service(name: &str) -> ServiceSpec {
         start: StartMode::OnDemand,
         depends_on: Vec::new(),
         ready: ReadySpec { probe: Probe::None, timeout: second, interval: range },
-        alive: AliveSpec { probe: Probe::None, interval: second, timeout: second, failures: 3 },
+        alive: AliveSpec {
+            probe: Probe::None,
+            interval: second,
+            timeout: second,
+            failures: 3,
+            busy_timeout: second,
+            generation: None,
+        },
         restart: RestartSpec { policy: RestartPolicy::Always, max: 3, backoff: range, reset_after: second },
         stop: StopSpec {
             signal: StopSignal::SigTerm,
@@ -37,6 +44,7 @@ pub fn service(name: &str) -> ServiceSpec {
             on_runtime_exit: OnRuntimeExit::Stop,
         },
         failure: Vec::new(),
+        limits: LimitsSpec::default(),
         memory: MemorySpec::default(),
         door: DoorSpec::default(),
         cleanup: CleanupSpec::default(),

@@ -162,7 +162,11 @@ async fn a_new_failure_rule_names_what_comes_from_now_on() {
     let mut rig = Rig::new(spec.clone());
     rig.supervisor.do_send(StartService { wish: Wish::Wanted });
     rig.state(ServiceState::Ready).await;
-    spec.failure = vec![FailureRule { pattern: "flux is out".to_owned(), class: FailureClass::Driver }];
+    spec.failure = vec![FailureRule {
+        pattern: "flux is out".to_owned(),
+        class: FailureClass::Driver,
+        action: greenroom_actors::spec::FailureAction::None,
+    }];
     // A rule reaches the run by a way of its own. The probe reaches it by the same one, and shows that it has come.
     spec.alive.probe = Probe::Exec(["touch", "go"].map(Template::text).to_vec());
     rig.supervisor.send(changed(spec, false)).await.expect("it lives");

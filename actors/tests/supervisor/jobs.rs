@@ -134,6 +134,7 @@ impl Queue {
             containment: Arc::clone(&house.containment),
             far: Far::default(),
             tidy: Tidy::default(),
+            witness: Default::default(),
         };
         Self { house, rim, stopping, job, definition, dir }
     }

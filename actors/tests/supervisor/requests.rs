@@ -93,6 +93,7 @@ impl Shop {
             containment: Arc::clone(&house.containment),
             far: Far::default(),
             tidy: Tidy::default(),
+            witness: Default::default(),
         };
         let events = bus.subscribe(None);
         Self { house, rim, stopping, events, job, cleanup: CleanupSpec::default(), dir }
@@ -596,6 +597,7 @@ async fn a_remote_is_asked_at_a_url_that_is_well_and_cleaned_up_there() {
         api_key: None,
         alive_interval: Duration::from_secs(60),
         cleanup: CleanupSpec { actions: vec![http("/free")], ..CleanupSpec::default() },
+        reset: Default::default(),
     };
     shop.rim.far = Far { remotes: Remotes::new(&[spec]), wires: Some(Arc::new(Near)) };
     shop.job.service = "pod".parse().expect("a name");

@@ -77,7 +77,14 @@ pub fn script(text: &str) -> ServiceSpec {
         start: StartMode::Manual,
         depends_on: Vec::new(),
         ready: ReadySpec { probe: Probe::None, timeout: PATIENCE, interval: short },
-        alive: AliveSpec { probe: Probe::None, interval: short.min, timeout: PATIENCE, failures: 3 },
+        alive: AliveSpec {
+            probe: Probe::None,
+            interval: short.min,
+            timeout: PATIENCE,
+            failures: 3,
+            busy_timeout: PATIENCE,
+            generation: None,
+        },
         restart: RestartSpec {
             policy: RestartPolicy::OnFailure,
             max: 3,
@@ -92,6 +99,7 @@ pub fn script(text: &str) -> ServiceSpec {
             on_runtime_exit: OnRuntimeExit::Stop,
         },
         failure: Vec::new(),
+        limits: Default::default(),
         memory: Default::default(),
         door: Default::default(),
         cleanup: Default::default(),
@@ -220,6 +228,7 @@ impl Rig {
             dependencies: Vec::new(),
             gate: gate.clone(),
             drain: DRAIN,
+            witness: Default::default(),
             lessor,
             adopt: adopt.map(Inherited::from),
         })

@@ -95,6 +95,7 @@ impl House {
             service_logs: ServiceLogSpec { max_size: ByteSize(1 << 20), keep: 2 },
             resources,
             gateway: Default::default(),
+            watchdog: Default::default(),
             metrics: false,
             remotes: Vec::new(),
             services,

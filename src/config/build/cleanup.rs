@@ -62,6 +62,7 @@ fn build(reader: &mut Reader<'_>, place: &Place<'_>) -> CleanupSpec {
         delay: reader.duration(&key("delay")),
         when: when(reader, place, &key("when")),
         on_failure: on_failure(reader, place, &key("on_failure")),
+        last_resort_after: 0,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use greenroom_actors::{
     engines::EngineRef,
-    spec::{FailureClass, FailureRule, GpuLayers, InheritEnv},
+    spec::{FailureAction, FailureClass, FailureRule, GpuLayers, InheritEnv},
     template::{Part, Template},
 };
 
@@ -128,7 +128,11 @@ pub(super) fn inherit_env(reader: &mut Reader<'_>, who: Owner<'_>) -> InheritEnv
 pub(super) fn failure(reader: &Reader<'_>, who: Owner<'_>) -> Vec<FailureRule> {
     let rule = |rule: &Node| {
         let text = |key| rule.field(key).and_then(Node::text);
-        Some(FailureRule { pattern: text("pattern")?.to_owned(), class: word::<FailureClass>(text("class")?)? })
+        Some(FailureRule {
+            pattern: text("pattern")?.to_owned(),
+            class: word::<FailureClass>(text("class")?)?,
+            action: FailureAction::None,
+        })
     };
     let rules = reader.node(&who.key(&["failure"])).map(Node::items).unwrap_or_default();
     rules.iter().filter_map(rule).collect()

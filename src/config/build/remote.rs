@@ -5,7 +5,7 @@ use std::path::Path;
 use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
-    spec::{Balance, RemoteSpec},
+    spec::{Balance, RemoteSpec, ResetSpec},
 };
 
 use super::{cleanup, gateway::can_be_sent, read::Reader, url::Url};
@@ -27,6 +27,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, state_dir: &Path
         api_key: api_key(reader, r),
         alive_interval: reader.duration(&["remote", r, "alive", "interval"]),
         cleanup: cleanup::of_remote(reader, r, state_dir),
+        reset: ResetSpec::default(),
         name,
     }
 }

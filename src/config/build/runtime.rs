@@ -7,6 +7,7 @@ use std::{
 
 use greenroom_actors::spec::{
     ContainmentChoice, GuardianChoice, HistorySpec, RunningJobs, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
+    WatchdogSpec,
 };
 
 use super::{gateway, read::Reader, resources, template};
@@ -68,6 +69,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         },
         resources: resources::build(reader),
         gateway: gateway::build(reader, &state_dir),
+        watchdog: WatchdogSpec::default(),
         metrics: reader.bool(&["metrics", "enabled"]),
         remotes: Vec::new(),
         services: Vec::new(),

@@ -1,13 +1,14 @@
 //! `[service.NAME]`.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, BusySpec, CleanupAction, Dependency, DependencyCondition, DoorSpec, OffloadHow, OnRuntimeExit,
-        PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
+        AliveSpec, BusySpec, CleanupAction, Dependency, DependencyCondition, DoorSpec, LimitsSpec, OffloadHow,
+        OnRuntimeExit, PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal,
+        StopSpec,
     },
     template::{Part, Template},
 };
@@ -55,6 +56,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span, stat
         depends_on: depends_on(reader, s),
         restart: restart(reader, s),
         failure: failure(reader, who),
+        limits: LimitsSpec::default(),
         memory: memory(reader, s, &engine),
         door,
         name,
@@ -119,6 +121,8 @@ fn alive(reader: &mut Reader<'_>, s: &str, engine: &EngineRef) -> AliveSpec {
         interval: reader.duration(&["service", s, "alive", "interval"]),
         timeout: reader.duration(&["service", s, "alive", "timeout"]),
         failures: reader.number(&["service", s, "alive", "failures"]),
+        busy_timeout: Duration::from_secs(600),
+        generation: None,
     }
 }
 

@@ -6,8 +6,8 @@ use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, CleanupSpec, DoorSpec, GpuLayers, InheritEnv, MemorySpec, OnRuntimeExit, Probe, ProcessJob,
-        ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec, WorkerSpec,
+        AliveSpec, CleanupSpec, DoorSpec, GpuLayers, InheritEnv, LimitsSpec, MemorySpec, OnRuntimeExit, Probe,
+        ProcessJob, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec, WorkerSpec,
     },
     units::DurationRange,
 };
@@ -80,6 +80,8 @@ fn quiet(name: ServiceName) -> ServiceSpec {
             interval: Duration::from_secs(10),
             timeout: Duration::from_secs(3),
             failures: 3,
+            busy_timeout: Duration::from_secs(600),
+            generation: None,
         },
         restart: RestartSpec {
             policy: RestartPolicy::Never,
@@ -95,6 +97,7 @@ fn quiet(name: ServiceName) -> ServiceSpec {
             on_runtime_exit: OnRuntimeExit::Stop,
         },
         failure: Vec::new(),
+        limits: LimitsSpec::default(),
         memory: MemorySpec::default(),
         door: DoorSpec::default(),
         cleanup: CleanupSpec::default(),

@@ -87,6 +87,7 @@ mod tests {
             api_key: api_key.map(str::to_owned),
             alive_interval: Duration::from_secs(1),
             cleanup: Default::default(),
+            reset: Default::default(),
         }
     }
 

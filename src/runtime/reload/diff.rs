@@ -83,6 +83,7 @@ pub fn in_force(old: &RuntimeSpec, new: RuntimeSpec) -> RuntimeSpec {
         resources: old.resources.clone(),
         gateway: old.gateway.clone(),
         remotes: old.remotes.clone(),
+        watchdog: old.watchdog.clone(),
         ..*old
     }
 }
@@ -143,6 +144,7 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
         restart,
         stop,
         failure,
+        limits,
         memory: of_memory,
         // Where its own door is stands in `doors`: those are opened at the start of the runtime.
         door: DoorSpec { max_concurrency, upstream_model, listen: _ },
@@ -175,6 +177,8 @@ fn service(old: &ServiceSpec, new: &ServiceSpec) -> Change {
     probes(&mut found, (ready, alive), (&new.ready, &new.alive));
     rules(&mut found, (restart, stop), (&new.restart, &new.stop));
     found.live("failure", *failure != new.failure);
+    // Looked up with each sample.
+    found.live("limits", *limits != new.limits);
     match found {
         Differing { keys, .. } if keys.is_empty() => Change::Unchanged,
         Differing { keys, restart: true } => Change::Restart { keys },
@@ -209,11 +213,13 @@ fn probes(found: &mut Differing, old: (&ReadySpec, &AliveSpec), new: (&ReadySpec
     found.live("ready.probe", *probe != new.0.probe);
     found.live("ready.timeout", *timeout != new.0.timeout);
     found.live("ready.interval", *interval != new.0.interval);
-    let AliveSpec { probe, interval, timeout, failures } = old.1;
+    let AliveSpec { probe, interval, timeout, failures, busy_timeout, generation } = old.1;
     found.live("alive.probe", *probe != new.1.probe);
     found.live("alive.interval", *interval != new.1.interval);
     found.live("alive.timeout", *timeout != new.1.timeout);
     found.live("alive.failures", *failures != new.1.failures);
+    found.live("alive.busy_timeout", *busy_timeout != new.1.busy_timeout);
+    found.live("alive.generation", *generation != new.1.generation);
 }
 
 fn rules(found: &mut Differing, old: (&RestartSpec, &StopSpec), new: (&RestartSpec, &StopSpec)) {
@@ -246,6 +252,7 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         service_logs: ServiceLogSpec { max_size: log_size, keep },
         resources: of_resources,
         gateway: of_gateway,
+        watchdog,
         metrics,
         remotes,
         // One by one, above.
@@ -267,6 +274,7 @@ fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
         ("history.max_size", *max_size != new.history.max_size),
         ("log.service_logs.max_size", *log_size != new.service_logs.max_size),
         ("log.service_logs.keep", *keep != new.service_logs.keep),
+        ("watchdog", *watchdog != new.watchdog),
         ("metrics.enabled", *metrics != new.metrics),
         ("remote", *remotes != new.remotes),
     ];

@@ -29,6 +29,7 @@ use crate::{
     resource_orchestrator::{ResourceOrchestrator, view::MemoryBoard},
     services::ServiceSet,
     spec::JobWork,
+    witness::Witness,
 };
 
 /// What the work of a job needs of the runtime around it. Clones are the same.
@@ -56,6 +57,8 @@ pub struct Rim {
     pub far: Far,
     /// What is known of who has used which service since it was cleaned up.
     pub tidy: Tidy,
+    /// Where failures are told, and who has a job at work.
+    pub witness: Witness,
 }
 
 impl Rim {

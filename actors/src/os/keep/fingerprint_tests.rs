@@ -38,6 +38,7 @@ fn runtime(service: ServiceSpec) -> RuntimeSpec {
         service_logs: ServiceLogSpec { max_size: ByteSize(1), keep: 1 },
         resources: Default::default(),
         gateway: Default::default(),
+        watchdog: Default::default(),
         metrics: false,
         remotes: Vec::new(),
         services: vec![service],

@@ -24,6 +24,7 @@ use crate::{
     process_supervisor::lifecycle::RunNews,
     spec::{GpuLayers, InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
     template::{Part, RunValues, Template},
+    witness::Witness,
 };
 
 /// Tells news of a run. Never waits.
@@ -146,6 +147,8 @@ pub struct RunContext {
     pub logs: ServiceLogSpec,
     /// The runtime's folder.
     pub state_dir: PathBuf,
+    /// Where it is told what its output shows to have failed.
+    pub witness: Witness,
     /// Where the run is; of no run in particular: nowhere.
     pub placement: Arc<Placement>,
 }

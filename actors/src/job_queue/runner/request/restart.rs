@@ -50,7 +50,7 @@ pub(super) async fn restart(
     let name = &target.spec.name;
     let supervisor =
         target.supervisor.upgrade().ok_or_else(|| format!("`{name}` cannot be restarted: nobody supervises it"))?;
-    supervisor.do_send(RecycleService { reason: why });
+    supervisor.do_send(RecycleService { reason: why, when_idle: false });
     let mut status = target.status.clone();
     let bound = target.spec.stop.grace + GONE_WITHIN;
     let gone = status.wait_for(|status| is_over(status, run) || status.state == ServiceState::Stuck);

@@ -1,0 +1,9 @@
+//! Watches what runs: process counts, memory, leaks, silent actors, and what others have seen fail. It looks, judges and
+//! tells; ending and restarting is done by the supervisors.
+//!
+//! [`sample`] is what was seen at one moment. [`judge`] takes one after the other and says what is to be done: pure, with
+//! hysteresis, so that one sample never decides. [`actor`] looks every `watchdog.interval`, on a thread of its own, so that
+//! it still sees when the thread of all other actors hangs.
+
+pub mod deed;
+pub mod sample;

@@ -1,0 +1,143 @@
+//! Where those who see a service misbehave say so: its output, an answer, a job. Whoever judges that has a place to hear it
+//! once it is there; until then, and where nothing is watched, nobody minds.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use actix::{Message, Recipient};
+use arc_swap::ArcSwapOption;
+
+use crate::{
+    failure::{FailureAction, FailureClass},
+    ids::{RunId, ServiceName},
+    job::JobId,
+};
+
+/// A failure of a program that goes on running. Answered as soon as whatever shows its state has been looked at, so that
+/// whoever is about to end it does not take the evidence along; at most some seconds later.
+#[derive(Debug, Clone, PartialEq, Message)]
+#[rtype(result = "()")]
+pub struct FailureSeen {
+    /// Whose.
+    pub service: ServiceName,
+    /// Of which run.
+    pub run: RunId,
+    /// Its class.
+    pub class: FailureClass,
+    /// What the rule that recognised it wants done.
+    pub action: FailureAction,
+    /// The line, shortened, as it came: it may hold anything.
+    pub line: String,
+    /// Where it was seen.
+    pub seen: SeenIn,
+}
+
+/// Where a failure was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeenIn {
+    /// In its output.
+    Output,
+    /// In an answer to a request, with this status.
+    Answer(u16),
+    /// In a job, which sees to the action itself.
+    Job(JobId),
+}
+
+/// The way to whoever judges. Clones lead to the same.
+#[derive(Clone, Default)]
+pub struct Witness(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    judge: ArcSwapOption<Recipient<FailureSeen>>,
+    /// How many jobs are at work with each service.
+    at_work: Mutex<HashMap<ServiceName, u32>>,
+}
+
+impl Witness {
+    /// Whatever is seen from now on is told there.
+    pub fn appoint(&self, judge: Recipient<FailureSeen>) {
+        self.0.judge.store(Some(Arc::new(judge)));
+    }
+
+    /// Tells, and does not wait. What does not fit into a full mailbox is dropped: a flood says the same thing over and
+    /// over.
+    pub fn tell(&self, seen: FailureSeen) {
+        if let Some(judge) = self.0.judge.load().as_ref()
+            && judge.try_send(seen).is_err()
+        {
+            tracing::debug!("a failure that was seen is not judged: there are too many of them");
+        }
+    }
+
+    /// Tells, and comes back when its traces have been looked at, or nobody looks.
+    pub async fn report(&self, seen: FailureSeen) {
+        let judge = self.0.judge.load_full();
+        if let Some(judge) = judge {
+            if judge.send(seen).await.is_err() {
+                tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
+            }
+        }
+    }
+
+    /// A job works with this service until what comes back is dropped.
+    #[must_use]
+    pub fn job_begins(&self, service: &ServiceName) -> AtWork {
+        *self.at_work().entry(service.clone()).or_default() += 1;
+        AtWork { witness: self.clone(), service: service.clone() }
+    }
+
+    /// Whether a job works with this service.
+    #[must_use]
+    pub fn has_job(&self, service: &ServiceName) -> bool {
+        self.at_work().contains_key(service)
+    }
+
+    /// Nothing panics while it is locked.
+    fn at_work(&self) -> MutexGuard<'_, HashMap<ServiceName, u32>> {
+        self.0.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Witness").field("is_heard", &self.0.judge.load().is_some()).finish_non_exhaustive()
+    }
+}
+
+/// A job that works with a service.
+#[derive(Debug)]
+pub struct AtWork {
+    witness: Witness,
+    service: ServiceName,
+}
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        let mut at_work = self.witness.at_work();
+        if let Some(count) = at_work.get_mut(&self.service) {
+            *count -= 1;
+            if *count == 0 {
+                at_work.remove(&self.service);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_has_a_job_until_the_last_one_is_gone() {
+        let (witness, webui) = (Witness::default(), "webui".parse().expect("a name"));
+        let (first, second) = (witness.job_begins(&webui), witness.job_begins(&webui));
+        drop(first);
+        assert!(witness.has_job(&webui) && !witness.has_job(&"chat".parse().expect("a name")));
+        drop(second);
+        assert!(!witness.has_job(&webui));
+    }
+}
