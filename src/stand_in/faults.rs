@@ -34,7 +34,8 @@ pub struct FaultOptions {
     /// Milliseconds from the start until `--forks` are started.
     #[arg(long, value_name = "MS", requires = "forks")]
     pub fork_after_ms: Option<u64>,
-    /// Answer this many chat requests and none of those after them, while `/health` says that all is well.
+    /// Answer this many chat requests and none of those after them, nor anything else that is to generate, while
+    /// `/health` says that all is well.
     #[arg(long, value_name = "N")]
     pub wedge_after: Option<u64>,
     /// Say at each chat request what a WebUI says when a computation yields not-a-number.
@@ -113,7 +114,12 @@ impl AtChat {
         if self.nan {
             output::complain(output::NAN);
         }
-        self.wedge_after.is_some_and(|answered| nth > answered)
+        self.is_wedged(nth - 1)
+    }
+
+    /// Whether nothing is generated any more after so many chats.
+    pub fn is_wedged(&self, chats: u64) -> bool {
+        self.wedge_after.is_some_and(|answered| chats >= answered)
     }
 }
 

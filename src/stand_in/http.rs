@@ -96,6 +96,14 @@ impl Engine {
         *self.stage.borrow()
     }
 
+    /// Comes back once a word can be generated: never, while it is wedged.
+    pub async fn has_words(&self) {
+        self.load().await;
+        if self.faults.is_wedged(self.chats.load(Ordering::Relaxed)) {
+            std::future::pending().await
+        }
+    }
+
     /// Has the model in memory; loads it if it was given back.
     pub async fn load(&self) {
         if self.stage() == Stage::Unloaded {

@@ -43,6 +43,8 @@ fn it_forks_after_a_time_and_on_request_and_reaps_who_ends() {
 #[test]
 fn a_wedged_engine_answers_its_health_and_no_chat() {
     let (stand_in, http) = StandIn::serving("--wedge-after 1");
+    let completion = json!({ "prompt": "a", "n_predict": 1 });
+    assert_eq!(http.post("/completion", Some(&completion)).expect("an answer").json()["tokens_predicted"], 1);
     assert_eq!(chat(&http), 200);
     let request = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}";
     let hangs = http.say(request).expect("it listens");
