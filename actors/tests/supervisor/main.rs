@@ -14,4 +14,5 @@ mod rig;
 mod roster;
 mod stops;
 mod swaps;
+mod telling;
 mod web;
