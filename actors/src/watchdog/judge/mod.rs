@@ -1,0 +1,2 @@
+mod standing;
+pub use standing::StandingAlert;
