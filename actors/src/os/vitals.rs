@@ -13,8 +13,8 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-pub use text::Stall;
 use text::Life;
+pub use text::Stall;
 
 use super::proc;
 use crate::ids::Pid;

@@ -8,5 +8,9 @@
 pub mod alerts;
 pub mod board;
 pub mod deed;
+pub mod heartbeat;
 pub mod judge;
+pub mod look;
+mod memory_log;
+pub mod notify;
 pub mod sample;
