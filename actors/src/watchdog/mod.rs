@@ -5,5 +5,6 @@
 //! hysteresis, so that one sample never decides. [`actor`] looks every `watchdog.interval`, on a thread of its own, so that
 //! it still sees when the thread of all other actors hangs.
 
+pub mod bundle;
 pub mod deed;
 pub mod sample;
