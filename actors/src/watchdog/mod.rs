@@ -7,6 +7,7 @@
 
 pub mod alerts;
 pub mod board;
+pub mod bundle;
 pub mod deed;
 pub mod heartbeat;
 pub mod judge;
