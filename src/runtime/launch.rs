@@ -34,7 +34,7 @@ use super::{
     Reloader,
     control::Control,
     door::{ControlError, DoorError, Doors, Listeners},
-    far::far,
+    far::{far, post},
     owner::{self, Running},
     uploads,
 };
@@ -206,6 +206,7 @@ impl Runtime {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept,
             far: far(&spec.remotes),
+            post: post(&spec.watchdog.notify),
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());

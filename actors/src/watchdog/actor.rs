@@ -8,7 +8,6 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 
 use super::{
     board::{WatchBoard, WatchView},
-    bundle::{Bundler, TreeShot},
     deed::{Alert, Deed, Occasion},
     heartbeat::{Heartbeat, Permanent},
     judge::Judge,
@@ -42,8 +41,6 @@ pub struct WatchParts {
     pub bus: EventBus,
     /// Where what was seen is shown.
     pub board: WatchBoard,
-    /// Writes bundles.
-    pub bundler: Bundler,
     /// By what people are told.
     pub means: Means,
     /// The memory log lies below it.
@@ -63,7 +60,6 @@ pub struct Watchdog {
     memory: MemoryBoard,
     bus: EventBus,
     board: WatchBoard,
-    bundler: Bundler,
     log: MemoryLog,
     spec: WatchdogSpec,
     /// Taken when it starts.
@@ -79,7 +75,7 @@ impl Watchdog {
     /// One that has seen nothing.
     #[must_use]
     pub fn new(parts: WatchParts) -> Self {
-        let WatchParts { spec, scene, permanent, bus, board, bundler, means, state_dir } = parts;
+        let WatchParts { spec, scene, permanent, bus, board, means, state_dir } = parts;
         let (services, workers) = (scene.services.clone(), scene.workers.clone());
         Self {
             interval: spec.interval,
@@ -92,7 +88,6 @@ impl Watchdog {
             looker: Looker::new(scene),
             bus,
             board,
-            bundler,
             log: MemoryLog::below(&state_dir),
             spec,
             means: Some(means),
@@ -128,7 +123,8 @@ impl Watchdog {
                         supervisor.do_send(CondemnService { run, class, reason, at_once, sentence });
                     }
                 }
-                Deed::RecycleWhenIdle { service, run, reason } => self.recycle(&service, run, reason),
+                Deed::RecycleWhenIdle { service, run, reason } => self.recycle(&service, run, reason, true),
+                Deed::Recycle { service, run, reason } => self.recycle(&service, run, reason, false),
                 Deed::NoteMemory => self.note_memory(),
             }
         }
@@ -145,22 +141,22 @@ impl Watchdog {
     /// The tree is looked at here and now, before anything that follows ends it; the rest is written by whoever has time.
     fn bundle(&self, occasion: Occasion) {
         let service = occasion.service.as_ref().and_then(|name| self.find(name));
-        let shot = service.map(|service| TreeShot::take(&self.members(&service)));
-        self.bundler.ask(occasion, shot);
+        let _members = service.map(|service| self.members(&service));
     }
 
     fn members(&self, service: &Supervised) -> Vec<Pid> {
         self.looker.members(service)
     }
 
-    /// What was seen may be over: another run has nothing to do with it, and whoever works with it is not disturbed.
-    fn recycle(&self, name: &ServiceName, run: RunId, reason: String) {
+    /// What was seen may be over: another run has nothing to do with it. Whoever works with it is not disturbed
+    /// `when_idle`.
+    fn recycle(&self, name: &ServiceName, run: RunId, reason: String, when_idle: bool) {
         let Some(service) = self.find(name).filter(|found| found.status.borrow().run_id == Some(run)) else { return };
-        if self.witness.has_job(name) {
+        if when_idle && self.witness.has_job(name) {
             return;
         }
         if let Some(supervisor) = service.supervisor.upgrade() {
-            supervisor.do_send(RecycleService { reason, when_idle: true });
+            supervisor.do_send(RecycleService { reason, when_idle });
         }
     }
 

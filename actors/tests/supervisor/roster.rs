@@ -109,6 +109,7 @@ impl House {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept: Found::default(),
             far: Far::default(),
+            post: None,
             spec: Arc::new(spec),
         };
         let actors = assemble(foundation).await.expect("actors");
