@@ -13,6 +13,7 @@ mod workers;
 
 pub use roster::{HISTORY_UNIT, Roster, RosterError};
 pub use starts::{adopt_kept, start_eager};
+pub use watcher::About;
 pub use workers::workers_of;
 
 use std::{io, sync::Arc, time::Duration};
@@ -45,7 +46,7 @@ use crate::{
         messages::{Register, StopReport},
     },
     spec::{RuntimeSpec, ServiceSpec},
-    watchdog::{board::WatchBoard, notify::Post},
+    watchdog::{board::WatchBoard, bundle::Bundler, notify::Post},
     witness::Witness,
 };
 
@@ -75,6 +76,8 @@ pub struct Foundation {
     pub far: Far,
     /// Sends alerts to a webhook; `None` in a build that cannot.
     pub post: Option<Arc<dyn Post>>,
+    /// What diagnostic bundles say of the runtime.
+    pub about: About,
 }
 
 /// Why the actors could not be put together.
@@ -117,6 +120,8 @@ pub struct ActorSystem {
     pub jobs: Addr<JobQueue>,
     /// Where whoever watches shows what was seen; empty where nobody does.
     pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Every service, in the order of the configuration, and the means to change them.
     pub roster: Roster,
     /// Told once, when the ordered stop has ended.
@@ -126,10 +131,11 @@ pub struct ActorSystem {
 }
 
 /// One thread for the children's output, one for the work of jobs, one for the driver of the cards, one for the database, and,
-/// where anything is watched, one for that. To be ended when every unit has stopped.
+/// where anything is watched, one for that; one that makes bundles comes and goes. To be ended when every unit has stopped.
 #[derive(Debug)]
 pub struct Threads {
     watch: Option<Arbiter>,
+    bundler: Bundler,
     children: Arbiter,
     jobs: Arbiter,
     cards: Arc<GpuSampler>,
@@ -148,6 +154,9 @@ impl Threads {
                 tracing::error!("the thread of {whose} ended by a panic");
             }
         }
+        if !self.bundler.end(THREAD_BOUND) {
+            tracing::error!("the thread that makes bundles does not end");
+        }
         match Arc::into_inner(self.cards).map(|cards| cards.end(THREAD_BOUND)) {
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::error!(%error, "the thread that measures the cards does not end"),
@@ -164,7 +173,7 @@ impl Threads {
 /// # Errors
 /// See [`AssemblyError`]. What was started by then ends by itself.
 pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyError> {
-    let Foundation { spec, containment, registry, bus, ports, mut kept, far, post } = foundation;
+    let Foundation { spec, containment, registry, bus, ports, mut kept, far, post, about } = foundation;
     let start_order = order(&dependencies(&spec.services))?;
 
     let (done, stopped) = oneshot::channel();
@@ -259,6 +268,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     coordinator.send(Register { name, depends_on, bound, stop }).await??;
 
     let watch = WatchBoard::default();
+    let bundler = watcher::bundler(&spec, about, &roster, &memory, &watch);
     let watched = watcher::Watched {
         coordinator: &coordinator,
         orchestrator: &orchestrator,
@@ -268,13 +278,27 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
         roster: &roster,
         memory: &memory,
         board: &watch,
+        bundler: &bundler,
         post,
     };
     let watch_thread = watcher::begin(&spec, watched).await?;
 
-    let threads = Threads { watch: watch_thread, children, jobs: jobs_thread, cards, history };
+    let threads =
+        Threads { watch: watch_thread, bundler: bundler.clone(), children, jobs: jobs_thread, cards, history };
     let history = threads.history.sink();
-    Ok(ActorSystem { coordinator, orchestrator, memory, history, witness, jobs, watch, roster, stopped, threads })
+    Ok(ActorSystem {
+        coordinator,
+        orchestrator,
+        memory,
+        history,
+        witness,
+        jobs,
+        watch,
+        bundler,
+        roster,
+        stopped,
+        threads,
+    })
 }
 
 fn dependencies(services: &[ServiceSpec]) -> Vec<(String, Vec<String>)> {

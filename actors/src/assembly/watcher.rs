@@ -16,9 +16,11 @@ use crate::{
     resource_orchestrator::{ResourceOrchestrator, view::MemoryBoard},
     shutdown_coordinator::{ShutdownCoordinator, messages::Register},
     spec::RuntimeSpec,
+    time::Timestamp,
     watchdog::{
         actor::{WatchParts, Watchdog},
         board::WatchBoard,
+        bundle::{Bundler, ConfigText, Running, Shown, Source},
         heartbeat::Permanent,
         look::Scene,
         notify::{Means, Post},
@@ -30,6 +32,46 @@ const WATCH_UNIT: &str = "watchdog";
 /// How long a program that is told of an alert may take to be gone once it was killed.
 const WATCH_BOUND: Duration = Duration::from_secs(3);
 
+/// What diagnostic bundles say of the runtime itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The version of Greenroom.
+    pub version: String,
+    /// When the runtime was started.
+    pub started: Timestamp,
+    /// The configuration in force, without its secrets.
+    pub config: ConfigText,
+}
+
+/// Who makes diagnostic bundles, with or without somebody who watches.
+pub(super) fn bundler(
+    spec: &RuntimeSpec,
+    about: About,
+    roster: &Roster,
+    memory: &MemoryBoard,
+    board: &WatchBoard,
+) -> Bundler {
+    let Roster { services, workers, containment, bus, .. } = roster;
+    let board = board.clone();
+    let running = Running {
+        started: about.started,
+        bus: bus.clone(),
+        services: services.clone(),
+        workers: workers.clone(),
+        containment: Arc::clone(containment),
+        memory: memory.clone(),
+        watch: Shown::new(move || serde_json::to_value(board.look().as_ref()).unwrap_or_default()),
+    };
+    let source = Source {
+        version: about.version,
+        state_dir: spec.state_dir.clone(),
+        history: spec.history.path.clone(),
+        config: about.config,
+        running: Some(running),
+    };
+    Bundler::start(source, spec.watchdog.bundles.clone())
+}
+
 /// Everybody that is watched.
 pub(super) struct Watched<'a> {
     pub coordinator: &'a Addr<ShutdownCoordinator>,
@@ -40,6 +82,7 @@ pub(super) struct Watched<'a> {
     pub roster: &'a Roster,
     pub memory: &'a MemoryBoard,
     pub board: &'a WatchBoard,
+    pub bundler: &'a Bundler,
     pub post: Option<Arc<dyn Post>>,
 }
 
@@ -71,6 +114,7 @@ pub(super) async fn begin(spec: &RuntimeSpec, watched: Watched<'_>) -> Result<Op
         permanent,
         bus: bus.clone(),
         board: watched.board.clone(),
+        bundler: watched.bundler.clone(),
         means: Means {
             runtime: spec.name.clone(),
             bus: bus.clone(),

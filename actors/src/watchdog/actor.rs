@@ -8,6 +8,7 @@ use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, 
 
 use super::{
     board::{WatchBoard, WatchView},
+    bundle::{Bundler, TreeShot},
     deed::{Alert, Deed, Occasion},
     heartbeat::{Heartbeat, Permanent},
     judge::Judge,
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{EventBus, EventKind},
-    ids::{Pid, RunId, ServiceName},
+    ids::{RunId, ServiceName},
     os::clock,
     process_supervisor::messages::{CondemnService, RecycleService},
     resource_orchestrator::view::MemoryBoard,
@@ -41,6 +42,8 @@ pub struct WatchParts {
     pub bus: EventBus,
     /// Where what was seen is shown.
     pub board: WatchBoard,
+    /// Writes bundles.
+    pub bundler: Bundler,
     /// By what people are told.
     pub means: Means,
     /// The memory log lies below it.
@@ -60,6 +63,7 @@ pub struct Watchdog {
     memory: MemoryBoard,
     bus: EventBus,
     board: WatchBoard,
+    bundler: Bundler,
     log: MemoryLog,
     spec: WatchdogSpec,
     /// Taken when it starts.
@@ -75,7 +79,7 @@ impl Watchdog {
     /// One that has seen nothing.
     #[must_use]
     pub fn new(parts: WatchParts) -> Self {
-        let WatchParts { spec, scene, permanent, bus, board, means, state_dir } = parts;
+        let WatchParts { spec, scene, permanent, bus, board, bundler, means, state_dir } = parts;
         let (services, workers) = (scene.services.clone(), scene.workers.clone());
         Self {
             interval: spec.interval,
@@ -88,6 +92,7 @@ impl Watchdog {
             looker: Looker::new(scene),
             bus,
             board,
+            bundler,
             log: MemoryLog::below(&state_dir),
             spec,
             means: Some(means),
@@ -141,11 +146,8 @@ impl Watchdog {
     /// The tree is looked at here and now, before anything that follows ends it; the rest is written by whoever has time.
     fn bundle(&self, occasion: Occasion) {
         let service = occasion.service.as_ref().and_then(|name| self.find(name));
-        let _members = service.map(|service| self.members(&service));
-    }
-
-    fn members(&self, service: &Supervised) -> Vec<Pid> {
-        self.looker.members(service)
+        let shot = service.map(|service| TreeShot::take(&self.looker.members(&service)));
+        self.bundler.ask(occasion, shot);
     }
 
     /// What was seen may be over: another run has nothing to do with it. Whoever works with it is not disturbed

@@ -8,6 +8,7 @@
 pub mod actor;
 pub mod alerts;
 pub mod board;
+pub mod bundle;
 pub mod deed;
 pub mod heartbeat;
 pub mod judge;
