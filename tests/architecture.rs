@@ -59,6 +59,7 @@ const PURE: &[&str] = &[
     "actors/src/os/shim/course.rs",
     "actors/src/os/shim/wire.rs",
     "actors/src/os/sweep/report.rs",
+    "actors/src/os/vitals/text.rs",
     "actors/src/probe.rs",
     "actors/src/process_supervisor/classify.rs",
     "actors/src/process_supervisor/dependencies.rs",

@@ -111,6 +111,7 @@ impl Control {
             gateway,
             remotes,
             memory: actors.memory.clone(),
+            watch: actors.watch.clone(),
             orchestrator: actors.orchestrator.downgrade(),
             jobs: actors.jobs.downgrade(),
             job_kinds: JobKinds::new(&spec.jobs),

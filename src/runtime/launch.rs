@@ -11,7 +11,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    assembly::{AssemblyError, Foundation},
+    assembly::{About, AssemblyError, Foundation},
     cause::chain,
     event::{EventBus, EventKind},
     os::{
@@ -27,6 +27,7 @@ use greenroom_actors::{
         sweep::{SweepError, SweepReport, sweep_but},
     },
     spec::RuntimeSpec,
+    watchdog::bundle::ConfigText,
 };
 use tokio::sync::oneshot;
 
@@ -34,7 +35,7 @@ use super::{
     Reloader,
     control::Control,
     door::{ControlError, DoorError, Doors, Listeners},
-    far::far,
+    far::{far, post},
     owner::{self, Running},
     uploads,
 };
@@ -206,6 +207,8 @@ impl Runtime {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept,
             far: far(&spec.remotes),
+            post: post(&spec.watchdog.notify),
+            about: About { version: env!("CARGO_PKG_VERSION").to_owned(), started, config: ConfigText::default() },
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());

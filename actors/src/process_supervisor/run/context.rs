@@ -17,12 +17,13 @@ use crate::{
     memory::Placement,
     os::{
         containment::{Containment, Hold},
+        environment::inherited,
         ports::{PortLease, PortPool},
         registry::Registry,
         spawn::Spawned,
     },
     process_supervisor::lifecycle::RunNews,
-    spec::{GpuLayers, InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
+    spec::{GpuLayers, Probe, ServiceLogSpec, ServiceSpec},
     template::{Part, RunValues, Template},
     witness::Witness,
 };
@@ -215,11 +216,6 @@ pub fn surroundings(
     hold: &dyn Hold,
     values: &RunValues,
 ) -> Vec<(OsString, OsString)> {
-    let inherited = std::env::vars_os().filter(|(name, _)| match &spec.inherit_env {
-        InheritEnv::All => true,
-        InheritEnv::Nothing => false,
-        InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
-    });
     let own = spec.env.iter().map(|(name, value)| (name.clone(), value.render(values)));
     let marks = [
         ("GREENROOM_STATE_DIR".to_owned(), state_dir.display().to_string()),
@@ -227,7 +223,7 @@ pub fn surroundings(
         ("GREENROOM_RUN".to_owned(), run.to_string()),
     ];
     let text = own.chain(marks).chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
-    inherited.chain(text).collect()
+    inherited(&spec.inherit_env).chain(text).collect()
 }
 
 /// Every text with its holes filled.
