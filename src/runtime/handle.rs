@@ -183,8 +183,8 @@ impl RuntimeHandle {
 
     /// What whoever watches has seen last: what needs attention, what each service holds. Empty where nothing is watched.
     #[must_use]
-    pub fn watch(&self) -> Arc<WatchView> {
-        self.0.watch.look()
+    pub fn sight(&self) -> Arc<WatchView> {
+        self.inner.watch.look()
     }
 
     /// What is known of memory: cards, leases, needs. Waits for nobody.

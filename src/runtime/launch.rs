@@ -224,6 +224,7 @@ impl Runtime {
             doors,
             progress,
             reloader,
+            whole_process: manners.whole_process,
         };
         let (handle, thread) = control.run()?;
         let containment = handle.containment();
