@@ -33,4 +33,4 @@ pub mod server;
 mod sse;
 
 pub use api::Control;
-pub use remotes::FarConnections;
+pub use remotes::{FarConnections, Postman};

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     event::{EventBus, EventKind},
-    ids::{Pid, RunId, ServiceName},
+    ids::{RunId, ServiceName},
     os::clock,
     process_supervisor::messages::{CondemnService, RecycleService},
     resource_orchestrator::view::MemoryBoard,
@@ -128,7 +128,8 @@ impl Watchdog {
                         supervisor.do_send(CondemnService { run, class, reason, at_once, sentence });
                     }
                 }
-                Deed::RecycleWhenIdle { service, run, reason } => self.recycle(&service, run, reason),
+                Deed::RecycleWhenIdle { service, run, reason } => self.recycle(&service, run, reason, true),
+                Deed::Recycle { service, run, reason } => self.recycle(&service, run, reason, false),
                 Deed::NoteMemory => self.note_memory(),
             }
         }
@@ -145,22 +146,19 @@ impl Watchdog {
     /// The tree is looked at here and now, before anything that follows ends it; the rest is written by whoever has time.
     fn bundle(&self, occasion: Occasion) {
         let service = occasion.service.as_ref().and_then(|name| self.find(name));
-        let shot = service.map(|service| TreeShot::take(&self.members(&service)));
+        let shot = service.map(|service| TreeShot::take(&self.looker.members(&service)));
         self.bundler.ask(occasion, shot);
     }
 
-    fn members(&self, service: &Supervised) -> Vec<Pid> {
-        self.looker.members(service)
-    }
-
-    /// What was seen may be over: another run has nothing to do with it, and whoever works with it is not disturbed.
-    fn recycle(&self, name: &ServiceName, run: RunId, reason: String) {
+    /// What was seen may be over: another run has nothing to do with it. Whoever works with it is not disturbed
+    /// `when_idle`.
+    fn recycle(&self, name: &ServiceName, run: RunId, reason: String, when_idle: bool) {
         let Some(service) = self.find(name).filter(|found| found.status.borrow().run_id == Some(run)) else { return };
-        if self.witness.has_job(name) {
+        if when_idle && self.witness.has_job(name) {
             return;
         }
         if let Some(supervisor) = service.supervisor.upgrade() {
-            supervisor.do_send(RecycleService { reason, when_idle: true });
+            supervisor.do_send(RecycleService { reason, when_idle });
         }
     }
 

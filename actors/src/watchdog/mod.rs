@@ -5,6 +5,7 @@
 //! hysteresis, so that one sample never decides. [`actor`] looks every `watchdog.interval`, on a thread of its own, so that
 //! it still sees when the thread of all other actors hangs. [`board`] is where the newest of it can be seen by anybody.
 
+pub mod actor;
 pub mod alerts;
 pub mod board;
 pub mod bundle;

@@ -62,11 +62,13 @@ pub fn write_archive(
     is_over: impl Fn() -> bool,
 ) -> io::Result<()> {
     let (config, secrets) = source.config.look();
-    let own = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let own =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let secrets = secrets.and(&Secrets::of_environment(own));
     let shot = shot.map(|shot| Arc::new(shot.cleaned(&secrets)));
     let at = clock::wall();
-    let mut tape = Tape { out: BufWriter::new(out), at, secrets, is_over, bytes: 0, files: Vec::new(), missing: Vec::new() };
+    let mut tape =
+        Tape { out: BufWriter::new(out), at, secrets, is_over, bytes: 0, files: Vec::new(), missing: Vec::new() };
 
     let (service, memory) = match &source.running {
         Some(running) => {

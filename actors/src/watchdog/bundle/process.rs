@@ -154,7 +154,10 @@ mod tests {
         let text = draw(&[process(3, 2), process(2, 1), process(9, 1), process(4, 2)], 5);
         let order: Vec<&str> = text.lines().skip(2).filter_map(|line| line.split_whitespace().next()).collect();
         assert_eq!(order, ["2", "3", "4", "9"], "{text}");
-        assert!(text.starts_with("4 processes, and 5 more that are not shown, 28 threads, 0 descriptors; 800KiB"), "{text}");
+        assert!(
+            text.starts_with("4 processes, and 5 more that are not shown, 28 threads, 0 descriptors; 800KiB"),
+            "{text}"
+        );
         assert!(text.lines().nth(3).is_some_and(|line| line.contains("    [llama-server]")), "{text}");
     }
 

@@ -169,8 +169,11 @@ mod tests {
             service: Some("chat".parse().expect("a name")),
             message: "24 processes, 4 when it was ready".to_owned(),
         };
-        let memory =
-            MemoryFacts { ram_free: 1 << 30, ram_capacity: 8 << 30, cards: vec![("L4".to_owned(), Some(6 << 30), 24 << 30)] };
+        let memory = MemoryFacts {
+            ram_free: 1 << 30,
+            ram_capacity: 8 << 30,
+            cards: vec![("L4".to_owned(), Some(6 << 30), 24 << 30)],
+        };
         let files = ["config.toml".to_owned(), "logs/chat.log".to_owned(), "logs/sdxl.log".to_owned()];
         let missing = [("jobs.json".to_owned(), "no history".to_owned())];
         let facts = Facts {

@@ -87,7 +87,8 @@ mod tests {
     fn the_machine_is_described() {
         let dir = tempfile::tempdir().expect("a folder");
         let text = String::from_utf8(system("1.2.3", dir.path())).expect("text");
-        for part in ["Greenroom 1.2.3", "processor cores", "MemTotal:", "Max open files", "== /proc/version", " free\n"] {
+        for part in ["Greenroom 1.2.3", "processor cores", "MemTotal:", "Max open files", "== /proc/version", " free\n"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.len() < 200_000);
