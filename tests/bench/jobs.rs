@@ -45,7 +45,7 @@ fn main() {
     let all: Duration = submissions.iter().sum();
     let grown = held(greenroom.pid()).saturating_sub(rss);
     println!("{count} submissions, one after the other, {:.0} a second", count as f64 / all.as_secs_f64());
-    spread("a submission, from the request to the answer", submissions, "p99 < 5 ms");
+    spread("a submission, from the request to the answer", submissions, "each < 5 ms");
     spread("the disk alone: 8 KiB and fdatasync", syncs, "");
     row("memory for each job in line", &format!("{:.2} KiB", grown as f64 / 1024.0 / count as f64), "");
     let on_disk = history(&greenroom).saturating_sub(disk);
