@@ -392,6 +392,15 @@ progress = '(?P<step>\d+)/(\d+)'
 }
 
 #[test]
+fn a_pattern_that_is_none_says_what_is_wrong_in_it() {
+    let folder = Folder::with("g.toml", "[job.a]\ncommand = \"sleep 1\"\nprogress = '(?P<step>[0-9]+ of'\n");
+    assert_eq!(
+        folder.problems(),
+        ["g.toml:3:12 `job.a.progress`: the regular expression does not compile: unclosed group"]
+    );
+}
+
+#[test]
 fn what_nothing_comes_of_is_a_warning() {
     let text = r#"
 [job.a]
