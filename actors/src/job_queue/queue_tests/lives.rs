@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::world::*;
 use crate::{
-    failure::FailureClass,
+    failure::{FailureAction, FailureClass},
     job::{JobError, JobOutcome, JobProgress, JobState},
     job_queue::{
         attempt::{AttemptEnd, StopWhy},
@@ -77,6 +77,50 @@ fn a_failure_is_made_again_after_a_longer_and_longer_pause_until_it_may_not() {
     let never_fits = JobError { no_memory: true, ..JobError::new(Some(FailureClass::Unknown), "it never fits here") };
     world.end(id, AttemptEnd::Failed(never_fits));
     assert_eq!(world.view(id).outcome, Some(JobOutcome::Failed), "nor can the size of a card");
+}
+
+#[test]
+fn what_poisons_its_service_is_tried_once_more_whatever_retries_says_and_no_third_time() {
+    let poison = || {
+        let error = JobError::new(Some(FailureClass::Nan), "NansException");
+        AttemptEnd::Failed(JobError { action: Some(FailureAction::RestartOnce), ..error })
+    };
+    for retries in [0, 3] {
+        let mut world = World::new(vec![kind("image", 1, retries, 0)]);
+        let id = running(&mut world);
+        world.end(id, poison());
+        assert_eq!((world.view(id).outcome, world.view(id).attempts.len()), (None, 1), "retries = {retries}");
+        world.tell(id, AttemptNews::Over);
+        world.pass(1.1);
+        assert_eq!(world.doing[&id].0, 2);
+        world.tell(id, AttemptNews::Running);
+        world.write_all();
+        world.end(id, poison());
+        world.tell(id, AttemptNews::Over);
+        world.write_all();
+        let view = world.view(id);
+        assert_eq!((view.state, view.attempt), (JobState::Failed, 2), "retries = {retries}");
+        assert_eq!(view.error.as_ref().and_then(|error| error.class), Some(FailureClass::Nan));
+    }
+}
+
+#[test]
+fn the_attempt_on_a_clean_service_costs_none_of_the_others() {
+    let mut world = World::new(vec![kind("image", 1, 1, 0)]);
+    let id = running(&mut world);
+    let poison = JobError { action: Some(FailureAction::RestartOnce), ..JobError::new(None, "it broke") };
+    for error in [poison, JobError::new(Some(FailureClass::Unknown), "it broke")] {
+        world.end(id, AttemptEnd::Failed(error));
+        assert_eq!(world.view(id).outcome, None);
+        world.tell(id, AttemptNews::Over);
+        world.pass(3.0);
+        world.tell(id, AttemptNews::Running);
+        world.write_all();
+    }
+    world.end(id, failed(FailureClass::Unknown));
+    world.tell(id, AttemptNews::Over);
+    world.write_all();
+    assert_eq!((world.state(id), world.view(id).attempt), (JobState::Failed, 3));
 }
 
 #[test]

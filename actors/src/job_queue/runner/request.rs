@@ -7,6 +7,7 @@
 //!
 //! It never says that work has stopped that goes on: what cannot be told to stop is restarted.
 
+mod aftermath;
 mod at_service;
 mod body;
 mod errand;

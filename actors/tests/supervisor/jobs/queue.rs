@@ -145,6 +145,7 @@ impl Queue {
             folder: folder.clone(),
             ticket,
             slot: 1,
+            has_poisoned: false,
             order: ordered,
         };
         let (told, news) = mpsc::unbounded_channel();

@@ -128,6 +128,7 @@ impl Shop {
             folder: folder.clone(),
             ticket: Ticket { arrival: clock::now(), priority: 0 },
             slot: 1,
+            has_poisoned: false,
             order: ordered,
         };
         let (told, news) = mpsc::unbounded_channel();

@@ -59,6 +59,7 @@ pub(super) async fn run(
             folder: attempt.folder.output(),
             tell,
             prompt: RefCell::new(None),
+            stillness: RefCell::new(None),
         };
         let mut order = attempt.order.clone();
         let end = match work(&errand, &mut order).await {
