@@ -17,7 +17,7 @@ use greenroom_actors::{
             far::{Far, FarWires},
             request,
             tidy::Tidy,
-            wire::{Local, Wire},
+            wire::{Letter, Local, Sending, Wire},
         },
     },
     lease::Wish,
@@ -581,6 +581,13 @@ impl FarWires for Near {
     fn wire(&self, _: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire> {
         let port = site.url().rsplit(':').next().and_then(|port| port.parse().ok());
         Arc::new(Local(port.expect("a port")))
+    }
+
+    fn ask(&self, _: &Arc<Remote>, method: &str, url: &str) -> Sending {
+        let (place, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
+        let port = place.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let letter = Letter { method: method.to_owned(), path: format!("/{path}"), body: Default::default() };
+        Local(port).send(&letter)
     }
 }
 
