@@ -8,6 +8,7 @@ mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod remedies;
 mod requests;
 mod rig;
 mod roster;

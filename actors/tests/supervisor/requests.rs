@@ -46,7 +46,7 @@ use crate::{
 /// A PNG, as far as anybody here looks.
 const PNG: &str = "iVBORw0KGgoAAAANSUhEUg==";
 
-fn service(engine: &str, text: &str) -> ServiceSpec {
+pub fn service(engine: &str, text: &str) -> ServiceSpec {
     let mut spec = ServiceSpec { name: "webui".parse().expect("a name"), ..script(text) };
     spec.engine = Engines::built_in().named(engine).expect("an engine");
     spec.port = Some(PortSpec::Assigned);
@@ -56,18 +56,18 @@ fn service(engine: &str, text: &str) -> ServiceSpec {
 }
 
 /// A service that can be used, with a job that asks it.
-struct Shop {
-    house: House,
-    rim: Rim,
+pub struct Shop {
+    pub house: House,
+    pub rim: Rim,
     stopping: watch::Sender<bool>,
-    events: EventStream,
-    job: RequestJob,
+    pub events: EventStream,
+    pub job: RequestJob,
     cleanup: CleanupSpec,
     dir: TempDir,
 }
 
 impl Shop {
-    async fn new(spec: ServiceSpec, path: &str) -> Self {
+    pub async fn new(spec: ServiceSpec, path: &str) -> Self {
         Self::at(spec, path, EventBus::new(1)).await
     }
 
@@ -99,12 +99,12 @@ impl Shop {
         Self { house, rim, stopping, events, job, cleanup: CleanupSpec::default(), dir }
     }
 
-    fn service(&self) -> Supervised {
+    pub fn service(&self) -> Supervised {
         self.house.find("webui")
     }
 
     /// Loads it, and gives its port.
-    async fn load(&self) -> (u16, ServiceStatus) {
+    pub async fn load(&self) -> (u16, ServiceStatus) {
         let service = self.service();
         let supervisor = service.supervisor.upgrade().expect("a supervisor");
         supervisor.do_send(LoadService { wish: Wish::Wanted, lifts: true });
@@ -112,11 +112,20 @@ impl Shop {
         (status.port.expect("a port"), status)
     }
 
-    fn begin(&self, params: Value) -> Begun {
+    pub fn begin(&self, params: Value) -> Begun {
         self.begin_number(1, params)
     }
 
     fn begin_number(&self, number: u32, params: Value) -> Begun {
+        self.begin_as(number, false, params)
+    }
+
+    /// Another attempt at a job that has had its run restarted.
+    pub fn begin_again(&self, params: Value) -> Begun {
+        self.begin_as(2, true, params)
+    }
+
+    fn begin_as(&self, number: u32, has_poisoned: bool, params: Value) -> Begun {
         let Value::Object(params) = params else { panic!("an object") };
         let id = JobId::fresh();
         let folder = JobFolder::of(self.dir.path(), id);
@@ -140,7 +149,7 @@ impl Shop {
             folder: folder.clone(),
             ticket: Ticket { arrival: clock::now(), priority: 0 },
             slot: 1,
-            has_poisoned: false,
+            has_poisoned,
             order: ordered,
         };
         let (told, news) = mpsc::unbounded_channel();
@@ -151,7 +160,7 @@ impl Shop {
     }
 
     /// The next alert, raised or cleared, as it is told.
-    async fn alert(&mut self) -> String {
+    pub async fn alert(&mut self) -> String {
         let search = async {
             loop {
                 match self.events.next().await.expect("the bus lives").kind {
@@ -164,7 +173,7 @@ impl Shop {
         tokio::time::timeout(PATIENCE, search).await.expect("an alert")
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.stopping.send_replace(true);
         self.house.stop().await;
     }
@@ -175,7 +184,7 @@ fn stop(begun: &Begun) {
 }
 
 /// Waits until a condition of this test is so, which has nobody who tells.
-async fn soon(what: &str, is: impl Fn() -> bool) {
+pub async fn soon(what: &str, is: impl Fn() -> bool) {
     let wait = async {
         while !is() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -575,7 +584,7 @@ async fn a_prompt_that_is_worked_on_is_interrupted_and_gone_before_its_end_is_to
 }
 
 #[derive(Debug)]
-struct Near;
+pub struct Near;
 
 impl FarWires for Near {
     fn wire(&self, _: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire> {
