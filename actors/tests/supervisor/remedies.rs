@@ -92,12 +92,10 @@ async fn a_nan_restarts_the_service_once_for_a_job_after_its_evidence_was_seen()
     let error = shop.begin_again(json!({})).failed().await;
     assert_eq!((error.class, error.poisons()), (Some(FailureClass::Nan), true));
     assert!(shop.rim.witness.has_job(&service.spec.name), "its last lines are still the job's");
-    drop(web);
     assert_eq!(service.status.borrow().run_id, second.run_id, "it is the job that is at fault");
     assert_eq!(ends(&mut shop), 1);
 
     // Another job that meets it has a restart of its own.
-    let web = refusing(second.port.expect("a port"), 500, NANS).await;
     shop.begin(json!({})).failed().await;
     drop(web);
     replaced(&service, second.run_id).await;
