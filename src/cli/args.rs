@@ -330,10 +330,16 @@ pub enum Incident {
     /// A crash leaves processes; the next start sweeps.
     #[value(name = "I1")]
     CrashLeavesProcesses,
+    /// One not-a-number poisons an engine: it is restarted once, and the job tried once more.
+    #[value(name = "I2")]
+    OneNanPoisons,
+    /// Memory grows, at rest and at work; who grows is replaced.
+    #[value(name = "I3")]
+    MemoryGrows,
     /// Many starts and stops leave nothing.
     #[value(name = "I4")]
     StopsLeaveNothing,
-    /// A wrapper respawns its workers; the whole tree dies.
+    /// A wrapper respawns its workers, and a service starts processes without end; the whole tree dies.
     #[value(name = "I5")]
     WrapperRespawns,
     /// Each image leaves its engine polluted; the clean-up after each job ends that.

@@ -23,6 +23,9 @@ pub struct Family {
     clear_env: bool,
     respawn: bool,
     living: Vec<Child>,
+    /// Arguments of those that were started on the way, which nobody misses.
+    extra_args: Vec<OsString>,
+    extra: Vec<Child>,
 }
 
 impl Family {
@@ -36,6 +39,8 @@ impl Family {
             // The parent of a daemon sees only the process in between end, at once and as intended.
             respawn: options.has(ChildMode::Respawn) && !daemons,
             living: Vec::new(),
+            extra_args: member_args(options, Vec::new()),
+            extra: Vec::new(),
         };
         let count = options.widths().first().copied().unwrap_or(0);
         for _ in 0..count {
@@ -46,6 +51,7 @@ impl Family {
 
     /// To be called whenever a child may have ended: reaps, and starts anew what shall come back.
     pub fn tend(&mut self) {
+        self.extra.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         let before = self.living.len();
         self.living.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         if self.respawn {
@@ -55,25 +61,42 @@ impl Family {
         }
     }
 
-    fn spawn(&mut self) {
-        match self.command().and_then(|mut command| command.spawn()) {
-            Ok(child) => self.living.push(child),
-            Err(error) => output::complain(&format!("cannot start a child: {error}")),
+    /// Starts further members, plain ones without children of their own.
+    pub fn fork(&mut self, count: u32) {
+        for _ in 0..count {
+            let started = program().and_then(|mut command| command.args(&self.extra_args).spawn());
+            self.extra.extend(told(started));
         }
     }
 
+    fn spawn(&mut self) {
+        let started = self.command().and_then(|mut command| command.spawn());
+        self.living.extend(told(started));
+    }
+
     fn command(&self) -> io::Result<Command> {
-        let mut command = Command::new(env::current_exe()?);
-        command.arg("stand-in");
+        let mut command = program()?;
         if self.daemons {
             command.args(["--daemonize", "--new-session"]);
         }
         if self.clear_env {
             command.env_clear();
         }
-        command.args(&self.args).stdin(Stdio::null());
+        command.args(&self.args);
         Ok(command)
     }
+}
+
+/// This program anew, as a stand-in.
+fn program() -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("stand-in").stdin(Stdio::null());
+    Ok(command)
+}
+
+/// What was started; what could not be started is said on stderr.
+fn told(started: io::Result<Child>) -> Option<Child> {
+    started.inspect_err(|error| output::complain(&format!("cannot start a child: {error}"))).ok()
 }
 
 /// The second half of a double fork: starts the daemon that the rest of the command line describes. Returns the exit

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{
+    faults::{self, AtChat},
     images::{Images, Kind, Painter, comfyui, webui},
     life::{Stage, Wake},
     options::Options,
@@ -39,6 +40,7 @@ pub struct Engine {
     tokens: u32,
     token_time: Duration,
     crash_after: Option<u64>,
+    faults: AtChat,
     chats: AtomicU64,
     /// Chats that have not been answered to their end.
     open: Arc<AtomicU64>,
@@ -61,6 +63,7 @@ impl Engine {
             tokens: options.tokens,
             token_time: Duration::from_millis(options.token_ms),
             crash_after: options.crash_after,
+            faults: AtChat::of(&options.faults),
             chats: AtomicU64::new(0),
             open: Arc::default(),
             most: AtomicU64::new(0),
@@ -93,6 +96,14 @@ impl Engine {
         *self.stage.borrow()
     }
 
+    /// Comes back once a word can be generated: never, while it is wedged.
+    pub async fn has_words(&self) {
+        self.load().await;
+        if self.faults.is_wedged(self.chats.load(Ordering::Relaxed)) {
+            std::future::pending().await
+        }
+    }
+
     /// Has the model in memory; loads it if it was given back.
     pub async fn load(&self) {
         if self.stage() == Stage::Unloaded {
@@ -109,8 +120,8 @@ impl Engine {
         drop(self.stage.clone().wait_for(|stage| *stage == Stage::Unloaded).await);
     }
 
-    /// An error means that the process is about to end.
-    fn wake(&self, wake: Wake) {
+    /// Has the process's own thread do something. An error means that the process is about to end.
+    pub fn wake(&self, wake: Wake) {
         self.wake.send(wake).ok();
     }
 }
@@ -149,6 +160,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
                 Kind::Webui => webui::routes(app),
                 Kind::Comfyui => comfyui::routes(app),
             })
+            .configure(faults::routes)
             .route("/health", web::get().to(health))
             .route("/props", web::get().to(props))
             .default_service(web::to(not_found))
@@ -275,6 +287,9 @@ async fn chat(engine: Data<Engine>, request: Json<ChatRequest>) -> HttpResponse 
     }
     let open = Open::count(&engine.open);
     engine.most.fetch_max(engine.open.load(Ordering::Relaxed), Ordering::Relaxed);
+    if engine.faults.come(nth, &engine) {
+        return std::future::pending().await;
+    }
     let answer = Answer {
         id: format!("chatcmpl-{nth}"),
         model: request.model.clone().unwrap_or_else(|| engine.name.clone()),

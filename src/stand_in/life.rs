@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use greenroom_actors::os::clock;
+use greenroom_actors::{os::clock, units::ByteSize};
 use signal_hook::{
     consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM},
     iterator::Signals,
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::{
     end, family,
     family::Family,
+    faults::LEAK_STEP,
     http,
     job::{NotBegun, Play, Turn},
     options::Options,
@@ -40,6 +41,10 @@ pub enum Wake {
     Unload,
     /// The request came at which a crash is due.
     Crash,
+    /// Lose so much memory.
+    Leak(ByteSize),
+    /// Start so many processes.
+    Fork(u32),
     /// HTTP could not be served; the reason has been said.
     NoHttp,
 }
@@ -62,6 +67,8 @@ enum Due {
     /// The next act of a job.
     Act,
     Crash,
+    Leak,
+    Fork,
     Stopped,
 }
 
@@ -89,6 +96,8 @@ struct Life {
     due: VecDeque<(Instant, Due)>,
     stage: watch::Sender<Stage>,
     memory: Vec<u8>,
+    /// What is never given back.
+    leaked: Vec<Vec<u8>>,
     vram: VramHeld,
     family: Family,
     job: Option<Play>,
@@ -112,8 +121,9 @@ impl Life {
         }
         let family = Family::raise(&options);
         let vram = VramHeld::none(&options);
+        let due = VecDeque::new();
         let mut life =
-            Self { options, woken, due: VecDeque::new(), stage, memory: Vec::new(), vram, family, job: None };
+            Self { options, woken, due, stage, memory: Vec::new(), leaked: Vec::new(), vram, family, job: None };
         life.note("start");
         if life.options.vram_at_start {
             life.vram.take();
@@ -125,6 +135,9 @@ impl Life {
         }
         if let Some(crash) = life.options.crash_time() {
             life.at(crash, Due::Crash);
+        }
+        if let Some((_, after)) = life.options.faults.forks() {
+            life.at(after, Due::Fork);
         }
         Ok(life)
     }
@@ -159,6 +172,8 @@ impl Life {
                 self.stage.send_replace(Stage::Unloaded);
             }
             Wake::Crash => return Some(self.crash()),
+            Wake::Leak(size) => self.leaked.push(weights::take(size)),
+            Wake::Fork(count) => self.family.fork(count),
             Wake::NoHttp => return Some(1),
         }
         None
@@ -171,6 +186,8 @@ impl Life {
                 Due::Loaded => self.loaded(),
                 Due::Act => self.act(),
                 Due::Crash => Some(self.crash()),
+                Due::Leak => self.leak(),
+                Due::Fork => self.fork(),
                 // A job that is stopped has not done what it was there for: as if the signal had ended it.
                 Due::Stopped if self.job.is_some() => Some(128 + SIGTERM),
                 Due::Stopped => Some(self.ended()),
@@ -195,10 +212,33 @@ impl Life {
         if self.options.print_oom {
             output::complain(output::OOM);
         }
+        if self.options.faults.hostile {
+            output::draw_bytes(output::HOSTILE);
+        }
+        // Once only, however often the model is loaded.
+        if self.options.faults.leak.is_some() && !self.due.iter().any(|(_, due)| *due == Due::Leak) {
+            self.leak();
+        }
         let size = self.options.flood?;
         // A reader that has gone ends the flood, nothing else.
         drop(output::flood(&mut io::stdout().lock(), size, self.options.flood_line_len));
         self.options.end_after_flood.then(|| self.ended())
+    }
+
+    /// Loses what a moment loses, and again a moment later.
+    fn leak(&mut self) -> Option<i32> {
+        if let Some(size) = self.options.faults.leak_step() {
+            self.leaked.push(weights::take(size));
+            self.at(LEAK_STEP, Due::Leak);
+        }
+        None
+    }
+
+    fn fork(&mut self) -> Option<i32> {
+        if let Some((count, _)) = self.options.faults.forks() {
+            self.family.fork(count);
+        }
+        None
     }
 
     fn begin_job(&mut self) -> io::Result<()> {

@@ -2,7 +2,8 @@
 //!
 //! It is what the demo, the tests and the benchmarks supervise, so that none of them needs a GPU or a model file. It
 //! is reached as the hidden subcommand `greenroom stand-in`, and can load slowly, hold real memory, answer like
-//! llama-server, crash, ignore signals, flood its output, and raise a family of processes that hide or come back.
+//! llama-server, crash, ignore signals, flood its output, raise a family of processes that hide or come back, and go
+//! wrong while it lives on (`faults`).
 //!
 //! How it works: one thread runs a small loop over signals and deadlines (`life`) and is the only one that ends the
 //! process; HTTP, where wanted, lives on a thread of its own (`http`). A member of a family is this same program with
@@ -12,6 +13,7 @@
 
 mod end;
 mod family;
+mod faults;
 mod http;
 mod images;
 mod job;

@@ -6,7 +6,7 @@ use clap::{Parser, ValueEnum};
 use greenroom_actors::units::ByteSize;
 use nix::sys::signal::Signal;
 
-use super::{images::ImageOptions, job::JobOptions, vram::Vram};
+use super::{faults::FaultOptions, images::ImageOptions, job::JobOptions, vram::Vram};
 
 /// The options of `greenroom stand-in`.
 #[derive(Debug, Clone, Parser)]
@@ -118,6 +118,9 @@ pub struct Options {
     #[arg(long, hide = true)]
     pub new_session: bool,
 
+    /// What it does wrong while it lives on.
+    #[command(flatten)]
+    pub faults: FaultOptions,
     /// How it makes images.
     #[command(flatten)]
     pub images: ImageOptions,

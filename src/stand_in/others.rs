@@ -1,5 +1,5 @@
-//! Further endpoints that clients ask: OpenAI's embeddings and images, Anthropic's messages. The words are those of a
-//! chat; a vector and a picture are the same for everybody.
+//! Further endpoints that clients ask: completions of llama-server and OpenAI, OpenAI's embeddings and images, Anthropic's
+//! messages. The words are those of a chat; a vector and a picture are the same for everybody.
 
 use std::{io, time::Duration};
 
@@ -21,10 +21,42 @@ const DIMENSIONS: usize = 8;
 
 /// Adds the routes; the [`Engine`] must be there as app data.
 pub fn routes(app: &mut ServiceConfig) {
-    app.route("/v1/embeddings", web::post().to(embeddings))
+    app.route("/completion", web::post().to(llama_completion))
+        .route("/v1/completions", web::post().to(completion))
+        .route("/v1/embeddings", web::post().to(embeddings))
         .route("/v1/images/generations", web::post().to(images))
         .route("/v1/messages", web::post().to(messages))
         .route("/v1/messages/count_tokens", web::post().to(count));
+}
+
+#[derive(Debug, Deserialize)]
+struct Completion {
+    /// As llama-server has it.
+    n_predict: Option<u32>,
+    /// As OpenAI has it.
+    max_tokens: Option<u32>,
+}
+
+impl Completion {
+    /// Its words, each in its time.
+    async fn text(&self, engine: &Engine) -> (String, u32) {
+        engine.has_words().await;
+        let tokens = self.n_predict.or(self.max_tokens).unwrap_or(engine.tokens());
+        tokio::time::sleep(engine.token_time() * tokens).await;
+        ((0..tokens).map(token).collect(), tokens)
+    }
+}
+
+async fn llama_completion(engine: Data<Engine>, asked: Json<Completion>) -> HttpResponse {
+    let (content, tokens) = asked.text(&engine).await;
+    HttpResponse::Ok().json(json!({ "content": content, "tokens_predicted": tokens, "stop": true }))
+}
+
+async fn completion(engine: Data<Engine>, asked: Json<Completion>) -> HttpResponse {
+    let (text, tokens) = asked.text(&engine).await;
+    let usage = json!({ "completion_tokens": tokens, "prompt_tokens": 1, "total_tokens": tokens + 1 });
+    let choice = json!({ "index": 0, "text": text, "finish_reason": "length" });
+    HttpResponse::Ok().json(json!({ "object": "text_completion", "choices": [choice], "usage": usage }))
 }
 
 #[derive(Debug, Deserialize)]

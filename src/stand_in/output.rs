@@ -14,6 +14,12 @@ pub const NAN: &str = "modules.devices.NansException: A tensor with all NaNs was
 /// What PyTorch says when GPU memory runs out.
 pub const OOM: &str = "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.";
 
+/// What a terminal must not see as it is: it would get a new title, its screen cleared, its clipboard written and its
+/// text turned round; NUL, a C1 control, bytes that are not UTF-8, a character that is cut off. Ends with a line that a
+/// reader can wait for.
+pub const HOSTILE: &[u8] = b"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x1b[0m\n\x1b]52;c;aGVyb24=\x07\n\
+    a\0b\n\xff\xfe\xc3\x28\n\xc2\x9b31mc1\n\xe2\x80\xaetxet\n\xe2\x82\nbackspace\x08\x08\x7f\nend of hostile output\n";
+
 /// Written to the pipe in one call; larger than the pipe, so that it is always full.
 const CHUNK: usize = 128 * 1024;
 
@@ -31,6 +37,12 @@ pub fn complain(line: &str) {
 pub fn draw(text: &str) {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+}
+
+/// Bytes on stdout as they are.
+pub fn draw_bytes(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).ok();
 }
 
 /// The same on stderr.

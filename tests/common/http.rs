@@ -131,15 +131,28 @@ pub fn read_answer(mut reader: Pending) -> io::Result<Answer> {
     Ok(Answer { status, headers, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
+/// The body of a request that has come in, for a test that is the server.
+pub fn read_request(stream: impl Read) -> io::Result<Vec<u8>> {
+    let mut reader = BufReader::new(stream);
+    let head = read_lines(&mut reader)?;
+    read_body(&mut reader, &head)
+}
+
 fn read_head(reader: &mut impl BufRead) -> io::Result<(u16, String)> {
+    let head = read_lines(reader)?;
+    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
+    Ok((status.ok_or(io::ErrorKind::InvalidData)?, head))
+}
+
+/// First line and headers, up to the empty line.
+fn read_lines(reader: &mut impl BufRead) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-    let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok());
-    Ok((status.ok_or(io::ErrorKind::InvalidData)?, head))
+    Ok(head)
 }
 
 fn is_chunked(headers: &str) -> bool {

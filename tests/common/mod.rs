@@ -20,11 +20,12 @@ mod ports;
 mod processes;
 mod seen;
 mod wait;
+pub mod watch;
 pub mod websocket;
 
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};
-pub use http::{Answer, EventReader, Http, Pending, SseEvent, read_answer};
+pub use http::{Answer, EventReader, Http, Pending, SseEvent, read_answer, read_request};
 pub use layer::Layer;
 pub(crate) use layer::{in_every_layer, with_shims};
 pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, taken, threads};

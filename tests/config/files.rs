@@ -113,6 +113,8 @@ fn no_file_that_comes_along_is_forgotten() {
         "demo.toml",
         "greenroom.toml",
         "image-and-chat.toml",
+        "incident-i2.toml",
+        "incident-i3.toml",
         "incident-i6.toml",
         "incident-i7.toml",
         "llama-server.toml",

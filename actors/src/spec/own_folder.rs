@@ -8,6 +8,11 @@ use std::{
 /// Names below the root that a folder of one's own has at least: what lies in the root itself is the machine's.
 const SHALLOWEST: usize = 2;
 
+/// Trees of the machine's own (Filesystem Hierarchy Standard 3.0, chapters 3 and 6): however deep, what lies in them was
+/// put there for everybody.
+const SYSTEM: [&str; 12] =
+    ["/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/sbin", "/sys", "/usr"];
+
 /// Folders of which everybody has something.
 #[derive(Debug, Clone, Copy)]
 pub struct Common<'a> {
@@ -24,6 +29,8 @@ pub enum NotOwn {
     Unclear,
     /// It is the root of the file system or lies in it.
     Root,
+    /// It lies in the files of the system.
+    System,
     /// It is a home, or holds one.
     Home,
     /// It is the state dir, holds it or lies in it.
@@ -35,6 +42,7 @@ impl fmt::Display for NotOwn {
         f.write_str(match self {
             Self::Unclear => "is no plain absolute path",
             Self::Root => "is a folder of the whole machine",
+            Self::System => "lies in the files of the system",
             Self::Home => "is a home folder, or holds one",
             Self::StateDir => "is the state dir, holds it or lies in it",
         })
@@ -56,6 +64,7 @@ pub fn check_own(folder: &Path, common: Common<'_>) -> Result<(), NotOwn> {
     let holds = |path: &Path| path.is_absolute() && path.starts_with(folder);
     match () {
         () if names < SHALLOWEST => Err(NotOwn::Root),
+        () if SYSTEM.iter().any(|tree| folder.starts_with(tree)) => Err(NotOwn::System),
         () if folder.parent() == Some(homes) || common.home.is_some_and(holds) => Err(NotOwn::Home),
         () if holds(common.state_dir) => Err(NotOwn::StateDir),
         () if common.state_dir.is_absolute() && folder.starts_with(common.state_dir) => Err(NotOwn::StateDir),
@@ -85,6 +94,9 @@ mod tests {
             ("/.", Err(NotOwn::Root)),
             ("/srv", Err(NotOwn::Root)),
             ("/people", Err(NotOwn::Root)),
+            ("/usr/share", Err(NotOwn::System)),
+            ("/etc/webui/tmp", Err(NotOwn::System)),
+            ("/usrlocal/webui", Ok(())),
             ("/people/me", Err(NotOwn::Home)),
             ("/people/me/", Err(NotOwn::Home)),
             ("/home/other", Err(NotOwn::Home)),

@@ -4,6 +4,7 @@
 //! the whole program.
 
 mod changes;
+mod condemned;
 mod jobs;
 mod lives;
 mod loading;

@@ -16,6 +16,7 @@ use super::{
     census::{Census, signal},
     show::{GONE, stop_in_order},
     stage::{BOUND, Stage, must},
+    watch,
 };
 
 /// Starts and stops of I4: some seconds' worth.
@@ -125,6 +126,8 @@ pub async fn wrapper_respawns(stage: &mut Stage) -> Result<(), Failure> {
     let later = stage.watch(GONE / 4, || stage.census().len() != rest).await;
     must(later.is_none(), "a worker came back after the stop")?;
     stage.say(format!("{} ended in {} (300ms of it their grace); none came back", before - left, age(took)))?;
+
+    watch::runaway(stage).await?;
     stop_in_order(stage).await
 }
 

@@ -82,7 +82,8 @@ pub async fn every_other_image_fails(stage: &mut Stage) -> Result<(), Failure> {
     stop_in_order(stage).await
 }
 
-async fn submit_all(stage: &Stage, job: &str, count: usize) -> Result<Vec<JobId>, Failure> {
+/// Submits so many jobs of a kind.
+pub async fn submit_all(stage: &Stage, job: &str, count: usize) -> Result<Vec<JobId>, Failure> {
     let mut ids = Vec::new();
     for n in 1..=count {
         ids.push(submit(stage, job, &format!("heron {n}")).await?);
@@ -90,7 +91,8 @@ async fn submit_all(stage: &Stage, job: &str, count: usize) -> Result<Vec<JobId>
     Ok(ids)
 }
 
-async fn submit(stage: &Stage, job: &str, prompt: &str) -> Result<JobId, Failure> {
+/// Submits a job with this prompt.
+pub async fn submit(stage: &Stage, job: &str, prompt: &str) -> Result<JobId, Failure> {
     submit_with(stage, json!({ "job": job, "params": { "prompt": prompt } })).await
 }
 
@@ -103,7 +105,7 @@ async fn view(stage: &Stage, id: JobId) -> Result<JobView, Failure> {
 }
 
 /// The job, as soon as it is as wanted.
-async fn until(stage: &Stage, id: JobId, wanted: impl Fn(&JobView) -> bool) -> Result<JobView, Failure> {
+pub async fn until(stage: &Stage, id: JobId, wanted: impl Fn(&JobView) -> bool) -> Result<JobView, Failure> {
     let end = clock::now() + BOUND;
     loop {
         let job = view(stage, id).await?;
@@ -116,7 +118,7 @@ async fn until(stage: &Stage, id: JobId, wanted: impl Fn(&JobView) -> bool) -> R
 }
 
 /// How many of them ended how, once all have.
-async fn ends(stage: &Stage, ids: &[JobId]) -> Result<BTreeMap<&'static str, usize>, Failure> {
+pub async fn ends(stage: &Stage, ids: &[JobId]) -> Result<BTreeMap<&'static str, usize>, Failure> {
     let mut ends = BTreeMap::new();
     for id in ids {
         let job = until(stage, *id, |job| job.state.is_final()).await?;
@@ -125,6 +127,7 @@ async fn ends(stage: &Stage, ids: &[JobId]) -> Result<BTreeMap<&'static str, usi
     Ok(ends)
 }
 
-fn told(ends: &BTreeMap<&'static str, usize>) -> String {
+/// [`ends`] in words.
+pub fn told(ends: &BTreeMap<&'static str, usize>) -> String {
     ends.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
 }

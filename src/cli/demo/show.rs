@@ -42,7 +42,7 @@ pub async fn play(stage: &mut Stage) -> Result<(), Failure> {
     stop_in_order(stage).await?;
     stage.terminal.say(format!(
         "\nAll of it held, in {}. Next: `greenroom init`, `greenroom run`; one incident alone: `greenroom demo \
-         --incident I1` (I4, I5, I6, I7).",
+         --incident I1` (to I7).",
         age(stage.elapsed())
     ))
 }

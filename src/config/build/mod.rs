@@ -3,12 +3,14 @@
 //! Every `auto` is resolved here, every path made absolute, every command split. Pure but for the door to the outside
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
+mod alive;
 mod cleanup;
 mod command;
 mod doors;
 mod fits;
 mod gateway;
 mod job;
+mod limits;
 mod memory;
 mod owner;
 mod params;
@@ -26,6 +28,7 @@ mod service;
 mod shell;
 mod template;
 mod url;
+mod watchdog;
 mod worker;
 
 use greenroom_actors::{engines::Engines, spec::RuntimeSpec};

@@ -97,17 +97,21 @@ pub const OOM: Failure = Failure {
     message: "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 8.00 GiB of which 1.20 GiB is free.",
 };
 
-/// Whether the card was left polluted, and what becomes of whoever comes next.
+/// Whether the card was left polluted or poisoned, and what becomes of whoever comes next.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Card {
     begun: u64,
     polluted: bool,
+    poisoned: bool,
 }
 
 impl Card {
     /// A generation begins. Why it fails, if it does; whatever becomes of it, the card is polluted from now on.
     pub fn begin(&mut self, images: &Images) -> Option<Failure> {
         self.begun += 1;
+        if self.poisoned {
+            return Some(NAN);
+        }
         let dirty = images.dirty.filter(|_| self.polluted).map(|dirty| match dirty {
             Dirty::Error => CUDA,
             Dirty::Nan => NAN,
@@ -121,6 +125,11 @@ impl Card {
         self.polluted = true;
     }
 
+    /// A computation has yielded not-a-number, and no clean-up mends that: only a new process does.
+    pub fn poison(&mut self) {
+        self.poisoned = true;
+    }
+
     /// It is cleaned up.
     pub fn clean(&mut self) {
         self.polluted = false;
@@ -131,10 +140,15 @@ impl Card {
 pub fn wanted_failure(words: &str) -> Option<Failure> {
     match words {
         words if words.contains("[oom]") => Some(OOM),
-        words if words.contains("[nan]") => Some(NAN),
+        words if words.contains("[nan]") || is_poison(words) => Some(NAN),
         words if words.contains("[fail]") => Some(CUDA),
         _ => None,
     }
+}
+
+/// Whether the words of a prompt have every generation from now on yield not-a-number, until the process is another one.
+pub fn is_poison(words: &str) -> bool {
+    words.contains("[poison]")
 }
 
 #[cfg(test)]
@@ -154,5 +168,16 @@ mod tests {
         assert_eq!(card.begin(&dirty), Some(NAN), "cleaned up too early");
         let (mut card, every) = (Card::default(), images(None, Some(2)));
         assert_eq!((card.begin(&every), card.begin(&every), card.begin(&every)), (None, Some(CUDA), None));
+    }
+
+    #[test]
+    fn what_is_poisoned_stays_so_whatever_is_cleaned_up() {
+        let images = Images { kind: Kind::Webui, steps: 1, step: Duration::ZERO, dirty: None, fail_every: None };
+        let mut card = Card::default();
+        assert_eq!((card.begin(&images), is_poison("a heron"), is_poison("a [poison]ed heron")), (None, false, true));
+        card.poison();
+        card.end();
+        card.clean();
+        assert_eq!((card.begin(&images), wanted_failure("[poison]")), (Some(NAN), Some(NAN)));
     }
 }

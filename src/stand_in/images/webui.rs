@@ -27,7 +27,7 @@ use super::{
         picture::pixel_in_json,
     },
     SharedPainter,
-    options::{Card, Failure, Images, wanted_failure},
+    options::{Card, Failure, Images, is_poison, wanted_failure},
 };
 
 /// Its state.
@@ -91,6 +91,9 @@ impl Webui {
             }
         };
         self.at_work(|work| *work = None);
+        if is_poison(&asked.prompt) {
+            self.card(Card::poison);
+        }
         self.card(Card::end);
         painted.map(|()| asked.answer())
     }

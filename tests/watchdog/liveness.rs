@@ -1,0 +1,126 @@
+//! An engine can answer its probe and be of no use, or be slow and well.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::{
+    CHAT,
+    common::{BOUND, Greenroom, Http, llama, note, signal, stopwatch, wait_for},
+    engine, gateway, ready_run, service, wait_replaced, watchdog, word,
+};
+
+#[test]
+fn an_engine_that_answers_its_health_and_generates_nothing_is_restarted() {
+    let keys = "engine = \"llama-server\"\nalive.interval = \"100ms\"\nalive.generation = { every = \"200ms\", timeout = \"500ms\" }";
+    let greenroom = Greenroom::running(|g| {
+        watchdog("") + &service(g, "chat", "--wedge-after 3", keys) + &service(g, "other", "", "")
+    });
+    let run = ready_run(&greenroom, "chat");
+    let other = ready_run(&greenroom, "other");
+    for _ in 0..3 {
+        assert_eq!(word(&greenroom, "chat").status, 200);
+    }
+    let began = stopwatch();
+    assert_eq!(engine(&greenroom, "chat").get("/health").expect("an answer").status, 200, "it says that it is well");
+    wait_replaced(&greenroom, "chat", &run);
+    note(&format!("a wedged engine was replaced after {:?}", began.elapsed()));
+    let exit = greenroom.service("chat")["last_exit"].clone();
+    assert_eq!(exit["class"], "timeout", "{exit:#}");
+    assert_eq!(word(&greenroom, "chat").status, 200, "it generates again");
+    assert_eq!(ready_run(&greenroom, "other"), other);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn a_token_that_is_asked_for_is_no_work() {
+    let keys =
+        "engine = \"llama-server\"\nidle_timeout = \"1s\"\nalive.generation = { every = \"100ms\", timeout = \"5s\" }";
+    let greenroom = Greenroom::running(|g| watchdog("") + &service(g, "chat", "", keys));
+    greenroom.wait_state("chat", "ready");
+    // It would never be idle if that counted.
+    greenroom.wait_state("chat", "offloaded");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn a_real_llama_server_gives_its_token_and_is_left_alone() {
+    let Some(server) = llama::server() else { return };
+    let greenroom = Greenroom::running(|g| {
+        let shape = crate::common::gguf::Shape::default();
+        crate::common::gguf::write(&g.folder().join("model.gguf"), shape).expect("the test's folder is writable");
+        format!(
+            "{}[service.chat]\ncommand = [\"{}\", \"--port\", \"${{port}}\", \"-m\", \"${{model_file}}\", \"-c\", \"1024\", \"-np\", \"1\", \
+             \"-ngl\", \"0\", \"--device\", \"none\", \"--cache-ram\", \"0\", \"-fit\", \"off\"]\nmodel_file = \"model.gguf\"\n\
+             gpu = \"none\"\nstart = \"eager\"\nalive.generation = {{ every = \"50ms\", timeout = \"20s\" }}\n",
+            watchdog(""),
+            server.display()
+        )
+    });
+    let run = ready_run(&greenroom, "chat");
+    // It counts the tokens that it has generated, if asked to; here its log tells of each task.
+    let tasks = || greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("POST /completion").count();
+    wait_for("it has been asked for some tokens", BOUND, || tasks() >= 3);
+    assert_eq!(ready_run(&greenroom, "chat"), run);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+/// A chat whose probe is asked often, and which may be silent for so long while it works.
+fn probed(greenroom: &Greenroom, busy_timeout: &str) -> String {
+    let keys = format!(
+        "alive.interval = \"100ms\"\nalive.timeout = \"300ms\"\nalive.failures = 2\nalive.busy_timeout = \"{busy_timeout}\""
+    );
+    gateway(greenroom) + &watchdog("") + &service(greenroom, "chat", "--token-ms 20", &keys)
+}
+
+/// Somebody who waits for many tokens, one after the other.
+fn working(greenroom: &Greenroom) -> crate::common::EventReader {
+    let body = json!({ "model": "chat", "stream": true, "max_tokens": 500 });
+    let events = Http::Tcp(greenroom.port(0)).post_events(CHAT, &body).expect("the door answers");
+    wait_for("it works", BOUND, || greenroom.service("chat")["in_flight"] == 1);
+    events
+}
+
+#[test]
+fn a_busy_service_that_does_not_answer_is_unready_and_goes_on_when_it_answers_again() {
+    let greenroom = Greenroom::running(|g| probed(g, "60s"));
+    let run = ready_run(&greenroom, "chat");
+    let reader = working(&greenroom);
+    let pid = greenroom.service_pid("chat");
+    signal(pid, Signal::SIGSTOP);
+    greenroom.wait_state("chat", "unready");
+    signal(pid, Signal::SIGCONT);
+    assert_eq!(ready_run(&greenroom, "chat"), run, "nothing busy is ended");
+    drop(reader);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn a_busy_service_without_progress_for_its_bound_is_restarted() {
+    let greenroom = Greenroom::running(|g| probed(g, "1s"));
+    let run = ready_run(&greenroom, "chat");
+    let reader = working(&greenroom);
+    let began = stopwatch();
+    signal(greenroom.service_pid("chat"), Signal::SIGSTOP);
+    wait_replaced(&greenroom, "chat", &run);
+    let took = began.elapsed();
+    assert!(took >= Duration::from_secs(1), "not before its bound: {took:?}");
+    drop(reader);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn an_idle_service_that_does_not_answer_is_restarted_at_once() {
+    let greenroom = Greenroom::running(|g| probed(g, "10m"));
+    let run = ready_run(&greenroom, "chat");
+    signal(greenroom.service_pid("chat"), Signal::SIGSTOP);
+    wait_replaced(&greenroom, "chat", &run);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}

@@ -1,0 +1,123 @@
+//! What a program that goes on running says of a failure, and what its rule wants done.
+
+use serde_json::json;
+
+use crate::{
+    CHAT,
+    common::{BOUND, Greenroom, Http, wait_for},
+    gateway, ready_run, service, wait_replaced, watchdog, word,
+};
+
+/// A chat that says not-a-number at each request, which its own rule takes for a failure of the driver.
+fn saying(greenroom: &Greenroom, action: &str) -> String {
+    let rule = format!("[[service.chat.failure]]\npattern = \"NansException\"\nclass = \"driver\"\n{action}\n");
+    gateway(greenroom)
+        + &watchdog("")
+        + &service(greenroom, "chat", "--nan-per-request", "restart.backoff = \"10ms..10ms\"")
+        + &rule
+}
+
+fn acting(action: &str) -> Greenroom {
+    Greenroom::running(|g| saying(g, &format!("action = \"{action}\"")))
+}
+
+/// How many lines about it are in its log.
+fn said(greenroom: &Greenroom) -> usize {
+    greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("NansException").count()
+}
+
+#[test]
+fn restart_takes_place_each_time() {
+    let greenroom = acting("restart");
+    for _ in 0..2 {
+        let run = ready_run(&greenroom, "chat");
+        word(&greenroom, "chat");
+        wait_replaced(&greenroom, "chat", &run);
+    }
+    let exit = greenroom.service("chat")["last_exit"].clone();
+    assert_eq!(exit["class"], "driver", "{exit:#}");
+    assert_eq!(greenroom.starts("chat"), 3);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn restart_once_takes_place_once() {
+    let greenroom = acting("restart_once");
+    let run = ready_run(&greenroom, "chat");
+    word(&greenroom, "chat");
+    wait_replaced(&greenroom, "chat", &run);
+    let second = ready_run(&greenroom, "chat");
+    word(&greenroom, "chat");
+    wait_for("it is told again", BOUND, || greenroom.levels("chat", "driver").len() >= 2);
+    assert_eq!((ready_run(&greenroom, "chat"), greenroom.starts("chat")), (second, 2));
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn stop_leaves_it_down() {
+    let greenroom = acting("stop");
+    greenroom.wait_state("chat", "ready");
+    word(&greenroom, "chat");
+    greenroom.wait_state("chat", "stopped");
+    let refused = Http::Tcp(greenroom.port(0)).post(CHAT, Some(&json!({ "model": "chat" }))).expect("the door answers");
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("service_stopped")), "{refused:?}");
+    greenroom.cli(&["start", "chat"]).expect(0);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn quarantine_lets_nobody_start_it_but_a_person() {
+    let greenroom = acting("quarantine");
+    greenroom.wait_state("chat", "ready");
+    word(&greenroom, "chat");
+    greenroom.wait_state("chat", "quarantined");
+    let refused = Http::Tcp(greenroom.port(0)).post(CHAT, Some(&json!({ "model": "chat" }))).expect("the door answers");
+    assert!(refused.status >= 500 && refused.body.contains("quarantined"), "{refused:?}");
+    let why = greenroom.cli(&["why", "chat"]).expect(0);
+    assert!(why.stdout.contains("quarantined") && why.stdout.contains("driver"), "{why:?}");
+    greenroom.cli(&["reset", "chat"]).expect(0);
+    assert_eq!(greenroom.state("chat"), "stopped");
+    greenroom.cli(&["start", "chat"]).expect(0);
+    greenroom.wait_state("chat", "ready");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn none_names_a_cause_and_ends_nothing() {
+    // Also what a rule is without an action.
+    for action in ["action = \"none\"", ""] {
+        let greenroom = Greenroom::running(|g| saying(g, action));
+        let run = ready_run(&greenroom, "chat");
+        for _ in 0..3 {
+            word(&greenroom, "chat");
+        }
+        wait_for("it has said so", BOUND, || said(&greenroom) >= 3);
+        crate::common::signal(greenroom.service_pid("chat"), nix::sys::signal::Signal::SIGKILL);
+        wait_replaced(&greenroom, "chat", &run);
+        assert_eq!(greenroom.starts("chat"), 2, "only since it was killed");
+        assert_eq!(greenroom.service("chat")["last_exit"]["class"], "driver");
+        greenroom.shutdown_clean();
+        greenroom.assert_clean();
+    }
+}
+
+#[test]
+fn a_flood_of_the_same_line_is_told_once() {
+    let greenroom = acting("restart_once");
+    let run = ready_run(&greenroom, "chat");
+    word(&greenroom, "chat");
+    wait_replaced(&greenroom, "chat", &run);
+    for _ in 0..200 {
+        word(&greenroom, "chat");
+    }
+    wait_for("it has said so", BOUND, || said(&greenroom) >= 201);
+    let told = greenroom.levels("chat", "driver").len();
+    assert!(told <= 3, "{told} alerts");
+    assert_eq!(greenroom.starts("chat"), 2);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}

@@ -1,0 +1,34 @@
+//! Work without progress for its bound is stuck: it is stopped, and what it is stuck in is restarted.
+
+use serde_json::json;
+
+use crate::{common::Greenroom, ready_run, wait_replaced, watchdog, webui};
+
+#[test]
+fn a_job_that_stands_still_fails_and_its_service_is_restarted() {
+    // The first step is taken at once; the next one comes in an hour.
+    let greenroom = Greenroom::running(|g| {
+        watchdog("") + &webui(g, "--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
+    });
+    greenroom.cli(&["load", "webui"]).expect(0);
+    let run = ready_run(&greenroom, "webui");
+    let stuck = greenroom.wait_job_over(&greenroom.submit("image", &json!({ "prompt": "a heron" })));
+    assert_eq!((&stuck["state"], &stuck["error"]["class"]), (&json!("failed"), &json!("timeout")), "{stuck:#}");
+    wait_replaced(&greenroom, "webui", &run);
+    greenroom.wait_alert(Some("webui"), "job_stuck");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn a_job_that_is_slow_and_moves_is_left_alone() {
+    let greenroom = Greenroom::running(|g| {
+        watchdog("") + &webui(g, "--step-ms 300", "limits.progress = \"2s\"", "retries = 0\ntimeout = \"10m\"")
+    });
+    let job = greenroom.wait_job_over(&greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 12 })));
+    assert_eq!(job["state"], "succeeded", "{job:#}");
+    assert_eq!(greenroom.starts("webui"), 1);
+    assert!(greenroom.alerts(Some("webui")).is_empty());
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
