@@ -36,7 +36,10 @@ impl Connector {
         http.set_nodelay(true);
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT));
-        let has_tls = remotes.iter().any(|remote| remote.spec().urls.iter().any(|url| url.starts_with("https:")));
+        let is_tls = |url: &String| url.starts_with("https:");
+        let has_tls = remotes.iter().map(|remote| remote.spec()).any(|spec| {
+            spec.urls.iter().any(is_tls) || spec.reset.http.as_ref().is_some_and(|(_method, url)| is_tls(url))
+        });
         let tls = has_tls.then(trusting_the_system).flatten().unwrap_or_else(trusting_nobody);
         Self(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
     }

@@ -6,7 +6,7 @@ use greenroom_actors::{
     engines::Engines,
     job_queue::runner::{
         far::{Far, FarWires},
-        wire::{Local, Wire},
+        wire::{Letter, Local, Sending, Wire},
     },
     remote::{Remote, Remotes, Site},
     spec::{Balance, CleanupSpec, RemoteSpec},
@@ -23,6 +23,13 @@ impl FarWires for Near {
     fn wire(&self, _: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire> {
         let port = site.url().rsplit(':').next().and_then(|port| port.parse().ok());
         Arc::new(Local(port.expect("a port")))
+    }
+
+    fn ask(&self, _: &Arc<Remote>, method: &str, url: &str) -> Sending {
+        let (place, path) = url.trim_start_matches("http://").split_once('/').expect("a path");
+        let port = place.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let letter = Letter { method: method.to_owned(), path: format!("/{path}"), body: Default::default() };
+        Local(port).send(&letter)
     }
 }
 
