@@ -71,6 +71,7 @@ const PURE: &[&str] = &[
     "actors/src/process_supervisor/probe/patience.rs",
     "actors/src/process_supervisor/probe/pauses.rs",
     "actors/src/process_supervisor/probe/pulse.rs",
+    "actors/src/process_supervisor/probe/token.rs",
     "actors/src/process_supervisor/restart_policy.rs",
     "actors/src/remote",
     "actors/src/resource_orchestrator/need/drift.rs",

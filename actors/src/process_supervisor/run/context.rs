@@ -13,6 +13,7 @@ use tokio::sync::watch;
 
 use crate::{
     event::EventBus,
+    gate::Gate,
     ids::{Pid, RunId, ServiceName},
     memory::Placement,
     os::{
@@ -149,6 +150,8 @@ pub struct RunContext {
     pub state_dir: PathBuf,
     /// Where it is told what its output shows to have failed.
     pub witness: Witness,
+    /// Where those come in who use it: looked at only.
+    pub gate: Gate,
     /// Where the run is; of no run in particular: nowhere.
     pub placement: Arc<Placement>,
 }
