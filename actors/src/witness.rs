@@ -106,10 +106,10 @@ impl Witness {
     /// Tells, and comes back when its traces have been looked at, or nobody looks.
     pub async fn report(&self, seen: FailureSeen) {
         let judge = self.0.judge.load_full();
-        if let Some(judge) = judge {
-            if judge.send(seen).await.is_err() {
-                tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
-            }
+        if let Some(judge) = judge
+            && judge.send(seen).await.is_err()
+        {
+            tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
         }
     }
 

@@ -9,6 +9,7 @@ mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod remedies;
 mod requests;
 mod rig;
 mod roster;
