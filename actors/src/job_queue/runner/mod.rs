@@ -5,6 +5,7 @@ mod alarm;
 pub mod cleanup;
 mod comfyui;
 mod dirty;
+mod evidence;
 mod failing;
 pub mod far;
 mod found;

@@ -12,6 +12,7 @@ mod at_service;
 mod body;
 mod errand;
 mod remote;
+mod reset;
 mod restart;
 
 use self::errand::Errand;

@@ -14,10 +14,11 @@ use tokio::sync::watch;
 use crate::{
     event::EventBus,
     gate::Gate,
-    ids::{Pid, RunId},
+    ids::{Pid, RunId, ServiceName},
     memory::Placement,
     os::{
         containment::{Containment, Hold},
+        environment::inherited,
         ports::{PortLease, PortPool},
         registry::Registry,
         spawn::Spawned,
@@ -218,19 +219,29 @@ pub fn surroundings(
     hold: &dyn Hold,
     values: &RunValues,
 ) -> Vec<(OsString, OsString)> {
-    let inherited = std::env::vars_os().filter(|(name, _)| match &spec.inherit_env {
-        InheritEnv::All => true,
-        InheritEnv::Nothing => false,
-        InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
-    });
-    let own = spec.env.iter().map(|(name, value)| (name.clone(), value.render(values)));
+    let own = spec.env.iter().map(|(name, value)| (name.into(), value.render(values).into()));
+    inherited(&spec.inherit_env).chain(own).chain(marks(&spec.name, state_dir, run, hold)).collect()
+}
+
+/// The whole environment of a program that is run for something that is no service of this machine.
+#[must_use]
+pub fn foreign_surroundings(
+    name: &ServiceName,
+    state_dir: &Path,
+    run: RunId,
+    hold: &dyn Hold,
+) -> Vec<(OsString, OsString)> {
+    inherited(&InheritEnv::All).chain(marks(name, state_dir, run, hold)).collect()
+}
+
+/// What a sweep looks for.
+fn marks(name: &ServiceName, state_dir: &Path, run: RunId, hold: &dyn Hold) -> Vec<(OsString, OsString)> {
     let marks = [
         ("GREENROOM_STATE_DIR".to_owned(), state_dir.display().to_string()),
-        ("GREENROOM_SERVICE".to_owned(), spec.name.to_string()),
+        ("GREENROOM_SERVICE".to_owned(), name.to_string()),
         ("GREENROOM_RUN".to_owned(), run.to_string()),
     ];
-    let text = own.chain(marks).chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
-    inherited.chain(text).collect()
+    marks.into_iter().chain(hold.marker()).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// Every text with its holes filled.

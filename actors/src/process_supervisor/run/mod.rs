@@ -23,8 +23,8 @@ mod waits;
 
 pub use adopt::{Inherited, end_of};
 pub use context::{
-    AdoptedRun, Environment, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver, render,
-    surroundings,
+    AdoptedRun, Environment, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver,
+    foreign_surroundings, render, surroundings,
 };
 pub use exec::{ExecError, exec_alone, exec_in_hold};
 pub use owner::own;

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::restart::{alone, condemn, is_over, restart};
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
             alarm::{DIRTY, JOB_STUCK, clear, raise},
             cleanup::{CleanPlace, CleanupFailed, clean, tell_failure},
             dirty::Verdict,
-            failing::{Remedy, explained, omen, remedy, sign},
+            evidence,
+            failing::{Remedy, explained, omen, remedy},
             wire::{Local, Wire},
         },
     },
@@ -29,11 +30,9 @@ use crate::{
     process_supervisor::messages::CondemnService,
     services::Supervised,
     spec::{CleanupSpec, OnCleanupFailure},
-    witness::{AtWork, FailureSeen, SeenIn},
+    witness::AtWork,
 };
 
-/// How long whoever judges may take to look at a run that failed.
-const EVIDENCE: Duration = Duration::from_secs(3);
 /// How long the last lines of a run may be on their way. A second failure of a job is the job's own, and what is printed of it
 /// must not be taken for somebody else's.
 const LAST_LINES: Duration = Duration::from_secs(5);
@@ -106,8 +105,9 @@ impl<'a> Stay<'a> {
     /// Does what follows.
     pub async fn leave(&mut self, job: JobId, definition: &CleanupSpec, after: After, shut: &Shut) {
         let After { failure, remedy, is_the_jobs } = after;
-        if let Some(error) = failure {
-            self.report(job, &error).await;
+        let name = &self.target.spec.name;
+        if let Some(seen) = failure.and_then(|error| evidence::of(&error, name.clone(), self.run, job)) {
+            evidence::report(self.rim, seen).await;
         }
         self.clean_up(definition, remedy, shut).await;
         if is_the_jobs {
@@ -116,16 +116,6 @@ impl<'a> Stay<'a> {
                 sleep(LAST_LINES).await;
                 drop(at_work);
             });
-        }
-    }
-
-    /// Tells whoever judges, and waits until the run has been looked at.
-    async fn report(&self, job: JobId, error: &JobError) {
-        let Some((class, action, line)) = sign(error) else { return };
-        let (service, line) = (self.target.spec.name.clone(), line.to_owned());
-        let seen = FailureSeen { service, run: self.run, class, action, line, seen: SeenIn::Job(job) };
-        if timeout(EVIDENCE, self.rim.witness.report(seen)).await.is_err() {
-            tracing::warn!(service = %self.target.spec.name, "its state was not looked at within {EVIDENCE:?}");
         }
     }
 
