@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec};
+use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec, watchdog::bundle::Secrets};
 
 use super::{
     build::build,
@@ -18,6 +18,7 @@ use super::{
     overrides,
     parse::{Language, MAX_FILE, parse},
     problem::{ConfigErrors, Problem, Severity},
+    secrets::secrets,
     source::{SourceKind, SourceMap},
     tree::{Node, Value},
     validate::validate,
@@ -66,6 +67,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every value and where it comes from.
     pub effective: Effective,
+    /// The secrets among them.
+    pub secrets: Secrets,
     /// `log.level`.
     pub log_level: String,
     /// `log.format`.
@@ -250,7 +253,8 @@ fn finish(
         _ => LogFormat::Auto,
     };
     let watch_config = effective.get(&["runtime", "watch_config"]).is_some_and(|node| node.value == Value::Bool(true));
-    Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective })
+    let secrets = secrets(&effective, &spec, outside);
+    Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective, secrets })
 }
 
 /// The errors alone, by their places: warnings about a configuration that is not used are noise.

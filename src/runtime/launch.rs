@@ -208,7 +208,7 @@ impl Runtime {
             kept,
             far: far(&spec.remotes),
             post: post(&spec.watchdog.notify),
-            about: About { version: env!("CARGO_PKG_VERSION").to_owned(), started, config: ConfigText::default() },
+            about: About { version: env!("CARGO_PKG_VERSION").to_owned(), started, config: config_text(reloader.as_ref(), &spec) },
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());
@@ -235,6 +235,16 @@ impl Runtime {
         };
         Ok(Running { handle, thread, progress: ends, baseline, whose, claim, containment, spec })
     }
+}
+
+/// The text of the configuration, for diagnostic bundles. A runtime that was built from a spec has none, and secrets all the
+/// same.
+fn config_text(reloader: Option<&Reloader>, spec: &RuntimeSpec) -> ConfigText {
+    reloader.map(Reloader::text).unwrap_or_else(|| {
+        let text = ConfigText::default();
+        text.put(None, Secrets::of_spec(spec));
+        text
+    })
 }
 
 /// Says that a better layer of containment is not to be had.

@@ -31,7 +31,7 @@ mod tests {
         assert_eq!(last_lines(b"one\ntwo", 1, 99), b"two");
         assert_eq!(last_lines(b"one\ntwo\n", 9, 99), b"one\ntwo\n");
         assert_eq!(last_lines(b"one\ntwo\nthree\n", 9, 8), b"three\n");
-        assert_eq!(last_lines(b"secret word end", 9, 10), b"word end"[5..].as_ref());
+        assert_eq!(last_lines(b"secret word end", 9, 10), b"word end");
         assert_eq!(last_lines(b"", 9, 9), b"");
         assert_eq!(last_lines(b"one\n", 0, 9), b"");
     }
@@ -44,7 +44,7 @@ mod tests {
             most in 0usize..200,
         ) {
             let kept = last_lines(&bytes, lines, most);
-            prop_assert!(bytes.ends_with(kept) && kept.len() <= most.max(if bytes.len() <= most { bytes.len() } else { 0 }));
+            prop_assert!(bytes.ends_with(kept) && kept.len() <= most);
             let count = kept.strip_suffix(b"\n").unwrap_or(kept).split(|byte| *byte == b'\n').count();
             prop_assert!(kept.is_empty() || count <= lines, "{} lines of {}", count, lines);
         }

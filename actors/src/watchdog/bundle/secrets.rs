@@ -31,7 +31,7 @@ const BEFORE: [(&str, &str); 7] = [
     // An option and its value, as on a command line, with zero bytes between them, and as members of a list.
     (r#"(?i)(--?[a-z0-9_-]*(?:api[_-]?keys?|token|secret|password|passwd)(?:=|[\s\x00]+|"\s*,\s*|'\s*,\s*))"#, VALUE),
     // A header, or what stands for it in JSON.
-    (r#"(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:bearer|basic|digest|token)\s+)?)"#, VALUE),
+    (r#"(?i)(authorization["']?\s*[:=]\s*(?:(?:bearer|basic|digest|token)\s+)?)"#, VALUE),
     (r#"(?i)(\bbearer\s+)"#, VALUE),
     // A parameter of a URL.
     (r#"(?i)([?&](?:key|token|api_key|access_token|sig|signature|secret|password)=)"#, VALUE),
@@ -81,7 +81,7 @@ impl Secrets {
             for part in [value].into_iter().chain(after).chain(words).chain(lines) {
                 // As it stands, and as JSON writes it.
                 let quoted = serde_json::Value::from(part).to_string();
-                let within = quoted.trim_matches('"').as_bytes().to_vec();
+                let within = quoted[1..quoted.len() - 1].as_bytes().to_vec();
                 known.extend([part.as_bytes().to_vec(), within].into_iter().filter(|part| part.len() >= SHORTEST));
             }
         }

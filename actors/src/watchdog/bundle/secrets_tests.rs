@@ -24,7 +24,7 @@ fn what_follows_a_telling_word_goes() {
         (r#"{"run":"a --api-key hunter22\n--x"}"#, r#"{"run":"a --api-key ***\n--x"}"#),
         ("Authorization: Bearer hunter22", "Authorization: Bearer ***"),
         ("authorization: Basic aHVudGVyMjI=\r\nHost: a", "authorization: Basic ***\r\nHost: a"),
-        (r#"{"Authorization": "Bearer hunter22"}"#, r#"{"Authorization": "Bearer ***"}"#),
+        (r#"{"Authorization": "Bearer hunter22"}"#, r#"{"Authorization": "***"}"#),
         ("X-Api-Key: hunter22", "X-Api-Key: ***"),
         (r#"{"api_key":"hunter 22","n":1}"#, r#"{"api_key":"***","n":1}"#),
         ("password = 'hunter 22' # why", "password = '***' # why"),
@@ -89,7 +89,8 @@ proptest! {
         let secret = secret.trim().to_owned();
         prop_assume!(secret.len() >= SHORTEST && !MASK.contains(&secret));
         let secrets = Secrets::new([secret.clone()]);
-        prop_assert!(!secrets.remove_from(&format!("{before}{secret}{after}")).contains(&secret));
+        let text = format!("{before}{secret}{after}");
+        prop_assert!(!secrets.remove_from(&text).contains(&secret));
         let json = serde_json::json!({ "a": secret }).to_string();
         let cleaned = secrets.remove_from(&json);
         prop_assert!(serde_json::from_str::<serde_json::Value>(&cleaned).is_ok(), "{}", cleaned);
