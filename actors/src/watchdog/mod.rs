@@ -9,4 +9,6 @@ pub mod alerts;
 pub mod board;
 pub mod deed;
 pub mod judge;
+#[cfg(test)]
+mod judge_tests;
 pub mod sample;
