@@ -4,7 +4,7 @@
 //! one idle sample to the next, over the time that was idle; where work lies in between, nothing is added. The window is
 //! thinned to [`POINTS`], each of them the lowest of its part, and it grows for good if
 //!
-//! 1. at least three quarters of the window were idle, and a third of them settled,
+//! 1. at least two thirds of the window were idle, and a quarter of it long enough after any work,
 //! 2. what it goes down to rises from quarter to quarter: one that goes back to where it was does not leak, however far it
 //!    swings, and one step is a step and no slope,
 //! 3. the slope is steep enough: the median of the slopes between all pairs of points (Theil-Sen: H. Theil, "A rank-invariant
@@ -26,7 +26,7 @@ pub const POINTS: u32 = 120;
 /// Fewer points than this are no course.
 const FEWEST: usize = 5;
 /// This share of the window must have been idle.
-const IDLE: f64 = 0.75;
+const IDLE: f64 = 2.0 / 3.0;
 /// And this share of it must have been long enough after work.
 const SETTLED: f64 = 0.25;
 /// What comes and goes this soon after work belongs to the work, but at most a twentieth of the window.
@@ -38,6 +38,8 @@ pub struct Growth {
     bytes: f64,
     within: Duration,
     start: Instant,
+    /// When the last sample was taken: an idle one stands for the time since then.
+    seen: Instant,
     /// Since when it is idle, and what it held at the last sample, once that has settled.
     idle: Option<Idle>,
     /// Seconds of idleness since the start, those of them that were settled, and bytes added in these.
@@ -53,7 +55,6 @@ pub struct Growth {
 #[derive(Debug, Clone, Copy)]
 struct Idle {
     since: Instant,
-    seen: Instant,
     last: Option<(Instant, f64)>,
 }
 
@@ -74,7 +75,19 @@ impl Growth {
         #[allow(clippy::cast_precision_loss)]
         let bytes = bytes as f64;
         let (idle, points, open, ladder) = (None, VecDeque::new(), None, Ladder::default());
-        Self { bytes, within, start, idle, idle_for: 0.0, settled_for: 0.0, grown: 0.0, points, open, ladder }
+        Self {
+            bytes,
+            within,
+            start,
+            seen: start,
+            idle,
+            idle_for: 0.0,
+            settled_for: 0.0,
+            grown: 0.0,
+            points,
+            open,
+            ladder,
+        }
     }
 
     /// Whether it is what was asked for.
@@ -87,14 +100,14 @@ impl Growth {
 
     /// Notes what it holds, or `None` while it is used or was not measured.
     pub fn note(&mut self, at: Instant, held: Option<u64>) -> Change {
+        let before = std::mem::replace(&mut self.seen, at);
         let Some(held) = held else {
             self.idle = None;
             return Change::Same;
         };
         #[allow(clippy::cast_precision_loss)]
         let held = held as f64;
-        let idle = self.idle.get_or_insert(Idle { since: at, seen: at, last: None });
-        let before = std::mem::replace(&mut idle.seen, at);
+        let idle = self.idle.get_or_insert(Idle { since: at, last: None });
         self.idle_for += at.saturating_duration_since(before).as_secs_f64();
         if at.saturating_duration_since(idle.since) < SETTLE.min(self.within / 20) {
             return Change::Same;
