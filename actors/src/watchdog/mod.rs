@@ -15,4 +15,6 @@ pub mod judge;
 pub mod look;
 mod memory_log;
 pub mod notify;
+#[cfg(test)]
+mod judge_tests;
 pub mod sample;
