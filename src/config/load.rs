@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec};
+use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec, watchdog::bundle::Secrets};
 
 use super::{
     build::{build, build_runtime},
@@ -18,6 +18,7 @@ use super::{
     overrides,
     parse::{Language, MAX_FILE, parse},
     problem::{ConfigErrors, Problem, Severity},
+    secrets::secrets,
     source::{SourceKind, SourceMap},
     tree::{Node, Value},
     validate::validate,
@@ -66,6 +67,8 @@ pub struct Loaded {
     pub warnings: Vec<Problem>,
     /// Every value and where it comes from.
     pub effective: Effective,
+    /// The secrets among them.
+    pub secrets: Secrets,
     /// `log.level`.
     pub log_level: String,
     /// `log.format`.
@@ -266,7 +269,8 @@ impl Merged {
         };
         let is_watched = effective.get(&["runtime", "watch_config"]).map(|node| &node.value);
         let watch_config = is_watched == Some(&Value::Bool(true));
-        Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective })
+        let secrets = secrets(&effective, &spec, &machine);
+        Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective, secrets })
     }
 }
 

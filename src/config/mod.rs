@@ -23,6 +23,7 @@ mod overrides;
 mod parse;
 mod problem;
 pub mod schema;
+mod secrets;
 mod service_config;
 mod source;
 mod starter;

@@ -34,4 +34,4 @@ pub mod server;
 mod sse;
 
 pub use api::Control;
-pub use remotes::FarConnections;
+pub use remotes::{FarConnections, Postman};

@@ -33,6 +33,7 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
+    watchdog::board::{WatchBoard, WatchView},
 };
 use tokio::sync::watch;
 
@@ -80,6 +81,8 @@ pub(super) struct Inner {
     pub remotes: Remotes,
     /// What is known of memory.
     pub memory: MemoryBoard,
+    /// What was seen last by whoever watches.
+    pub watch: WatchBoard,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// Keeps jobs in order.
@@ -176,6 +179,12 @@ impl RuntimeHandle {
         let because = why::because(&service, &target.spec, &dependencies, &self.memory());
         let remedy = why::remedy(&service, &dependencies, &log);
         Ok(WhyView { service, because, remedy, recent })
+    }
+
+    /// What whoever watches has seen last: what needs attention, what each service holds. Empty where nothing is watched.
+    #[must_use]
+    pub fn sight(&self) -> Arc<WatchView> {
+        self.inner.watch.look()
     }
 
     /// What is known of memory: cards, leases, needs. Waits for nobody.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::Addr;
 use greenroom_actors::{
-    assembly::{ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
+    assembly::{About, ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
     event::EventBus,
     ids::ServiceName,
     job::{JobId, JobState},
@@ -14,6 +14,7 @@ use greenroom_actors::{
     },
     lease::Wish,
     os::{
+        clock,
         containment::{Containment, Place, best_effort::BestEffortContainment},
         keep::Found,
         ports::PortPool,
@@ -109,6 +110,8 @@ impl House {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept: Found::default(),
             far: Far::default(),
+            post: None,
+            about: About { version: "0".to_owned(), started: clock::wall(), config: Default::default() },
             spec: Arc::new(spec),
         };
         let actors = assemble(foundation).await.expect("actors");
