@@ -5,7 +5,7 @@
 //! refusal gets which status and code.
 
 mod form;
-mod made;
+pub(super) mod made;
 mod refusals;
 pub(super) mod routes;
 mod submission;
