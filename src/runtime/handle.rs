@@ -33,7 +33,10 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
-    watchdog::board::{WatchBoard, WatchView},
+    watchdog::{
+        board::{WatchBoard, WatchView},
+        bundle::Bundler,
+    },
 };
 use tokio::sync::watch;
 
@@ -83,6 +86,8 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// What was seen last by whoever watches.
     pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// Keeps jobs in order.

@@ -51,6 +51,7 @@ pub const CODES: &[Code] = &[
         "`gateway.queue.max_waiting` wait for the service already, or as many jobs are queued as may be; `Retry-After` says when to come again",
     ),
     code(429, "jobs_full", "as many jobs are queued as may be; `Retry-After` says when to come again"),
+    code(500, "bundle_failed", "the bundle cannot be written; the message says where and why"),
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "output_unreadable", "the files of the job cannot be read"),

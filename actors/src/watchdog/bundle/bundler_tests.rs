@@ -189,6 +189,8 @@ async fn of_those_that_nobody_asked_for_one_in_a_while_is_made_and_the_oldest_go
     let names = stage.bundles();
     assert_eq!(names.len(), 3, "{names:?}");
     assert_eq!(names[2], "notes.txt");
+    bundler.configure(BundleSpec { keep: 0, min_interval: Duration::ZERO, ..BundleSpec::default() });
+    assert!(!bundler.ask(occasion("nan", None, "not to be kept"), None));
     assert!(names[..2].iter().all(|name| !name.contains("2025")), "{names:?}");
     assert!(bundler.end(WAIT));
 }
