@@ -112,6 +112,7 @@ impl Control {
             remotes,
             memory: actors.memory.clone(),
             orchestrator: actors.orchestrator.downgrade(),
+            witness: actors.witness.clone(),
             jobs: actors.jobs.downgrade(),
             job_kinds: JobKinds::new(&spec.jobs),
             metrics: Arc::clone(&metrics),

@@ -33,6 +33,7 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
+    witness::Witness,
 };
 use tokio::sync::watch;
 
@@ -82,6 +83,9 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// Where failures of services are told.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "the gateway alone tells them by the handle"))]
+    pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: WeakAddr<JobQueue>,
     /// What kinds of them there are.
@@ -228,6 +232,12 @@ impl RuntimeHandle {
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(ForceShutdown);
         }
+    }
+
+    /// Where failures of services are told.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.inner.witness
     }
 
     /// What is counted of requests and swaps.
