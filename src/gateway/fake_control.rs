@@ -305,6 +305,13 @@ impl Served {
         self.send(method, path, "", Bytes::new()).await
     }
 
+    /// The answer to the question for a part of what is at `path`.
+    pub async fn part(&self, path: &str, headers: &[(&str, &str)]) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().uri(path).header("Host", "x");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.ask_for(request, Bytes::new()).await
+    }
+
     /// The answer to a request with a body of this kind.
     pub async fn send(
         &self,
@@ -313,12 +320,20 @@ impl Served {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
+        self.ask_for(request, body.into()).await
+    }
+
+    async fn ask_for(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> hyper::Response<hyper::body::Incoming> {
         let stream = UnixStream::connect(self.dir.path().join("s.sock")).await.expect("connected");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("http");
         actix_rt::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
-        let request = request.body(Full::<Bytes>::new(body.into()));
-        sender.send_request(request.expect("a request")).await.expect("an answer")
+        let request = request.body(Full::<Bytes>::new(body)).expect("a request");
+        sender.send_request(request).await.expect("an answer")
     }
 
     /// Its status and its body: JSON, or else text.

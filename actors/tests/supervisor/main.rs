@@ -4,10 +4,12 @@
 //! the whole program.
 
 mod changes;
+mod condemned;
 mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod remedies;
 mod requests;
 mod rig;
 mod roster;
