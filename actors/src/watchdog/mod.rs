@@ -12,9 +12,9 @@ pub mod bundle;
 pub mod deed;
 pub mod heartbeat;
 pub mod judge;
+#[cfg(test)]
+mod judge_tests;
 pub mod look;
 mod memory_log;
 pub mod notify;
-#[cfg(test)]
-mod judge_tests;
 pub mod sample;
