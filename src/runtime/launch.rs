@@ -27,7 +27,7 @@ use greenroom_actors::{
         sweep::{SweepError, SweepReport, sweep_but},
     },
     spec::RuntimeSpec,
-    watchdog::bundle::ConfigText,
+    watchdog::bundle::{ConfigText, Secrets},
 };
 use tokio::sync::oneshot;
 
