@@ -2,16 +2,18 @@
 //!
 //! Registration order: the history first, because everybody tells it something until the end; then the thread that measures
 //! the cards and whoever gives out memory; then one supervisor per service, in the order of their dependencies, and one per
-//! worker of a job; then the queue of jobs. Stopping goes the other way. A service that is added later takes its place
+//! worker of a job; then the queue of jobs, and last whoever watches all of them. Stopping goes the other way. A service that is added later takes its place
 //! among the services by what it depends on ([`Roster`]).
 
 mod heritage;
 mod roster;
 mod starts;
+mod watcher;
 mod workers;
 
 pub use roster::{HISTORY_UNIT, Roster, RosterError};
 pub use starts::{adopt_kept, start_eager};
+pub use watcher::About;
 pub use workers::workers_of;
 
 use std::{io, sync::Arc, time::Duration};
@@ -44,6 +46,7 @@ use crate::{
         messages::{Register, StopReport},
     },
     spec::{RuntimeSpec, ServiceSpec},
+    watchdog::{board::WatchBoard, bundle::Bundler, notify::Post},
     witness::Witness,
 };
 
@@ -71,6 +74,10 @@ pub struct Foundation {
     pub kept: Found,
     /// The remotes, and how they are spoken to.
     pub far: Far,
+    /// Sends alerts to a webhook; `None` in a build that cannot.
+    pub post: Option<Arc<dyn Post>>,
+    /// What diagnostic bundles say of the runtime.
+    pub about: About,
 }
 
 /// Why the actors could not be put together.
@@ -111,6 +118,10 @@ pub struct ActorSystem {
     pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: Addr<JobQueue>,
+    /// Where whoever watches shows what was seen; empty where nobody does.
+    pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Every service, in the order of the configuration, and the means to change them.
     pub roster: Roster,
     /// Told once, when the ordered stop has ended.
@@ -119,10 +130,12 @@ pub struct ActorSystem {
     pub threads: Threads,
 }
 
-/// One thread for the children's output, one for the work of jobs, one for the driver of the cards, one for the database.
-/// To be ended when every unit has stopped.
+/// One thread for the children's output, one for the work of jobs, one for the driver of the cards, one for the database, and,
+/// where anything is watched, one for that; one that makes bundles comes and goes. To be ended when every unit has stopped.
 #[derive(Debug)]
 pub struct Threads {
+    watch: Option<Arbiter>,
+    bundler: Bundler,
     children: Arbiter,
     jobs: Arbiter,
     cards: Arc<GpuSampler>,
@@ -133,11 +146,16 @@ impl Threads {
     /// Ends them. A driver that hangs may keep the cards', and a disk that hangs the database's: these are then left to the
     /// end of the process, and the audit says so.
     pub fn end(self) {
-        for (thread, whose) in [(self.jobs, "the work of jobs"), (self.children, "the children's output")] {
+        let watch = self.watch.map(|thread| (thread, "whoever watches"));
+        let others = [(self.jobs, "the work of jobs"), (self.children, "the children's output")];
+        for (thread, whose) in watch.into_iter().chain(others) {
             thread.stop();
             if thread.join().is_err() {
                 tracing::error!("the thread of {whose} ended by a panic");
             }
+        }
+        if !self.bundler.end(THREAD_BOUND) {
+            tracing::error!("the thread that makes bundles does not end");
         }
         match Arc::into_inner(self.cards).map(|cards| cards.end(THREAD_BOUND)) {
             Some(Ok(())) => {}
@@ -155,7 +173,7 @@ impl Threads {
 /// # Errors
 /// See [`AssemblyError`]. What was started by then ends by itself.
 pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyError> {
-    let Foundation { spec, containment, registry, bus, ports, mut kept, far } = foundation;
+    let Foundation { spec, containment, registry, bus, ports, mut kept, far, post, about } = foundation;
     let start_order = order(&dependencies(&spec.services))?;
 
     let (done, stopped) = oneshot::channel();
@@ -249,9 +267,38 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let (bound, stop) = (roster.jobs_bound(), jobs.clone().recipient());
     coordinator.send(Register { name, depends_on, bound, stop }).await??;
 
-    let threads = Threads { children, jobs: jobs_thread, cards, history };
+    let watch = WatchBoard::default();
+    let bundler = watcher::bundler(&spec, about, &roster, &memory, &watch);
+    let watched = watcher::Watched {
+        coordinator: &coordinator,
+        orchestrator: &orchestrator,
+        jobs: &jobs,
+        history: &history.store(),
+        jobs_thread: jobs_thread.handle(),
+        roster: &roster,
+        memory: &memory,
+        board: &watch,
+        bundler: &bundler,
+        post,
+    };
+    let watch_thread = watcher::begin(&spec, watched).await?;
+
+    let threads =
+        Threads { watch: watch_thread, bundler: bundler.clone(), children, jobs: jobs_thread, cards, history };
     let history = threads.history.sink();
-    Ok(ActorSystem { coordinator, orchestrator, memory, history, witness, jobs, roster, stopped, threads })
+    Ok(ActorSystem {
+        coordinator,
+        orchestrator,
+        memory,
+        history,
+        witness,
+        jobs,
+        watch,
+        bundler,
+        roster,
+        stopped,
+        threads,
+    })
 }
 
 fn dependencies(services: &[ServiceSpec]) -> Vec<(String, Vec<String>)> {

@@ -136,6 +136,16 @@ impl EventBus {
         last
     }
 
+    /// The last events of all that are still known, oldest first, at most `most`; no progress.
+    #[must_use]
+    pub fn last(&self, most: usize) -> Vec<Event> {
+        let inner = self.lock();
+        let mut last: Vec<Event> =
+            inner.ring.iter().rev().filter(|event| !event.kind.is_passing()).take(most).cloned().collect();
+        last.reverse();
+        last
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing below can panic while the lock is held, so a poisoned lock still guards whole data.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,6 +248,8 @@ mod tests {
         bus.emit(phase(0));
         let last: Vec<u64> = bus.last_about(&name("x"), 2).iter().map(|event| event.id.sequence).collect();
         assert_eq!(last, [3, 4]);
+        let last: Vec<u64> = bus.last(2).iter().map(|event| event.id.sequence).collect();
+        assert_eq!((last.as_slice(), bus.last(99).len()), ([4, 5].as_slice(), 5));
     }
 
     #[test]

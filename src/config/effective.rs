@@ -123,6 +123,33 @@ impl Effective {
         leaves.into_iter().map(|(path, node)| self.row(path, node)).collect()
     }
 
+    /// Every key with its value as TOML, secrets masked, and behind each where it comes from.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let line = |row: EffectiveRow| {
+            let origin: String = row.origin.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            format!("{} = {}  # {origin}\n", row.key, row.value)
+        };
+        self.rows().into_iter().map(line).collect()
+    }
+
+    /// Every text that somebody has written as a value or within one, with its place, and whether it is masked.
+    pub(super) fn texts(&self) -> Vec<(&str, Span, bool)> {
+        let mut found = Vec::new();
+        for (path, node) in self.merged.iter().filter(|(_, node)| node.span.source != DEFAULTS) {
+            let is_hidden = is_secret(path, node);
+            let mut open = vec![node];
+            while let Some(node) = open.pop() {
+                match &node.value {
+                    Value::Text(text) => found.push((text.as_str(), node.span, is_hidden || node.secret)),
+                    Value::Table(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
+                    _ => open.extend(node.items()),
+                }
+            }
+        }
+        found
+    }
+
     /// What somebody has set, to hold another configuration against.
     #[must_use]
     pub fn values(&self) -> Values {

@@ -8,6 +8,7 @@ use greenroom_actors::{
     job::{JobId, JobView},
     job_queue::messages::{JobSpec, ListJobs},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
+    watchdog::board::AlertView,
 };
 use tokio::sync::watch;
 
@@ -26,6 +27,8 @@ pub trait Control: Clone + Send + 'static {
     fn state_dir(&self) -> &Path;
     /// Everything at a glance.
     fn status(&self) -> StatusView;
+    /// What needs attention, the worst first.
+    fn alerts(&self) -> Vec<AlertView>;
     /// The runtime itself.
     fn runtime(&self) -> RuntimeView;
     /// One service.
@@ -141,6 +144,10 @@ impl Control for RuntimeHandle {
 
     fn status(&self) -> StatusView {
         self.status()
+    }
+
+    fn alerts(&self) -> Vec<AlertView> {
+        self.alerts()
     }
 
     fn runtime(&self) -> RuntimeView {

@@ -26,6 +26,7 @@ use super::{
     metrics::Metrics,
     owner::Progress,
     reload::{Desk, inbox},
+    systemd,
     timer::Timer,
 };
 
@@ -44,6 +45,8 @@ pub(super) struct Control {
     pub doors: Doors,
     pub progress: mpsc::Sender<Progress>,
     pub reloader: Option<Reloader>,
+    /// Whether the process is the runtime's alone, so that it may speak to the service manager.
+    pub whole_process: bool,
 }
 
 /// Tells the owner that the thread is on its way out, also when a panic takes it there: handles keep senders of their
@@ -78,7 +81,19 @@ impl Control {
 
     /// The life of the thread.
     async fn serve(self, ready: mpsc::SyncSender<Result<RuntimeHandle, StartError>>) -> Result<(), StartError> {
-        let Self { mut foundation, selection, place, started, epoch, charge, swept, doors, progress, reloader } = self;
+        let Self {
+            mut foundation,
+            selection,
+            place,
+            started,
+            epoch,
+            charge,
+            swept,
+            doors,
+            progress,
+            reloader,
+            whole_process,
+        } = self;
         let spec = Arc::clone(&foundation.spec);
         let bus = foundation.bus.clone();
         let remotes = foundation.far.remotes.clone();
@@ -111,6 +126,7 @@ impl Control {
             gateway,
             remotes,
             memory: actors.memory.clone(),
+            watch: actors.watch.clone(),
             orchestrator: actors.orchestrator.downgrade(),
             witness: actors.witness.clone(),
             jobs: actors.jobs.downgrade(),
@@ -120,10 +136,12 @@ impl Control {
             spec: Arc::clone(&spec),
         });
         let guardian = guardian.watch(handle.clone(), bus.clone());
+        let manager = whole_process.then(|| systemd::tell(&bus, &actors.watch, &spec.watchdog)).flatten();
         let opened = doors.open(&spec, &handle, &actors.coordinator).await;
         let mut tasks = Vec::new();
         if opened.is_ok() {
             tasks = keep_up(&metrics, &bus, &actors.history, &handle);
+            tasks.extend(manager);
             if let Some(reloader) = reloader {
                 Desk::new(reloader, spec, handle.clone(), bus.clone(), bell).open(inbox);
             }

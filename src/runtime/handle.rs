@@ -33,6 +33,7 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
+    watchdog::board::{AlertView, WatchBoard, WatchView},
     witness::Witness,
 };
 use tokio::sync::watch;
@@ -81,6 +82,8 @@ pub(super) struct Inner {
     pub remotes: Remotes,
     /// What is known of memory.
     pub memory: MemoryBoard,
+    /// What was seen last by whoever watches.
+    pub watch: WatchBoard,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// Where failures of services are told.
@@ -91,7 +94,6 @@ pub(super) struct Inner {
     /// What kinds of them there are.
     pub job_kinds: JobKinds,
     /// What is counted of requests and swaps.
-    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "counted everywhere, shown by the gateway alone"))]
     pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
@@ -123,7 +125,8 @@ impl RuntimeHandle {
     #[must_use]
     pub fn status(&self) -> StatusView {
         let services = self.services().iter().map(|s| self.view(s)).collect();
-        StatusView { runtime: self.runtime(), services, remotes: self.remote_views() }
+        let (alerts, watch) = (self.alerts(), (&*self.sight()).into());
+        StatusView { runtime: self.runtime(), services, remotes: self.remote_views(), alerts, watch }
     }
 
     /// The runtime itself.
@@ -180,6 +183,18 @@ impl RuntimeHandle {
         let because = why::because(&service, &target.spec, &dependencies, &self.memory());
         let remedy = why::remedy(&service, &dependencies, &log);
         Ok(WhyView { service, because, remedy, recent })
+    }
+
+    /// What whoever watches has seen last: what needs attention, what each service holds. Empty where nothing is watched.
+    #[must_use]
+    pub fn sight(&self) -> Arc<WatchView> {
+        self.inner.watch.look()
+    }
+
+    /// What needs attention, the worst first, whoever raised it.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<AlertView> {
+        self.inner.metrics.alerts.standing()
     }
 
     /// What is known of memory: cards, leases, needs. Waits for nobody.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    assembly::{AssemblyError, Foundation},
+    assembly::{About, AssemblyError, Foundation},
     cause::chain,
     event::{EventBus, EventKind},
     os::{
@@ -27,6 +27,7 @@ use greenroom_actors::{
         sweep::{SweepError, SweepReport, sweep_but},
     },
     spec::RuntimeSpec,
+    watchdog::bundle::{ConfigText, Secrets},
 };
 use tokio::sync::oneshot;
 
@@ -34,7 +35,7 @@ use super::{
     Reloader,
     control::Control,
     door::{ControlError, DoorError, Doors, Listeners},
-    far::far,
+    far::{far, post},
     owner::{self, Running},
     uploads,
 };
@@ -206,6 +207,12 @@ impl Runtime {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept,
             far: far(&spec.remotes),
+            post: post(&spec.watchdog.notify),
+            about: About {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started,
+                config: config_text(reloader.as_ref(), &spec),
+            },
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());
@@ -221,6 +228,7 @@ impl Runtime {
             doors,
             progress,
             reloader,
+            whole_process: manners.whole_process,
         };
         let (handle, thread) = control.run()?;
         let containment = handle.containment();
@@ -231,6 +239,16 @@ impl Runtime {
         };
         Ok(Running { handle, thread, progress: ends, baseline, whose, claim, containment, spec })
     }
+}
+
+/// The text of the configuration, for diagnostic bundles. A runtime that was built from a spec has none, and secrets all the
+/// same.
+fn config_text(reloader: Option<&Reloader>, spec: &RuntimeSpec) -> ConfigText {
+    reloader.map(Reloader::text).unwrap_or_else(|| {
+        let text = ConfigText::default();
+        text.put(None, Secrets::of_spec(spec));
+        text
+    })
 }
 
 /// Says that a better layer of containment is not to be had.

@@ -28,6 +28,7 @@ mod remotes;
 mod report;
 mod run_end;
 pub mod service_log;
+mod systemd;
 mod timer;
 pub(crate) mod told;
 pub(crate) mod uploads;

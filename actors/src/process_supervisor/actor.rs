@@ -117,6 +117,7 @@ impl ProcessSupervisor {
                 logs,
                 state_dir,
                 witness: parts.witness,
+                gate: gate.clone(),
                 placement: Arc::default(),
             }),
             drain,

@@ -45,6 +45,15 @@ pub enum Deed {
         /// Why.
         reason: String,
     },
+    /// Have another run take its place, also if somebody uses it: after its drain. No failure of it.
+    Recycle {
+        /// Whose.
+        service: ServiceName,
+        /// Which run.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
     /// Write what everything holds into the memory log.
     NoteMemory,
 }

@@ -15,4 +15,5 @@ mod rig;
 mod roster;
 mod stops;
 mod swaps;
+mod watch;
 mod web;

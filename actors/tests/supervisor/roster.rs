@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use actix::Addr;
 use greenroom_actors::{
-    assembly::{ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
+    assembly::{About, ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
     event::EventBus,
     ids::ServiceName,
     job::{JobId, JobState},
@@ -14,6 +14,7 @@ use greenroom_actors::{
     },
     lease::Wish,
     os::{
+        clock,
         containment::{Containment, Place, best_effort::BestEffortContainment},
         keep::Found,
         ports::PortPool,
@@ -29,7 +30,7 @@ use greenroom_actors::{
     spec::{
         CleanupSpec, ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, JobDefinition,
         JobWork, ProcessJob, ResourcesSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
-        WorkerSpec,
+        WatchdogSpec, WorkerSpec,
     },
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
@@ -54,7 +55,7 @@ pub struct House {
     pub actors: ActorSystem,
     pub containment: Arc<dyn Containment>,
     coordinator: Addr<ShutdownCoordinator>,
-    _dir: TempDir,
+    pub dir: TempDir,
 }
 
 impl House {
@@ -70,6 +71,20 @@ impl House {
         services: Vec<ServiceSpec>,
         jobs: Vec<JobDefinition>,
         resources: ResourcesSpec,
+        bus: EventBus,
+    ) -> Self {
+        Self::build(services, jobs, resources, WatchdogSpec::default(), bus).await
+    }
+
+    pub async fn watched(services: Vec<ServiceSpec>, watchdog: WatchdogSpec, bus: EventBus) -> Self {
+        Self::build(services, Vec::new(), ResourcesSpec::default(), watchdog, bus).await
+    }
+
+    async fn build(
+        services: Vec<ServiceSpec>,
+        jobs: Vec<JobDefinition>,
+        resources: ResourcesSpec,
+        watchdog: WatchdogSpec,
         bus: EventBus,
     ) -> Self {
         name_helper();
@@ -95,7 +110,7 @@ impl House {
             service_logs: ServiceLogSpec { max_size: ByteSize(1 << 20), keep: 2 },
             resources,
             gateway: Default::default(),
-            watchdog: Default::default(),
+            watchdog,
             metrics: false,
             remotes: Vec::new(),
             services,
@@ -109,13 +124,15 @@ impl House {
             ports: PortPool::new(spec.ports.0, spec.ports.1),
             kept: Found::default(),
             far: Far::default(),
+            post: None,
+            about: About { version: "0".to_owned(), started: clock::wall(), config: Default::default() },
             spec: Arc::new(spec),
         };
         let actors = assemble(foundation).await.expect("actors");
         let services = actors.roster.services().all();
         adopt_kept(&services);
         start_eager(&services);
-        Self { coordinator: actors.coordinator.clone(), actors, containment, _dir: dir }
+        Self { coordinator: actors.coordinator.clone(), actors, containment, dir }
     }
 
     pub fn find(&self, name: &str) -> Supervised {

@@ -44,7 +44,16 @@ pub fn is_server(url: &str) -> bool {
     url::Url::read(url).is_some()
 }
 
-/// Builds the spec. It is complete only if no problem is an error.
+/// Builds what is no service, job or remote, and looks at nothing that those name. It is complete only if no problem is an
+/// error.
+#[must_use]
+pub fn build_runtime(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {
+    let mut reader = Reader::new(effective, outside, engines);
+    let spec = runtime::build(&mut reader);
+    (spec, reader.into_problems())
+}
+
+/// Builds the whole spec. It is complete only if no problem is an error.
 #[must_use]
 pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {
     let mut reader = Reader::new(effective, outside, engines);

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use greenroom_actors::remote::Remotes;
+use greenroom_actors::{
+    remote::{Remote, Remotes},
+    spec::RemoteSpec,
+};
 use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -31,15 +34,22 @@ impl Connector {
     /// `SSL_CERT_FILE` names, or the folder of `SSL_CERT_DIR`, take their place.
     #[must_use]
     pub fn new(remotes: &Remotes) -> Self {
+        let urls = |remote| {
+            let RemoteSpec { urls, reset, .. } = Remote::spec(remote);
+            urls.iter().chain(reset.http.as_ref().map(|(_method, url)| url)).map(String::as_str)
+        };
+        Self::for_urls(remotes.iter().flat_map(|remote| urls(remote)))
+    }
+
+    /// The same for these URLs.
+    #[must_use]
+    pub fn for_urls<'a>(urls: impl IntoIterator<Item = &'a str>) -> Self {
         let mut http = HttpConnector::new();
         // Without it a small piece waits for the acknowledgement of the one before.
         http.set_nodelay(true);
         http.enforce_http(false);
         http.set_connect_timeout(Some(CONNECT));
-        let is_tls = |url: &String| url.starts_with("https:");
-        let has_tls = remotes.iter().map(|remote| remote.spec()).any(|spec| {
-            spec.urls.iter().any(is_tls) || spec.reset.http.as_ref().is_some_and(|(_method, url)| is_tls(url))
-        });
+        let has_tls = urls.into_iter().any(|url| url.starts_with("https:"));
         let tls = has_tls.then(trusting_the_system).flatten().unwrap_or_else(trusting_nobody);
         Self(HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http))
     }
@@ -71,7 +81,7 @@ fn trusting_the_system() -> Option<ClientConfig> {
         Ok(settings) => Some(settings.with_no_client_auth()),
         Err(error) => {
             tracing::warn!(
-                "no remote can be asked over https: no certificates are found ({error}); install ca-certificates, or \
+                "nobody can be asked over https: no certificates are found ({error}); install ca-certificates, or \
                  name a file of them in SSL_CERT_FILE"
             );
             None

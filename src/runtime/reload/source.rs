@@ -6,7 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use greenroom_actors::{os::memory::give_back_freed, shutdown_coordinator::graph::Cycle};
+use greenroom_actors::{
+    os::memory::give_back_freed,
+    shutdown_coordinator::graph::Cycle,
+    watchdog::bundle::{ConfigText, Secrets},
+};
 use tokio::sync::oneshot;
 
 use crate::config::{ConfigErrors, Loaded, LogFormat, Sources, Values, load};
@@ -40,6 +44,8 @@ pub struct Reloader {
     load: Arc<dyn Fn() -> Result<Loaded, ConfigErrors> + Send + Sync>,
     pub(super) files: Vec<PathBuf>,
     pub(super) last: Said,
+    /// Where the text of what was said last is to be had.
+    text: ConfigText,
 }
 
 impl fmt::Debug for Reloader {
@@ -54,6 +60,8 @@ pub(super) struct Said {
     pub values: Values,
     pub logging: Logging,
     pub watch_config: bool,
+    /// All of it for people, secrets masked, and those secrets.
+    pub text: (String, Secrets),
 }
 
 /// How the runtime logs. Whoever writes the log has been set up with it, so a change waits for the next start.
@@ -69,6 +77,7 @@ impl Said {
             values: loaded.effective.values(),
             logging: Logging { level: loaded.log_level.clone(), format: loaded.log_format },
             watch_config: loaded.watch_config,
+            text: (loaded.effective.text(), loaded.secrets.clone()),
         }
     }
 }
@@ -90,13 +99,27 @@ impl Reloader {
         load: impl Fn() -> Result<Loaded, ConfigErrors> + Send + Sync + 'static,
     ) -> Self {
         let whole = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
-        Self { load: Arc::new(load), files: files.into_iter().map(whole).collect(), last: Said::of(loaded) }
+        let (files, last) = (files.into_iter().map(whole).collect(), Said::of(loaded));
+        let text = ConfigText::default();
+        text.put(Some(last.text.0.clone()), last.text.1.clone());
+        Self { load: Arc::new(load), files, last, text }
     }
 
     /// Reads the same files, and puts the same variables and arguments on them, as `loaded` came from.
     #[must_use]
     pub fn of_sources(loaded: &Loaded, sources: Sources) -> Self {
         Self::new(loaded, sources.files.clone(), move || load(&sources))
+    }
+
+    /// Where the text of the configuration that is in force is to be had, also after it was read anew.
+    pub(in crate::runtime) fn text(&self) -> ConfigText {
+        self.text.clone()
+    }
+
+    /// What was read is in force.
+    pub(super) fn accept(&mut self, said: Said) {
+        self.text.put(Some(said.text.0.clone()), said.text.1.clone());
+        self.last = said;
     }
 
     /// The files that it looks at.

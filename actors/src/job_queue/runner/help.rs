@@ -28,7 +28,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::spec::{InheritEnv, ServiceSpec};
+use crate::{os::environment::inherited, spec::ServiceSpec};
 
 /// The longest that a program may take to say what it knows: one on a cold network volume has many libraries to load.
 pub const WITHIN: Duration = Duration::from_secs(10);
@@ -124,13 +124,8 @@ impl Drop for Group {
 
 /// The environment of the job, as far as it is known before a run.
 fn environment(spec: &ServiceSpec) -> Vec<(OsString, OsString)> {
-    let inherited = std::env::vars_os().filter(|(name, _)| match &spec.inherit_env {
-        InheritEnv::All => true,
-        InheritEnv::Nothing => false,
-        InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
-    });
     let own = spec.env.iter().map(|(name, value)| (name.into(), value.plain().into()));
-    inherited.chain(own).collect()
+    inherited(&spec.inherit_env).chain(own).collect()
 }
 
 /// The beginning of a stream; the rest is thrown away, so that nobody waits for it to be read.

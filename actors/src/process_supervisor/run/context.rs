@@ -13,10 +13,12 @@ use tokio::sync::watch;
 
 use crate::{
     event::EventBus,
+    gate::Gate,
     ids::{Pid, RunId, ServiceName},
     memory::Placement,
     os::{
         containment::{Containment, Hold},
+        environment::inherited,
         ports::{PortLease, PortPool},
         registry::Registry,
         spawn::Spawned,
@@ -149,6 +151,8 @@ pub struct RunContext {
     pub state_dir: PathBuf,
     /// Where it is told what its output shows to have failed.
     pub witness: Witness,
+    /// Where those come in who use it: looked at only.
+    pub gate: Gate,
     /// Where the run is; of no run in particular: nowhere.
     pub placement: Arc<Placement>,
 }
@@ -215,13 +219,8 @@ pub fn surroundings(
     hold: &dyn Hold,
     values: &RunValues,
 ) -> Vec<(OsString, OsString)> {
-    let inherited = std::env::vars_os().filter(|(name, _)| match &spec.inherit_env {
-        InheritEnv::All => true,
-        InheritEnv::Nothing => false,
-        InheritEnv::Only(names) => names.iter().any(|n| name == n.as_str()),
-    });
     let own = spec.env.iter().map(|(name, value)| (name.into(), value.render(values).into()));
-    inherited.chain(own).chain(marks(&spec.name, state_dir, run, hold)).collect()
+    inherited(&spec.inherit_env).chain(own).chain(marks(&spec.name, state_dir, run, hold)).collect()
 }
 
 /// The whole environment of a program that is run for something that is no service of this machine.
@@ -232,7 +231,7 @@ pub fn foreign_surroundings(
     run: RunId,
     hold: &dyn Hold,
 ) -> Vec<(OsString, OsString)> {
-    std::env::vars_os().chain(marks(name, state_dir, run, hold)).collect()
+    inherited(&InheritEnv::All).chain(marks(name, state_dir, run, hold)).collect()
 }
 
 /// What a sweep looks for.

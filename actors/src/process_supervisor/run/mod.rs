@@ -18,6 +18,7 @@ mod launch;
 mod output;
 mod owner;
 mod slumber;
+mod telling;
 mod waits;
 
 pub use adopt::{Inherited, end_of};

@@ -1,0 +1,57 @@
+//! What a configuration holds that nobody else may see, so that it can be taken out of what is passed on.
+
+use greenroom_actors::{spec::RuntimeSpec, watchdog::bundle::Secrets};
+
+use super::{
+    effective::Effective,
+    holes::{Piece, from_outside, pieces},
+    outside::Outside,
+};
+
+/// The values that are masked in what is shown of it, and the contents of every file that it takes in (`${file:...}`).
+pub(super) fn secrets(effective: &Effective, spec: &RuntimeSpec, outside: &dyn Outside) -> Secrets {
+    let mut values = Vec::new();
+    for (text, span, is_hidden) in effective.texts() {
+        for piece in pieces(text).unwrap_or_default() {
+            let Piece::Hole(hole) = piece else { continue };
+            let base = effective.sources().base(span);
+            if let Some(Ok(filling)) = from_outside(hole, base, outside)
+                && (filling.secret || is_hidden)
+            {
+                values.push(filling.text);
+            }
+        }
+        if is_hidden {
+            values.push(text.to_owned());
+        }
+    }
+    Secrets::new(values).and(&Secrets::of_spec(spec))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Sources, load_text};
+
+    #[test]
+    fn whatever_is_masked_or_comes_from_a_file_is_known_as_a_secret() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("key"), "of-a-file-11\n").expect("written");
+        let text = "gateway.api_keys = [\"of-the-gate-22\"]\n[macros]\nm = \"${file:key}\"\n[service.chat]\n\
+                    command = [\"/bin/true\", \"--flag\", \"${m}\"]\n\
+                    env = { A_TOKEN = \"of-a-variable-33\", B_KEY = \"${env.OUTER}\", C = \"no-secret-55\" }\n";
+        let env = [("HOME", "/"), ("OUTER", "of-the-outside-44")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let sources = Sources { env: env.to_vec(), ..Sources::default() };
+        let loaded =
+            load_text("greenroom.toml", text, dir.path(), &sources).unwrap_or_else(|errors| panic!("{errors}"));
+        let said = "of-a-file-11 of-the-gate-22 of-a-variable-33 of-the-outside-44 no-secret-55";
+        assert_eq!(loaded.secrets.remove_from(said), "*** *** *** *** no-secret-55");
+        let shown = loaded.effective.text();
+        assert!(shown.contains("service.chat.env.A_TOKEN = \"***\"  # "), "{shown}");
+        for secret in ["of-a-file-11", "of-the-gate-22", "of-a-variable-33", "of-the-outside-44"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        let bare: String =
+            shown.lines().filter_map(|line| line.rsplit_once("  # ")).map(|(line, _)| format!("{line}\n")).collect();
+        assert!(bare.parse::<toml::Table>().is_ok(), "{shown}");
+    }
+}
