@@ -182,6 +182,7 @@ const PURE: &[&str] = &[
     "src/gateway/remotes/written.rs",
     "src/runtime/command.rs",
     "src/runtime/job_view.rs",
+    "src/runtime/metrics/alerts.rs",
     "src/runtime/metrics/histogram.rs",
     "src/runtime/metrics/jobs.rs",
     "src/runtime/metrics/refused.rs",

@@ -73,6 +73,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             web::post().to(command::<C>),
         ))
         .service(at("/api/remotes", web::get().to(remotes::<C>)))
+        .service(at("/api/alerts", web::get().to(alerts::<C>)))
         .service(at("/api/gpus", web::get().to(gpus::<C>)))
         .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
@@ -175,6 +176,10 @@ async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
 
 async fn remotes<C: Control>(door: Data<Door<C>>) -> HttpResponse {
     HttpResponse::Ok().json(door.control.status().remotes)
+}
+
+async fn alerts<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.alerts())
 }
 
 async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    event::{EventBus, EventId, EventStream},
+    event::{EventBus, EventId, EventStream, Severity},
     history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
     job::{JobId, JobState, JobView},
@@ -17,7 +17,7 @@ use greenroom_actors::{
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
-    watchdog::bundle::BundleError,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
@@ -35,7 +35,9 @@ use crate::{
     runtime::{
         CommandError, JobCount, JobRefusal, Meant, ReloadError, ReloadReport, ServiceCommand,
         metrics::Metrics,
-        view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
+        view::{
+            MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, SightView, StatusView, WhyView,
+        },
     },
 };
 
@@ -113,7 +115,13 @@ impl Control for Fake {
         &self.dir
     }
     fn status(&self) -> StatusView {
-        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new() }
+        let (alerts, watch) = (self.alerts(), SightView::default());
+        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new(), alerts, watch }
+    }
+    fn alerts(&self) -> Vec<AlertView> {
+        let since = Timestamp::from_micros(0);
+        let (alert, message, service) = ("runaway".to_owned(), "21 processes".to_owned(), "chat".parse().ok());
+        vec![AlertView { alert, severity: Severity::Critical, service, message, since }]
     }
     fn runtime(&self) -> RuntimeView {
         RuntimeView {

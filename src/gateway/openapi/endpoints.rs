@@ -267,6 +267,7 @@ pub const ENDPOINTS: &[Endpoint] = &[
         "what answers elsewhere: each URL, whether it gets requests, how many, and its last error",
         List("Remote"),
     ),
+    get("/api/alerts", Control, "what needs attention now, the worst first", List("Alert")),
     get("/api/gpus", Control, "cards and who holds their memory, RAM, further pools, leases, needs", Json("Memory")),
     get("/api/plan/{name}", Control, "what a load of the service would do now; changes nothing", Json("Plan"))
         .with(&[], &["service_not_found", "stopping"]),

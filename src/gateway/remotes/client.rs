@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use greenroom_actors::remote::Remotes;
+use greenroom_actors::{
+    remote::{Remote, Remotes},
+    spec::RemoteSpec,
+};
 use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
