@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_actors::{
-    remote::{Remote, Remotes},
-    spec::RemoteSpec,
-};
+use greenroom_actors::remote::Remotes;
 use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
