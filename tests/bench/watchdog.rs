@@ -184,7 +184,9 @@ fn an_hour_of_looks() {
 /// Two hours of healthy samples, judged as fast as can be: in the first one windows fill, in the second nothing may grow.
 fn an_hour_of_samples() {
     let text: String = (0..SERVICES)
-        .map(|n| format!("[service.s{n}]\ncommand = \"sleep 1\"\nlimits.growth = \"200MiB/10m\"\nlimits.ram = \"8GiB\"\n"))
+        .map(|n| {
+            format!("[service.s{n}]\ncommand = \"sleep 1\"\nlimits.growth = \"200MiB/10m\"\nlimits.ram = \"8GiB\"\n")
+        })
         .collect();
     let runtime = Runtime::builder().config(Config::from_toml(text)).build().expect("sound");
     let services: Vec<Arc<ServiceSpec>> = runtime.spec().services.iter().cloned().map(Arc::new).collect();
