@@ -34,7 +34,7 @@ fn moment(at: &str) -> String {
 pub fn repeats_a_state(event: &Value) -> bool {
     event["type"] == "alert.raised"
         && event["service"].is_string()
-        && (event["alert"] == "failed" || event["alert"] == "stuck")
+        && matches!(event["alert"].as_str(), Some("failed" | "quarantined" | "stuck"))
 }
 
 /// One event without its time.

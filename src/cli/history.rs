@@ -73,7 +73,7 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
             if terminal.json {
                 terminal.value(&rows)?;
             } else {
-                terminal.say(job::history(&rows, now, terminal.width, terminal.color))?;
+                terminal.say(job::history(&rows, reader.is_live(), now, terminal.width, terminal.color))?;
             }
         }
     }

@@ -49,7 +49,7 @@ pub fn color_of(state: ServiceState) -> u8 {
         | ServiceState::Killing
         | ServiceState::Reclaiming
         | ServiceState::Backoff => 33,
-        ServiceState::Unready | ServiceState::Failed | ServiceState::Stuck => 31,
+        ServiceState::Unready | ServiceState::Failed | ServiceState::Quarantined | ServiceState::Stuck => 31,
         ServiceState::Stopped | ServiceState::Offloaded | ServiceState::Sleeping => 90,
     }
 }

@@ -11,7 +11,7 @@ use greenroom_actors::{
     job::{JobId, JobView},
     job_queue::messages::{JobSpec, ListJobs},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
-    watchdog::bundle::BundleError,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use tokio::sync::watch;
 
@@ -30,6 +30,8 @@ pub trait Control: Clone + Send + 'static {
     fn state_dir(&self) -> &Path;
     /// Everything at a glance.
     fn status(&self) -> StatusView;
+    /// What needs attention, the worst first.
+    fn alerts(&self) -> Vec<AlertView>;
     /// The runtime itself.
     fn runtime(&self) -> RuntimeView;
     /// One service.
@@ -150,6 +152,10 @@ impl Control for RuntimeHandle {
 
     fn status(&self) -> StatusView {
         self.status()
+    }
+
+    fn alerts(&self) -> Vec<AlertView> {
+        self.alerts()
     }
 
     fn runtime(&self) -> RuntimeView {

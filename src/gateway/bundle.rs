@@ -2,12 +2,16 @@
 
 use std::{fs::File, path::PathBuf};
 
-use actix_web::{HttpResponse, http::StatusCode, web::Data};
+use actix_web::{
+    http::{StatusCode, header::HeaderMap},
+    web::Data,
+};
 use greenroom_actors::{cause::chain, watchdog::bundle::BundleError};
 
 use super::{
     api::Control,
-    control::{Answer, Door, unless_closing},
+    closing::unless_closing,
+    control::{Answer, Door},
     errors::ApiError,
     jobs::made,
 };
@@ -15,11 +19,12 @@ use crate::runtime::job_files::MadeFile;
 
 /// 200 with the archive, once it is whole; `Content-Disposition` has its name. It stays in the state dir as well.
 pub async fn make<C: Control>(door: Data<Door<C>>) -> Answer {
-    let path = unless_closing(&door, door.control.bundle()).await??;
+    let path = unless_closing(door.closing.subscribe(), door.control.bundle()).await??;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // Open before anybody could take it away as one of too many.
     let made = open(path)?;
-    Ok::<HttpResponse, ApiError>(made::answer(made, &name))
+    // There is no earlier one of which a part could be asked for.
+    made::answer(made, &name, &HeaderMap::new())
 }
 
 fn open(path: PathBuf) -> Result<MadeFile, ApiError> {

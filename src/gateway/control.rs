@@ -2,7 +2,7 @@
 //!
 //! Every route takes what it answers from a [`Control`] and turns a refusal into an [`ApiError`].
 
-use std::{convert::Infallible, future::Future};
+use std::convert::Infallible;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Route,
@@ -23,6 +23,7 @@ use tokio::sync::watch;
 use super::{
     api::Control,
     bundle,
+    closing::unless_closing,
     errors::ApiError,
     guard::Guard,
     jobs::routes,
@@ -72,6 +73,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             web::post().to(command::<C>),
         ))
         .service(at("/api/remotes", web::get().to(remotes::<C>)))
+        .service(at("/api/alerts", web::get().to(alerts::<C>)))
         .service(at("/api/gpus", web::get().to(gpus::<C>)))
         .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
@@ -176,12 +178,16 @@ async fn remotes<C: Control>(door: Data<Door<C>>) -> HttpResponse {
     HttpResponse::Ok().json(door.control.status().remotes)
 }
 
+async fn alerts<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.alerts())
+}
+
 async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {
     HttpResponse::Ok().json(&*door.control.memory())
 }
 
 async fn plan<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
-    Ok(HttpResponse::Ok().json(unless_closing(&door, door.control.plan(&name)).await??))
+    Ok(HttpResponse::Ok().json(unless_closing(door.closing.subscribe(), door.control.plan(&name)).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -202,21 +208,11 @@ async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, 
         _ => ServiceCommand::Reset,
     };
     if switch("wait", query.wait.as_deref(), true)? {
-        let done = unless_closing(&door, door.control.carry_out(&name, command)).await?;
+        let done = unless_closing(door.closing.subscribe(), door.control.carry_out(&name, command)).await?;
         return Ok(HttpResponse::Ok().json(done?));
     }
     door.control.tell(&name, command)?;
     Ok(HttpResponse::Accepted().json(door.control.service(&name)?))
-}
-
-/// Waits for `wait`, but no longer than the server lives.
-pub(super) async fn unless_closing<C, T>(door: &Door<C>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
-    let mut closing = door.closing.subscribe();
-    tokio::select! {
-        biased;
-        done = wait => Ok(done),
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -301,7 +297,7 @@ async fn events<C: Control>(request: HttpRequest, door: Data<Door<C>>, query: Qu
 /// 200 with the report when it is done; 202 with `wait=false` as soon as the services have been told.
 async fn reload<C: Control>(door: Data<Door<C>>, query: Query<WaitQuery>) -> Answer {
     let wait = switch("wait", query.wait.as_deref(), true)?;
-    let report = unless_closing(&door, door.control.reload(wait)).await??;
+    let report = unless_closing(door.closing.subscribe(), door.control.reload(wait)).await??;
     Ok(if wait { HttpResponse::Ok() } else { HttpResponse::Accepted() }.json(report))
 }
 

@@ -21,6 +21,9 @@ async fn reading_routes_answer_with_their_shapes() {
     assert_eq!(served.ask(Method::GET, "/ready").await.0, 200);
     let (status, body) = served.ask(Method::GET, "/api/status").await;
     assert_eq!((status, &body["runtime"]["epoch"]), (200, &Value::from(7)));
+    assert_eq!((&body["alerts"][0]["alert"], &body["watch"]["sampled_at"]), (&"runaway".into(), &Value::Null));
+    let (status, alerts) = served.ask(Method::GET, "/api/alerts").await;
+    assert_eq!((status, &alerts[0]["severity"], &alerts[0]["service"]), (200, &"critical".into(), &"chat".into()));
     assert_eq!(served.ask(Method::GET, "/api/services").await.1[0]["name"], "chat");
     let (_, chat) = served.ask(Method::GET, "/api/services/chat").await;
     assert_eq!((&chat["state"], &chat["restarts"]["total"]), (&"ready".into(), &0.into()));

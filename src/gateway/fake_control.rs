@@ -7,7 +7,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    event::{EventBus, EventId, EventStream},
+    event::{EventBus, EventId, EventStream, Severity},
     history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
     job::{JobId, JobState, JobView},
@@ -17,7 +17,7 @@ use greenroom_actors::{
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
-    watchdog::bundle::BundleError,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
@@ -35,7 +35,9 @@ use crate::{
     runtime::{
         CommandError, JobCount, JobRefusal, Meant, ReloadError, ReloadReport, ServiceCommand,
         metrics::Metrics,
-        view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
+        view::{
+            MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, SightView, StatusView, WhyView,
+        },
     },
 };
 
@@ -113,7 +115,13 @@ impl Control for Fake {
         &self.dir
     }
     fn status(&self) -> StatusView {
-        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new() }
+        let (alerts, watch) = (self.alerts(), SightView::default());
+        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new(), alerts, watch }
+    }
+    fn alerts(&self) -> Vec<AlertView> {
+        let since = Timestamp::from_micros(0);
+        let (alert, message, service) = ("runaway".to_owned(), "21 processes".to_owned(), "chat".parse().ok());
+        vec![AlertView { alert, severity: Severity::Critical, service, message, since }]
     }
     fn runtime(&self) -> RuntimeView {
         RuntimeView {
@@ -316,6 +324,13 @@ impl Served {
         self.send(method, path, "", Bytes::new()).await
     }
 
+    /// The answer to the question for a part of what is at `path`.
+    pub async fn part(&self, path: &str, headers: &[(&str, &str)]) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().uri(path).header("Host", "x");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.ask_for(request, Bytes::new()).await
+    }
+
     /// The answer to a request with a body of this kind.
     pub async fn send(
         &self,
@@ -324,12 +339,20 @@ impl Served {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
+        self.ask_for(request, body.into()).await
+    }
+
+    async fn ask_for(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> hyper::Response<hyper::body::Incoming> {
         let stream = UnixStream::connect(self.dir.path().join("s.sock")).await.expect("connected");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("http");
         actix_rt::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
-        let request = request.body(Full::<Bytes>::new(body.into()));
-        sender.send_request(request.expect("a request")).await.expect("an answer")
+        let request = request.body(Full::<Bytes>::new(body)).expect("a request");
+        sender.send_request(request).await.expect("an answer")
     }
 
     /// Its status and its body: JSON, or else text.

@@ -34,7 +34,7 @@ use greenroom_actors::{
     state::ServiceStatus,
     time::Timestamp,
     watchdog::{
-        board::{WatchBoard, WatchView},
+        board::{AlertView, WatchBoard, WatchView},
         bundle::Bundler,
     },
 };
@@ -95,7 +95,6 @@ pub(super) struct Inner {
     /// What kinds of them there are.
     pub job_kinds: JobKinds,
     /// What is counted of requests and swaps.
-    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "counted everywhere, shown by the gateway alone"))]
     pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
@@ -127,7 +126,8 @@ impl RuntimeHandle {
     #[must_use]
     pub fn status(&self) -> StatusView {
         let services = self.services().iter().map(|s| self.view(s)).collect();
-        StatusView { runtime: self.runtime(), services, remotes: self.remote_views() }
+        let (alerts, watch) = (self.alerts(), (&*self.sight()).into());
+        StatusView { runtime: self.runtime(), services, remotes: self.remote_views(), alerts, watch }
     }
 
     /// The runtime itself.
@@ -190,6 +190,12 @@ impl RuntimeHandle {
     #[must_use]
     pub fn sight(&self) -> Arc<WatchView> {
         self.inner.watch.look()
+    }
+
+    /// What needs attention, the worst first, whoever raised it.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<AlertView> {
+        self.inner.metrics.alerts.standing()
     }
 
     /// What is known of memory: cards, leases, needs. Waits for nobody.

@@ -193,7 +193,7 @@ fn comment(now: &ServiceStatus) -> String {
         (S::Backoff, _) => format!("{name} is started again after a pause{why}"),
         (S::Ready, _) => format!("{name} is ready"),
         (S::Unready, _) => format!("{name} does not answer at the moment{why}"),
-        (S::Stopped | S::Offloaded | S::Sleeping | S::Completed | S::Failed | S::Stuck, _) => {
+        (S::Stopped | S::Offloaded | S::Sleeping | S::Completed | S::Failed | S::Quarantined | S::Stuck, _) => {
             format!("{name} is {}{why}", now.state.name())
         }
     };

@@ -3,7 +3,7 @@
 //! What is rare is awaited in a box of its own, here and in `routes`: the future of the common way, which is made and moved
 //! with each request, is smaller by a third for that.
 
-use std::{future::Future, rc::Rc};
+use std::rc::Rc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -31,7 +31,7 @@ use super::{
     websocket,
 };
 use crate::{
-    gateway::errors::ApiError,
+    gateway::{closing::unless_closing, errors::ApiError},
     runtime::{Arrival, RunEndpoint, enter},
 };
 
@@ -266,17 +266,5 @@ impl Journey<'_> {
             keeps_key: self.door.keeps_key(),
             host: self.request.headers().get(header::HOST).map(HeaderValue::as_bytes),
         }
-    }
-}
-
-/// Waits for `wait`, but no longer than the door is open.
-pub(super) async fn unless_closing<T>(
-    mut closing: watch::Receiver<bool>,
-    wait: impl Future<Output = T>,
-) -> Result<T, ApiError> {
-    tokio::select! {
-        biased;
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-        done = wait => Ok(done),
     }
 }

@@ -41,6 +41,11 @@ pub const CODES: &[Code] = &[
     code(409, "not_reloadable", "a reload: the runtime was not started from a configuration that it could read anew"),
     code(413, "body_too_large", "the body is larger than `gateway.max_body`"),
     code(
+        416,
+        "range_not_satisfiable",
+        "the file has none of the bytes that `Range` asks for; `Content-Range` says how many it has",
+    ),
+    code(
         429,
         "queue_full",
         "`gateway.queue.max_waiting` wait for the service already, or as many jobs are queued as may be; `Retry-After` says when to come again",

@@ -132,6 +132,8 @@ fn responses(endpoint: &Endpoint) -> Value {
         Answer::FileOrList(name) => {
             let either = json!({ "*/*": {}, "application/json": { "schema": list(shape(name)) } });
             responses.insert("200".to_owned(), done(either));
+            let part = json!({ "description": "the part of it that `Range` asks for", "content": { "*/*": {} } });
+            responses.insert("206".to_owned(), part);
         }
         Answer::Passed => {
             let passed = json!({ "description": "whatever the service answers, as it came" });

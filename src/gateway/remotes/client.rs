@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use greenroom_actors::remote::Remotes;
+use greenroom_actors::{
+    remote::{Remote, Remotes},
+    spec::RemoteSpec,
+};
 use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -31,7 +34,11 @@ impl Connector {
     /// `SSL_CERT_FILE` names, or the folder of `SSL_CERT_DIR`, take their place.
     #[must_use]
     pub fn new(remotes: &Remotes) -> Self {
-        Self::for_urls(remotes.iter().flat_map(|remote| remote.spec().urls.iter().map(String::as_str)))
+        let urls = |remote| {
+            let RemoteSpec { urls, reset, .. } = Remote::spec(remote);
+            urls.iter().chain(reset.http.as_ref().map(|(_method, url)| url)).map(String::as_str)
+        };
+        Self::for_urls(remotes.iter().flat_map(|remote| urls(remote)))
     }
 
     /// The same for these URLs.

@@ -93,7 +93,7 @@ impl Job {
         deeds: &mut Vec<Deed>,
     ) {
         let failures = self.now().attempts.len();
-        if error.is_permanent() || !may_retry(definition, failures) {
+        if !may_retry(definition, &self.now().attempts, &error) {
             return self.conclude(JobOutcome::Failed, Some(error), None, wall, deeds);
         }
         let reason = format!("attempt {} failed and is made again: {}", self.now().attempt, error.message);

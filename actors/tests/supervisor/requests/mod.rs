@@ -1,0 +1,7 @@
+//! Jobs by requests to a service, with real supervisors and processes, and the service's HTTP in the test.
+
+mod answers;
+mod cleanup;
+mod comfyui;
+mod remote;
+mod shop;
