@@ -13,7 +13,7 @@ use greenroom_actors::{
     os::clock,
     units::ByteSize,
     watchdog::{
-        bundle::{ConfigText, Source, file_name, write_archive},
+        bundle::{ConfigText, Source, file_name, is_file_name, write_archive},
         deed::Occasion,
     },
 };
@@ -96,7 +96,9 @@ async fn from_runtime(asked: &Asked, args: &BundleArgs, is_stdout: bool) -> Resu
         }
         (Err(error), _) => return Err(asked.failure(error)),
     };
-    let mut out = Out::open(args, is_stdout, &name.unwrap_or_else(own_name))?;
+    // What another machine has sent is taken as a name only if it is one: not `.profile`, for example.
+    let name = name.filter(|name| is_file_name(name)).unwrap_or_else(own_name);
+    let mut out = Out::open(args, is_stdout, &name)?;
     while let Some(piece) = bytes.whole().await.map_err(|error| asked.failure(error))? {
         out.take(&piece)?;
     }
@@ -164,8 +166,6 @@ impl Out {
         if is_stdout {
             return Ok(Self::Stdout { bytes: 0 });
         }
-        // A name that another machine has sent leads nowhere else.
-        let name = Path::new(name).file_name().unwrap_or_default();
         let target = args.output.clone().unwrap_or_else(|| PathBuf::from(name));
         refuse_existing(&target, args.force)?;
         let base = target.file_name().unwrap_or_default().to_string_lossy();
