@@ -41,7 +41,8 @@ mod tests {
                     env = { A_TOKEN = \"of-a-variable-33\", B_KEY = \"${env.OUTER}\", C = \"no-secret-55\" }\n";
         let env = [("HOME", "/"), ("OUTER", "of-the-outside-44")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         let sources = Sources { env: env.to_vec(), ..Sources::default() };
-        let loaded = load_text("greenroom.toml", text, dir.path(), &sources).unwrap_or_else(|errors| panic!("{errors}"));
+        let loaded =
+            load_text("greenroom.toml", text, dir.path(), &sources).unwrap_or_else(|errors| panic!("{errors}"));
         let said = "of-a-file-11 of-the-gate-22 of-a-variable-33 of-the-outside-44 no-secret-55";
         assert_eq!(loaded.secrets.remove_from(said), "*** *** *** *** no-secret-55");
         let shown = loaded.effective.text();
@@ -49,7 +50,8 @@ mod tests {
         for secret in ["of-a-file-11", "of-the-gate-22", "of-a-variable-33", "of-the-outside-44"] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        let bare: String = shown.lines().filter_map(|line| line.rsplit_once("  # ")).map(|(line, _)| format!("{line}\n")).collect();
+        let bare: String =
+            shown.lines().filter_map(|line| line.rsplit_once("  # ")).map(|(line, _)| format!("{line}\n")).collect();
         assert!(bare.parse::<toml::Table>().is_ok(), "{shown}");
     }
 }

@@ -1,6 +1,9 @@
 //! What the routes ask for: the runtime behind a seam, so that they can be tested without one.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use greenroom_actors::{
     event::{EventId, EventStream},
@@ -8,6 +11,7 @@ use greenroom_actors::{
     job::{JobId, JobView},
     job_queue::messages::{JobSpec, ListJobs},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use tokio::sync::watch;
 
@@ -26,6 +30,8 @@ pub trait Control: Clone + Send + 'static {
     fn state_dir(&self) -> &Path;
     /// Everything at a glance.
     fn status(&self) -> StatusView;
+    /// What needs attention, the worst first.
+    fn alerts(&self) -> Vec<AlertView>;
     /// The runtime itself.
     fn runtime(&self) -> RuntimeView;
     /// One service.
@@ -123,6 +129,11 @@ pub trait Control: Clone + Send + 'static {
     fn max_body(&self) -> u64;
     /// The figures for Prometheus; `None` where nobody may see them.
     async fn metrics(&self) -> Option<String>;
+    /// Makes a diagnostic bundle and waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the runtime is stopping.
+    async fn bundle(&self) -> Result<PathBuf, BundleError>;
     /// Reads the configuration anew; waits for what comes of it if `wait`.
     ///
     /// # Errors
@@ -141,6 +152,10 @@ impl Control for RuntimeHandle {
 
     fn status(&self) -> StatusView {
         self.status()
+    }
+
+    fn alerts(&self) -> Vec<AlertView> {
+        self.alerts()
     }
 
     fn runtime(&self) -> RuntimeView {
@@ -237,6 +252,10 @@ impl Control for RuntimeHandle {
         }
         let jobs = self.job_counts().await;
         Some(page(&self.status(), &jobs, &self.memory(), self.metrics()))
+    }
+
+    async fn bundle(&self) -> Result<PathBuf, BundleError> {
+        self.bundle().await
     }
 
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {

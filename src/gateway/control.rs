@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     api::Control,
+    bundle,
     closing::unless_closing,
     errors::ApiError,
     guard::Guard,
@@ -72,6 +73,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
             web::post().to(command::<C>),
         ))
         .service(at("/api/remotes", web::get().to(remotes::<C>)))
+        .service(at("/api/alerts", web::get().to(alerts::<C>)))
         .service(at("/api/gpus", web::get().to(gpus::<C>)))
         .service(at("/api/plan/{name}", web::get().to(plan::<C>)))
         .service(at("/api/history/runs", web::get().to(history_runs::<C>)))
@@ -83,6 +85,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/openapi.json", web::get().to(document)))
         .service(at("/metrics", web::get().to(figures::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
+        .service(at("/api/bundle", web::post().to(bundle::make::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
         .default_service(web::to(nothing_here));
@@ -173,6 +176,10 @@ async fn why<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
 
 async fn remotes<C: Control>(door: Data<Door<C>>) -> HttpResponse {
     HttpResponse::Ok().json(door.control.status().remotes)
+}
+
+async fn alerts<C: Control>(door: Data<Door<C>>) -> HttpResponse {
+    HttpResponse::Ok().json(door.control.alerts())
 }
 
 async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {

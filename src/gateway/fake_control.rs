@@ -7,7 +7,7 @@ use std::{
 };
 
 use greenroom_actors::{
-    event::{EventBus, EventId, EventStream},
+    event::{EventBus, EventId, EventStream, Severity},
     history_store::messages::{EventRow, HistoryFilter, HistoryHealth, HistoryState, RequestRow, RunRow, SwapRow},
     ids::Pid,
     job::{JobId, JobState, JobView},
@@ -17,6 +17,7 @@ use greenroom_actors::{
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
@@ -34,7 +35,9 @@ use crate::{
     runtime::{
         CommandError, JobCount, JobRefusal, Meant, ReloadError, ReloadReport, ServiceCommand,
         metrics::Metrics,
-        view::{MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, StatusView, WhyView},
+        view::{
+            MemoryView, RestartsView, RuntimeView, ServiceContainmentView, ServiceView, SightView, StatusView, WhyView,
+        },
     },
 };
 
@@ -112,7 +115,13 @@ impl Control for Fake {
         &self.dir
     }
     fn status(&self) -> StatusView {
-        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new() }
+        let (alerts, watch) = (self.alerts(), SightView::default());
+        StatusView { runtime: self.runtime(), services: vec![self.view()], remotes: Vec::new(), alerts, watch }
+    }
+    fn alerts(&self) -> Vec<AlertView> {
+        let since = Timestamp::from_micros(0);
+        let (alert, message, service) = ("runaway".to_owned(), "21 processes".to_owned(), "chat".parse().ok());
+        vec![AlertView { alert, severity: Severity::Critical, service, message, since }]
     }
     fn runtime(&self) -> RuntimeView {
         RuntimeView {
@@ -240,6 +249,16 @@ impl Control for Fake {
         let metrics = Metrics::new(7, 3);
         let jobs = self.job_counts().await;
         (self.state == ServiceState::Ready).then(|| page(&self.status(), &jobs, &self.memory(), &metrics))
+    }
+    async fn bundle(&self) -> Result<PathBuf, BundleError> {
+        let path = self.dir.join("greenroom-20251121-090000-asked.tar");
+        let written = std::fs::write(&path, "an archive");
+        let failed = |source| BundleError::NotWritten { path: path.clone(), source: Arc::new(source) };
+        match self.state {
+            ServiceState::Ready => written.map_err(failed).map(|()| path.clone()),
+            ServiceState::Failed => Err(failed(std::io::ErrorKind::StorageFull.into())),
+            _ => Err(BundleError::Stopping),
+        }
     }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));

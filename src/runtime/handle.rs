@@ -33,7 +33,11 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
-    watchdog::board::{WatchBoard, WatchView},
+    watchdog::{
+        board::{AlertView, WatchBoard, WatchView},
+        bundle::Bundler,
+    },
+    witness::Witness,
 };
 use tokio::sync::watch;
 
@@ -83,14 +87,18 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// What was seen last by whoever watches.
     pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// Where failures of services are told.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "the gateway alone tells them by the handle"))]
+    pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: WeakAddr<JobQueue>,
     /// What kinds of them there are.
     pub job_kinds: JobKinds,
     /// What is counted of requests and swaps.
-    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "counted everywhere, shown by the gateway alone"))]
     pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
@@ -122,7 +130,8 @@ impl RuntimeHandle {
     #[must_use]
     pub fn status(&self) -> StatusView {
         let services = self.services().iter().map(|s| self.view(s)).collect();
-        StatusView { runtime: self.runtime(), services, remotes: self.remote_views() }
+        let (alerts, watch) = (self.alerts(), (&*self.sight()).into());
+        StatusView { runtime: self.runtime(), services, remotes: self.remote_views(), alerts, watch }
     }
 
     /// The runtime itself.
@@ -187,6 +196,12 @@ impl RuntimeHandle {
         self.inner.watch.look()
     }
 
+    /// What needs attention, the worst first, whoever raised it.
+    #[must_use]
+    pub fn alerts(&self) -> Vec<AlertView> {
+        self.inner.metrics.alerts.standing()
+    }
+
     /// What is known of memory: cards, leases, needs. Waits for nobody.
     #[must_use]
     pub fn memory(&self) -> Arc<MemorySnapshot> {
@@ -237,6 +252,12 @@ impl RuntimeHandle {
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(ForceShutdown);
         }
+    }
+
+    /// Where failures of services are told.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.inner.witness
     }
 
     /// What is counted of requests and swaps.

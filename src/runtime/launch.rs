@@ -208,7 +208,11 @@ impl Runtime {
             kept,
             far: far(&spec.remotes),
             post: post(&spec.watchdog.notify),
-            about: About { version: env!("CARGO_PKG_VERSION").to_owned(), started, config: config_text(reloader.as_ref(), &spec) },
+            about: About {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started,
+                config: config_text(reloader.as_ref(), &spec),
+            },
         };
         let (progress, ends) = mpsc::channel();
         let charge = Charge::new(&place, selection.containment.cgroup_root());

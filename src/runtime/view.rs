@@ -11,6 +11,7 @@ use greenroom_actors::{
     spec::ServiceSpec,
     state::{Disposition, ExitReport, LoadProgress, ServiceState, ServiceStatus},
     time::Timestamp,
+    watchdog::board::{AlertView, HostFigures, OwnFigures, ServiceFigures, WatchView},
 };
 use serde::Serialize;
 
@@ -25,6 +26,32 @@ pub struct StatusView {
     pub services: Vec<ServiceView>,
     /// What answers elsewhere, in the order of the configuration.
     pub remotes: Vec<RemoteView>,
+    /// What needs attention, the worst first: `GET /api/alerts`.
+    pub alerts: Vec<AlertView>,
+    /// What the watchdog saw last.
+    pub watch: SightView,
+}
+
+/// What the watchdog saw last.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct SightView {
+    /// When; `null` until the first look, and where nothing is watched.
+    pub sampled_at: Option<Timestamp>,
+    /// The machine; `null` where it could not be read.
+    pub host: Option<HostFigures>,
+    /// This process.
+    pub own: OwnFigures,
+    /// Every service and worker of which something runs.
+    pub services: BTreeMap<ServiceName, ServiceFigures>,
+    /// Every actor, and for how many seconds its answer took or has been waited for.
+    pub actors: BTreeMap<String, f64>,
+}
+
+impl From<&WatchView> for SightView {
+    fn from(view: &WatchView) -> Self {
+        let WatchView { sampled_at, host, own, services, actors, .. } = view.clone();
+        Self { sampled_at, host, own, services, actors }
+    }
 }
 
 /// The runtime itself.

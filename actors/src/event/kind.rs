@@ -21,6 +21,18 @@ pub enum Severity {
     Emergency,
 }
 
+impl Severity {
+    /// The name in API, history and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+            Self::Emergency => "emergency",
+        }
+    }
+}
+
 /// Where the time of a swap went, in seconds. The parts follow one upon the other and add up to the total.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct SwapSeconds {

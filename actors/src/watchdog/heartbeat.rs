@@ -184,8 +184,13 @@ impl Heartbeat {
                 Some(pulse) => {
                     pulse.is_there = true;
                     pulse.take(now, late);
-                    if pulse.owes_nothing() && now.saturating_duration_since(pulse.asked) >= self.patience / 2 {
-                        pulse.ask(&ask, now);
+                    match pulse.owed {
+                        Owed::Nothing if now.saturating_duration_since(pulse.asked) >= self.patience / 2 => {
+                            pulse.ask(&ask, now);
+                        }
+                        // Another one of that name may be there by now.
+                        Owed::Everything => pulse.ask_again(&ask, now),
+                        Owed::Nothing | Owed::Answer(_) => {}
                     }
                 }
                 None => {
@@ -235,10 +240,6 @@ impl Ask {
 }
 
 impl Pulse {
-    fn owes_nothing(&self) -> bool {
-        matches!(self.owed, Owed::Nothing)
-    }
-
     /// Looks whether the answer has come. Where the one who looks was `late`, what he sees says nothing.
     fn take(&mut self, now: Instant, late: bool) {
         if late {
@@ -269,6 +270,15 @@ impl Pulse {
             },
             None => Owed::Everything,
         };
+    }
+
+    /// Asks one that was gone. As long as it is, it counts from the first time.
+    fn ask_again(&mut self, ask: &Ask, now: Instant) {
+        let gone = self.asked;
+        self.ask(ask, now);
+        if matches!(self.owed, Owed::Everything) {
+            self.asked = gone;
+        }
     }
 
     /// A question that was only just asked says nothing yet: the answer before it counts.

@@ -188,7 +188,3 @@ fn own() -> OwnSample {
         descriptors_limit: vitals::own_descriptors_limit(),
     }
 }
-
-#[cfg(test)]
-#[path = "look_tests.rs"]
-mod tests;

@@ -16,4 +16,5 @@ mod roster;
 mod stops;
 mod swaps;
 mod telling;
+mod watch;
 mod web;

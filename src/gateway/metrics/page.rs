@@ -20,7 +20,7 @@ use crate::runtime::{
 };
 
 /// The names on the page, in their order.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 22] = [
     "greenroom_service_state",
     "greenroom_service_restarts_total",
     "greenroom_service_processes",
@@ -40,6 +40,8 @@ pub const NAMES: [&str; 20] = [
     "greenroom_swap_seconds",
     "greenroom_jobs",
     "greenroom_jobs_total",
+    "greenroom_watchdog_alerts_total",
+    "greenroom_actor_mailbox_lag_seconds",
     "greenroom_orphans_swept_total",
 ];
 
@@ -52,6 +54,7 @@ pub fn page(status: &StatusView, open: &[JobCount], memory: &MemorySnapshot, met
     requests(&mut page, metrics);
     swaps(&mut page, metrics);
     jobs(&mut page, open, metrics);
+    watch(&mut page, status, metrics);
     let help = "Processes of an earlier runtime that were ended at the start.";
     page.family("greenroom_orphans_swept_total", Kind::Counter, help).whole(&[], metrics.swept);
     page.finish()
@@ -188,5 +191,18 @@ fn jobs(page: &mut Page, open: &[JobCount], metrics: &Metrics) {
     let mut family = page.family("greenroom_jobs_total", Kind::Counter, help);
     for ((job, state), count) in &ended {
         family.whole(&[("job", job.as_str()), ("state", state.name())], *count);
+    }
+}
+
+fn watch(page: &mut Page, status: &StatusView, metrics: &Metrics) {
+    let help = "Alerts that were raised, by name and severity; one that gets worse counts for each severity.";
+    let mut family = page.family("greenroom_watchdog_alerts_total", Kind::Counter, help);
+    for ((alert, severity), count) in &metrics.alerts.raised() {
+        family.whole(&[("kind", alert), ("severity", severity.name())], *count);
+    }
+    let help = "Seconds that an actor's last sign of life took, or has been waited for.";
+    let mut family = page.family("greenroom_actor_mailbox_lag_seconds", Kind::Gauge, help);
+    for (actor, lag) in &status.watch.actors {
+        family.number(&[("actor", actor)], *lag);
     }
 }

@@ -67,6 +67,11 @@ impl Family<'_> {
         self.page.line(format_args!("{}{} {value}", self.name, Braced(labels, None)));
     }
 
+    /// A number that need not be whole.
+    pub fn number(&mut self, labels: Labels<'_>, value: f64) {
+        self.page.line(format_args!("{}{} {value}", self.name, Braced(labels, None)));
+    }
+
     /// A histogram, in seconds.
     pub fn histogram(&mut self, labels: Labels<'_>, reading: &Reading) {
         for (bound, count) in &reading.buckets {

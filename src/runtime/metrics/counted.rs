@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use greenroom_actors::{event::EventBus, history_store::messages::RequestRow};
+use greenroom_actors::{
+    event::{EventBus, EventId},
+    history_store::messages::RequestRow,
+};
 
-use super::{EndedJobs, Ledger, Refused, Requests, Swaps};
+use super::{Alerts, EndedJobs, Ledger, Refused, Requests, Swaps};
 
 /// Everything that is counted, and the way of requests into the history.
 #[derive(Debug)]
@@ -17,10 +20,13 @@ pub struct Metrics {
     pub swaps: Swaps,
     /// By kind and state: jobs that have ended.
     pub jobs: EndedJobs,
+    /// By name and severity: alerts, and those that stand.
+    pub alerts: Alerts,
     /// What goes to the history.
     pub ledger: Arc<Ledger>,
     /// Processes of an earlier runtime that were ended at the start.
     pub swept: u64,
+    epoch: u64,
 }
 
 /// A request for a model that has ended.
@@ -43,8 +49,10 @@ impl Metrics {
             refused: Refused::default(),
             swaps: Swaps::default(),
             jobs: EndedJobs::default(),
+            alerts: Alerts::default(),
             ledger: Arc::new(Ledger::new(epoch)),
             swept,
+            epoch,
         }
     }
 
@@ -56,13 +64,15 @@ impl Metrics {
         }
     }
 
-    /// Counts the swaps and the ends of jobs that the bus tells of, until it is gone.
+    /// Counts the swaps, the ends of jobs and the alerts that the bus tells of, from the start of the runtime on until it is
+    /// gone.
     pub async fn listen(self: Arc<Self>, bus: EventBus) {
-        let mut events = bus.subscribe(None);
+        let mut events = bus.subscribe(Some(EventId { epoch: self.epoch, sequence: 0 }));
         drop(bus);
         while let Some(event) = events.next().await {
             self.swaps.hear(&event.kind);
             self.jobs.hear(&event.kind);
+            self.alerts.hear(&event);
         }
     }
 }

@@ -201,7 +201,3 @@ fn shown(line: &str) -> String {
     }
     shown
 }
-
-#[cfg(test)]
-#[path = "failure_tests.rs"]
-mod tests;

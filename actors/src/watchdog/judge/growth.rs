@@ -4,14 +4,14 @@
 //! one idle sample to the next, over the time that was idle; where work lies in between, nothing is added. The window is
 //! thinned to [`POINTS`], each of them the lowest of its part, and it grows for good if
 //!
-//! 1. at least three quarters of the window were idle,
+//! 1. at least two thirds of the window were idle, and a quarter of it long enough after any work,
 //! 2. what it goes down to rises from quarter to quarter: one that goes back to where it was does not leak, however far it
 //!    swings, and one step is a step and no slope,
 //! 3. the slope is steep enough: the median of the slopes between all pairs of points (Theil-Sen: H. Theil, "A rank-invariant
 //!    method of linear and polynomial regression analysis", 1950; P. K. Sen, JASA 63, 1968), which up to 29 % of points
 //!    anywhere, and more of them when they lie to both sides, do not move far.
 //!
-//! One window holds at most [`POINTS`] + 2 points of 24 bytes. The third condition costs the square of the points and is
+//! One window holds at most [`POINTS`] + 2 points of 32 bytes. The third condition costs the square of the points and is
 //! looked at only where the others hold; all of it once for each new point.
 
 use std::{
@@ -26,7 +26,9 @@ pub const POINTS: u32 = 120;
 /// Fewer points than this are no course.
 const FEWEST: usize = 5;
 /// This share of the window must have been idle.
-const IDLE: f64 = 0.75;
+const IDLE: f64 = 2.0 / 3.0;
+/// And this share of it must have been long enough after work.
+const SETTLED: f64 = 0.25;
 /// What comes and goes this soon after work belongs to the work, but at most a twentieth of the window.
 const SETTLE: Duration = Duration::from_secs(15);
 
@@ -36,10 +38,13 @@ pub struct Growth {
     bytes: f64,
     within: Duration,
     start: Instant,
+    /// When the last sample was taken: an idle one stands for the time since then.
+    seen: Instant,
     /// Since when it is idle, and what it held at the last sample, once that has settled.
     idle: Option<Idle>,
-    /// Seconds of idleness and bytes added in it since the start.
+    /// Seconds of idleness since the start, those of them that were settled, and bytes added in these.
     idle_for: f64,
+    settled_for: f64,
     grown: f64,
     points: VecDeque<Point>,
     /// The part of the window that is not over, and its lowest point so far.
@@ -53,10 +58,12 @@ struct Idle {
     last: Option<(Instant, f64)>,
 }
 
-/// A point of the course: seconds since the start, seconds of idleness until then, and bytes added in those.
+/// A point of the course: seconds since the start, seconds of idleness until then, seconds of it that were settled, and bytes
+/// added in those.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Point {
     at: f64,
+    idle: f64,
     x: f64,
     y: f64,
 }
@@ -68,7 +75,19 @@ impl Growth {
         #[allow(clippy::cast_precision_loss)]
         let bytes = bytes as f64;
         let (idle, points, open, ladder) = (None, VecDeque::new(), None, Ladder::default());
-        Self { bytes, within, start, idle, idle_for: 0.0, grown: 0.0, points, open, ladder }
+        Self {
+            bytes,
+            within,
+            start,
+            seen: start,
+            idle,
+            idle_for: 0.0,
+            settled_for: 0.0,
+            grown: 0.0,
+            points,
+            open,
+            ladder,
+        }
     }
 
     /// Whether it is what was asked for.
@@ -81,6 +100,7 @@ impl Growth {
 
     /// Notes what it holds, or `None` while it is used or was not measured.
     pub fn note(&mut self, at: Instant, held: Option<u64>) -> Change {
+        let before = std::mem::replace(&mut self.seen, at);
         let Some(held) = held else {
             self.idle = None;
             return Change::Same;
@@ -88,16 +108,17 @@ impl Growth {
         #[allow(clippy::cast_precision_loss)]
         let held = held as f64;
         let idle = self.idle.get_or_insert(Idle { since: at, last: None });
+        self.idle_for += at.saturating_duration_since(before).as_secs_f64();
         if at.saturating_duration_since(idle.since) < SETTLE.min(self.within / 20) {
             return Change::Same;
         }
         if let Some((before, last)) = idle.last.replace((at, held)) {
-            self.idle_for += at.saturating_duration_since(before).as_secs_f64();
+            self.settled_for += at.saturating_duration_since(before).as_secs_f64();
             self.grown += held - last;
         }
         let seconds = at.saturating_duration_since(self.start);
         let part = seconds.as_nanos() / (self.within / POINTS).as_nanos().max(1);
-        let point = Point { at: seconds.as_secs_f64(), x: self.idle_for, y: self.grown };
+        let point = Point { at: seconds.as_secs_f64(), idle: self.idle_for, x: self.settled_for, y: self.grown };
         match &mut self.open {
             Some((open, lowest)) if *open == part => {
                 if point.y < lowest.y {
@@ -131,6 +152,12 @@ impl Growth {
         self.ladder.level()
     }
 
+    /// Points that are kept.
+    #[cfg(test)]
+    pub fn points(&self) -> usize {
+        self.points.len() + usize::from(self.open.is_some())
+    }
+
     fn judge(&mut self) -> Change {
         if !self.is_known() {
             return Change::Same;
@@ -151,20 +178,23 @@ impl Growth {
         self.points.iter().copied().chain(self.open.map(|(_, point)| point))
     }
 
-    /// First and last second of idleness within the window.
-    fn span(&self) -> Option<(f64, f64)> {
-        Some((self.course().next()?.x, self.course().last()?.x))
+    /// The first and the last point of the window.
+    fn span(&self) -> Option<(Point, Point)> {
+        Some((self.course().next()?, self.course().last()?))
     }
 
     fn is_known(&self) -> bool {
-        let covered = self.span().map_or(0.0, |(first, last)| last - first);
-        self.course().count() >= FEWEST && covered >= IDLE * self.within.as_secs_f64()
+        let within = self.within.as_secs_f64();
+        let is_covered = |(first, last): (Point, Point)| {
+            last.idle - first.idle >= IDLE * within && last.x - first.x >= SETTLED * within
+        };
+        self.course().count() >= FEWEST && self.span().is_some_and(is_covered)
     }
 
     /// Whether what it goes down to rises: in no quarter below the one before, and twice by half of what a steady growth
     /// would add.
     fn rises(&self) -> bool {
-        let Some((first, last)) = self.span() else { return false };
+        let Some((first, last)) = self.span().map(|(first, last)| (first.x, last.x)) else { return false };
         let mut floors = [f64::INFINITY; 4];
         for point in self.course() {
             let quarter = ((point.x - first) / (last - first) * 4.0).clamp(0.0, 3.0);
@@ -201,7 +231,3 @@ pub fn theil_sen(points: &[(f64, f64)]) -> Option<f64> {
     let lower = slopes[..middle].iter().copied().max_by(f64::total_cmp).unwrap_or(median);
     Some(f64::midpoint(lower, median))
 }
-
-#[cfg(test)]
-#[path = "growth_tests.rs"]
-mod tests;

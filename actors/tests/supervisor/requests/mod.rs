@@ -5,3 +5,6 @@ mod cleanup;
 mod comfyui;
 mod remote;
 mod shop;
+
+pub use remote::Near;
+pub use shop::{Shop, service, soon};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{common, jobs, memory, models, past, remotes, services};
+use super::{common, jobs, memory, models, past, remotes, services, watch};
 
 /// Shapes with their names.
 pub(super) type Shapes = Vec<(&'static str, Value)>;
@@ -16,6 +16,7 @@ pub fn schemas() -> Map<String, Value> {
         memory::memory(),
         memory::plans(),
         jobs::jobs(),
+        watch::watch(),
         past::history(),
         past::reloads(),
         models::models(),

@@ -11,5 +11,6 @@ mod models;
 mod past;
 mod remotes;
 mod services;
+mod watch;
 
 pub use all::schemas;

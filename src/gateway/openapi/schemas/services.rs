@@ -19,6 +19,8 @@ pub(super) fn services() -> Shapes {
                     ("runtime", shape("Runtime")),
                     ("services", list(shape("Service"))),
                     ("remotes", list(shape("Remote"))),
+                    ("alerts", list(shape("Alert"))),
+                    ("watch", shape("Sight")),
                     ("jobs", list(shape("JobCount"))),
                 ],
             ),

@@ -1,0 +1,149 @@
+//! Failures of programs that go on running.
+
+use std::time::Duration;
+
+use super::world::{World, alerts, limited, message, said};
+use crate::{
+    failure::{FailureAction, FailureClass},
+    ids::RunId,
+    job::JobId,
+    spec::BundleOn,
+    state::ServiceState,
+    watchdog::deed::Deed,
+    witness::{FailureSeen, SeenIn},
+};
+
+const RESET_AFTER: Duration = Duration::from_secs(600);
+
+fn world() -> World {
+    World::with_bundles(vec![limited("webui", |_| ())], vec![BundleOn::Class(FailureClass::Nan)])
+}
+
+/// A NaN of the run that is there.
+fn nan(world: &mut World, action: FailureAction, seen: SeenIn) -> FailureSeen {
+    let line = "A tensor with all NaNs was produced in Unet.".to_owned();
+    FailureSeen {
+        service: "webui".parse().expect("a name"),
+        run: world.first().run,
+        class: FailureClass::Nan,
+        action,
+        line,
+        seen,
+    }
+}
+
+fn judged(world: &mut World, seen: &FailureSeen, has_job: bool) -> Vec<Deed> {
+    let at = world.now();
+    world.judge.failure(seen, RESET_AFTER, has_job, at)
+}
+
+/// Another run takes its place, and is ready.
+fn next_run(world: &mut World) {
+    world.first().run = RunId::fresh();
+}
+
+#[test]
+fn the_first_one_is_told_bundled_and_acted_upon_and_its_repetitions_are_not() {
+    let mut world = world();
+    let seen = nan(&mut world, FailureAction::RestartOnce, SeenIn::Output);
+    let deeds = judged(&mut world, &seen, false);
+    assert_eq!(said(&deeds), ["nan critical", "bundle nan", "condemn restart"]);
+    assert_eq!(
+        message(&deeds),
+        "it computes not-a-number, and may go on so until it is restarted; its output says `A tensor with all NaNs was \
+         produced in Unet.`; it is restarted"
+    );
+    for _ in 0..100 {
+        world.look();
+        assert_eq!(judged(&mut world, &seen, false), []);
+    }
+}
+
+#[test]
+fn restart_once_restarts_once() {
+    let mut world = world();
+    let mut condemned = Vec::new();
+    for i in 0..5 {
+        let seen = nan(&mut world, FailureAction::RestartOnce, SeenIn::Output);
+        let deeds = judged(&mut world, &seen, false);
+        condemned.push(deeds.iter().any(|deed| matches!(deed, Deed::Condemn { .. })));
+        assert_eq!(i > 0, message(&deeds).contains("it was restarted for this and is not restarted for it again"));
+        world.looks(100);
+        next_run(&mut world);
+    }
+    assert_eq!(condemned, [true, false, false, false, false], "each of them within ten minutes of the one before");
+    world.looks(301);
+    let seen = nan(&mut world, FailureAction::RestartOnce, SeenIn::Output);
+    assert_eq!(said(&judged(&mut world, &seen, false)), ["nan critical", "bundle nan", "condemn restart"]);
+}
+
+#[test]
+fn each_action_is_what_it_says() {
+    for (action, deed) in [
+        (FailureAction::None, None),
+        (FailureAction::RestartOnce, Some("condemn restart")),
+        (FailureAction::Restart, Some("condemn restart")),
+        (FailureAction::Stop, Some("condemn stop")),
+        (FailureAction::Quarantine, Some("condemn quarantine")),
+    ] {
+        let mut world = world();
+        let seen = nan(&mut world, action, SeenIn::Answer(500));
+        let expected: Vec<&str> = ["nan critical", "bundle nan"].into_iter().chain(deed).collect();
+        assert_eq!(said(&judged(&mut world, &seen, false)), expected, "{action:?}");
+    }
+}
+
+#[test]
+fn restart_restarts_each_run_and_is_told_once() {
+    let mut world = world();
+    for i in 0..4 {
+        let seen = nan(&mut world, FailureAction::Restart, SeenIn::Output);
+        let deeds = judged(&mut world, &seen, false);
+        let first: &[&str] = &["nan critical", "bundle nan", "condemn restart"];
+        assert_eq!(said(&deeds), if i == 0 { first } else { &first[2..] });
+        world.look();
+        next_run(&mut world);
+    }
+}
+
+#[test]
+fn a_job_sees_to_it_itself() {
+    let mut world = world();
+    let seen = nan(&mut world, FailureAction::RestartOnce, SeenIn::Output);
+    let deeds = judged(&mut world, &seen, true);
+    assert_eq!(said(&deeds), ["nan critical", "bundle nan"]);
+    assert!(message(&deeds).ends_with("the job sees to it"), "{}", message(&deeds));
+    // The same failure, told by the job: nothing more to see.
+    let told = nan(&mut world, FailureAction::RestartOnce, SeenIn::Job(JobId::fresh()));
+    assert_eq!(judged(&mut world, &told, true), []);
+}
+
+#[test]
+fn it_is_over_when_a_later_run_is_sound_or_it_stays_away() {
+    let mut world = world();
+    let seen = nan(&mut world, FailureAction::RestartOnce, SeenIn::Output);
+    judged(&mut world, &seen, false);
+    assert_eq!(alerts(&world.looks(100)), Vec::<String>::new(), "the run that failed is not sound");
+    next_run(&mut world);
+    world.first().state = ServiceState::Starting;
+    assert_eq!(alerts(&world.looks(50)), Vec::<String>::new());
+    world.first().state = ServiceState::Ready;
+    assert_eq!(alerts(&world.looks(15)), Vec::<String>::new());
+    assert_eq!(alerts(&world.look()), ["nan over"]);
+
+    let mut world = self::world();
+    let seen = nan(&mut world, FailureAction::None, SeenIn::Output);
+    judged(&mut world, &seen, false);
+    assert_eq!(alerts(&world.looks(300)), Vec::<String>::new());
+    assert_eq!(alerts(&world.look()), ["nan over"], "after ten minutes without it");
+    assert_eq!(world.judge.size(), 1, "only the service that runs");
+}
+
+#[test]
+fn a_line_does_nothing_to_a_terminal_and_is_shortened() {
+    let mut world = world();
+    let mut seen = nan(&mut world, FailureAction::None, SeenIn::Output);
+    seen.line = format!("\u{1b}[2JNaN\u{0}\u{7f}\u{9b}31m{}", "x".repeat(10_000));
+    let told = message(&judged(&mut world, &seen, false));
+    assert!(told.chars().all(|c| !c.is_control()) && told.len() < 500, "{told:?}");
+}
