@@ -18,3 +18,4 @@ mod swaps;
 mod telling;
 mod watch;
 mod web;
+mod wedged;
