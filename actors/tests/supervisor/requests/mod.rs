@@ -3,5 +3,6 @@
 mod answers;
 mod cleanup;
 mod comfyui;
+mod remedies;
 mod remote;
 mod shop;

@@ -17,7 +17,7 @@ use super::shop::*;
 use crate::web::{Reply, Web};
 
 #[derive(Debug)]
-struct Near;
+pub struct Near;
 
 impl FarWires for Near {
     fn wire(&self, _: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire> {
