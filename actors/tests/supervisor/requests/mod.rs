@@ -6,3 +6,5 @@ mod comfyui;
 mod remedies;
 mod remote;
 mod shop;
+
+pub use shop::soon;
