@@ -22,6 +22,7 @@ use tokio::sync::watch;
 
 use super::{
     api::Control,
+    bundle,
     closing::unless_closing,
     errors::ApiError,
     guard::Guard,
@@ -84,6 +85,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/openapi.json", web::get().to(document)))
         .service(at("/metrics", web::get().to(figures::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
+        .service(at("/api/bundle", web::post().to(bundle::make::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
         .default_service(web::to(nothing_here));

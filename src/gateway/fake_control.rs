@@ -17,7 +17,7 @@ use greenroom_actors::{
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
-    watchdog::board::AlertView,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
@@ -249,6 +249,16 @@ impl Control for Fake {
         let metrics = Metrics::new(7, 3);
         let jobs = self.job_counts().await;
         (self.state == ServiceState::Ready).then(|| page(&self.status(), &jobs, &self.memory(), &metrics))
+    }
+    async fn bundle(&self) -> Result<PathBuf, BundleError> {
+        let path = self.dir.join("greenroom-20251121-090000-asked.tar");
+        let written = std::fs::write(&path, "an archive");
+        let failed = |source| BundleError::NotWritten { path: path.clone(), source: Arc::new(source) };
+        match self.state {
+            ServiceState::Ready => written.map_err(failed).map(|()| path.clone()),
+            ServiceState::Failed => Err(failed(std::io::ErrorKind::StorageFull.into())),
+            _ => Err(BundleError::Stopping),
+        }
     }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));

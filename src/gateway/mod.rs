@@ -9,6 +9,7 @@
 //! Nothing in here decides about processes or memory, and no stream is ever collected before it is sent on.
 
 mod api;
+mod bundle;
 mod closing;
 pub mod control;
 // Its client is built like that of the command line.

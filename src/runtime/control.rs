@@ -127,6 +127,7 @@ impl Control {
             remotes,
             memory: actors.memory.clone(),
             watch: actors.watch.clone(),
+            bundler: actors.bundler.clone(),
             orchestrator: actors.orchestrator.downgrade(),
             witness: actors.witness.clone(),
             jobs: actors.jobs.downgrade(),

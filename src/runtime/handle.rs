@@ -33,7 +33,10 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
-    watchdog::board::{AlertView, WatchBoard, WatchView},
+    watchdog::{
+        board::{AlertView, WatchBoard, WatchView},
+        bundle::Bundler,
+    },
     witness::Witness,
 };
 use tokio::sync::watch;
@@ -84,6 +87,8 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// What was seen last by whoever watches.
     pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
     /// Where failures of services are told.

@@ -35,7 +35,7 @@ impl Failure {
             Self::Start(error) => error.exit_code(),
             Self::Detached { code, .. } => *code,
             Self::StateDir(StateDirError::AlreadyRunning { .. }) | Self::Sweep(SweepError::Running(_)) => 4,
-            Self::TimedOut { .. } | Self::Client(ClientError::Silent) => 124,
+            Self::TimedOut { .. } | Self::Client(ClientError::Silent(_)) => 124,
             Self::Interrupted | Self::LeftToItself(_) => 130,
             Self::Client(_)
             | Self::Key { .. }

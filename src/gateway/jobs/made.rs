@@ -109,6 +109,7 @@ fn kind(name: &str) -> &'static str {
         "flac" => "audio/flac",
         "ogg" | "opus" => "audio/ogg",
         "json" => "application/json",
+        "tar" => "application/x-tar",
         "txt" | "log" | "srt" | "vtt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }

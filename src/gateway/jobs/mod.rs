@@ -5,7 +5,7 @@
 //! of it), `refusals` says which refusal gets which status and code.
 
 mod form;
-mod made;
+pub(super) mod made;
 mod range;
 mod refusals;
 pub(super) mod routes;

@@ -51,6 +51,7 @@ pub const CODES: &[Code] = &[
         "`gateway.queue.max_waiting` wait for the service already, or as many jobs are queued as may be; `Retry-After` says when to come again",
     ),
     code(429, "jobs_full", "as many jobs are queued as may be; `Retry-After` says when to come again"),
+    code(500, "bundle_failed", "the bundle cannot be written; the message says where and why"),
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "output_unreadable", "the files of the job cannot be read"),
@@ -65,7 +66,11 @@ pub const CODES: &[Code] = &[
         "job_failed",
         "an image: the job that was to make it has failed, or has made none; with `class` and `stderr` of its process",
     ),
-    code(502, "start_failed", "a start ended in `failed` or `backoff`, or cannot be because of what it depends on"),
+    code(
+        502,
+        "start_failed",
+        "a start ended in `failed` or `backoff`, or cannot be because it is `quarantined` or of what it depends on",
+    ),
     code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
     code(
         502,

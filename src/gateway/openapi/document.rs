@@ -125,6 +125,10 @@ fn responses(endpoint: &Endpoint) -> Value {
             let content = json!({ "text/event-stream": { "schema": shape(name) } });
             responses.insert("200".to_owned(), done(content));
         }
+        Answer::File(kind) => {
+            let file = json!({ kind: {} });
+            responses.insert("200".to_owned(), done(file));
+        }
         Answer::FileOrList(name) => {
             let either = json!({ "*/*": {}, "application/json": { "schema": list(shape(name)) } });
             responses.insert("200".to_owned(), done(either));

@@ -92,6 +92,8 @@ pub enum Answer {
     Events(&'static str),
     /// 200 and a file of whatever kind, or a list of this shape; 206 and a part of the file.
     FileOrList(&'static str),
+    /// 200 and a file of this kind.
+    File(&'static str),
     /// Whatever the service answers.
     Passed,
 }
@@ -235,7 +237,7 @@ impl Endpoint {
     }
 }
 
-use Answer::{Accepted, Events, FileOrList, Json, JsonOrAccepted, List, Text};
+use Answer::{Accepted, Events, File, FileOrList, Json, JsonOrAccepted, List, Text};
 use Group::{Control, Operations, Peers};
 
 /// All of them.
@@ -316,6 +318,13 @@ pub const ENDPOINTS: &[Endpoint] = &[
     get("/api/jobs/{id}/logs", Control, "what its own processes have printed", Text("text/plain"))
         .with(LOGS, &["job_not_found", "output_expired", "logs_unreadable", "history_unavailable"]),
     get("/api/events", Control, "events as they happen", Events("Event")).with(EVENTS, &[]),
+    post(
+        "/api/bundle",
+        Control,
+        "makes a diagnostic bundle and sends it: a `tar` archive without secrets",
+        File("application/x-tar"),
+    )
+    .with(&[], &["bundle_failed", "stopping"]),
     post("/api/reload", Control, "reads the configuration anew and answers what came of it", JsonOrAccepted("Reload"))
         .with(WAIT, &["bad_config", "not_reloadable", "reload_failed", "busy", "stopping"]),
     post("/api/shutdown", Control, "the stop has begun", Accepted("Runtime")).with(SHUTDOWN, &[]),

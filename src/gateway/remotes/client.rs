@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_actors::{
-    remote::{Remote, Remotes},
-    spec::RemoteSpec,
-};
+use greenroom_actors::remote::Remotes;
 use hyper::body::Body;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -34,11 +31,10 @@ impl Connector {
     /// `SSL_CERT_FILE` names, or the folder of `SSL_CERT_DIR`, take their place.
     #[must_use]
     pub fn new(remotes: &Remotes) -> Self {
-        let urls = |remote| {
-            let RemoteSpec { urls, reset, .. } = Remote::spec(remote);
-            urls.iter().chain(reset.http.as_ref().map(|(_method, url)| url)).map(String::as_str)
-        };
-        Self::for_urls(remotes.iter().flat_map(|remote| urls(remote)))
+        Self::for_urls(remotes.iter().map(|remote| remote.spec()).flat_map(|spec| {
+            let reset = spec.reset.http.iter().map(|(_method, url)| url.as_str());
+            spec.urls.iter().map(String::as_str).chain(reset)
+        }))
     }
 
     /// The same for these URLs.
