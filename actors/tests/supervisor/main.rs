@@ -9,7 +9,6 @@ mod jobs;
 mod lives;
 mod loading;
 mod memory;
-mod remedies;
 mod requests;
 mod rig;
 mod roster;
