@@ -61,6 +61,7 @@ const PURE: &[&str] = &[
     "actors/src/os/sweep/report.rs",
     "actors/src/os/vitals/text.rs",
     "actors/src/probe.rs",
+    "actors/src/plain.rs",
     "actors/src/process_supervisor/classify.rs",
     "actors/src/process_supervisor/dependencies.rs",
     "actors/src/process_supervisor/lifecycle",
@@ -219,7 +220,7 @@ const OUTSIDE: &[&str] = &[
 
 /// Rooms of the actor crate, lowest first. A file names only rooms of its own line or of lines above it.
 const LEVELS: &[&[&str]] = &[
-    &["base64", "cause", "digest", "failure", "gate", "ids", "job", "units", "time"],
+    &["base64", "cause", "digest", "failure", "gate", "ids", "job", "plain", "units", "time"],
     &["memory", "estimate"],
     &["template"],
     &["probe"],

@@ -105,12 +105,19 @@ impl Witness {
 
     /// Tells, and comes back when its traces have been looked at, or nobody looks.
     pub async fn report(&self, seen: FailureSeen) {
+        self.remember(&seen);
         let judge = self.0.judge.load_full();
         if let Some(judge) = judge
             && judge.send(seen).await.is_err()
         {
             tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
         }
+    }
+
+    /// Whether something was told of this run that [poisons](FailureAction::RestartOnce) it until its end.
+    #[must_use]
+    pub fn is_poisoned(&self, service: &ServiceName, run: RunId) -> bool {
+        self.traces(service, run).iter().any(|trace| trace.action == FailureAction::RestartOnce)
     }
 
     /// How much was told so far: what is told from now on has a higher [`number`](Trace::number).
@@ -216,8 +223,9 @@ mod tests {
         let told: Vec<(String, bool)> =
             witness.traces(&service, run).into_iter().map(|trace| (trace.line, trace.number > mark)).collect();
         assert_eq!(told, [("second".to_owned(), false), ("third".to_owned(), true)]);
+        assert!(witness.is_poisoned(&service, run));
         let next = RunId::fresh();
-        assert_eq!(witness.traces(&service, next), []);
+        assert_eq!((witness.traces(&service, next).len(), witness.is_poisoned(&service, next)), (0, false));
         witness.tell(seen(next, FailureClass::Nan, "fourth"));
         assert_eq!((witness.traces(&service, run).len(), witness.traces(&service, next).len()), (0, 1));
     }

@@ -5,12 +5,13 @@ use greenroom_actors::{
     ids::ServiceName,
     job::JobProgress,
     memory::{Amounts, Refusal},
+    plain::plain,
     state::LoadProgress,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::table::{paint, plain};
+use super::table::paint;
 use crate::runtime::told;
 
 const GREEN: u8 = 32;

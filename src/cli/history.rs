@@ -3,6 +3,7 @@
 use greenroom_actors::{
     history_store::messages::{EventRow, HistoryFilter, RunRow},
     os::clock,
+    plain::plain,
     state::ExitReport,
     time::Timestamp,
 };
@@ -14,7 +15,7 @@ use super::{
     job,
     past::Past,
     requests, swaps,
-    table::{Cell, age, plain, table},
+    table::{Cell, age, table},
     terminal::Terminal,
 };
 use crate::gateway::query::since;

@@ -26,6 +26,24 @@ pub struct Status {
     /// Open jobs.
     #[serde(default)]
     pub jobs: Vec<JobCount>,
+    /// What needs attention.
+    #[serde(default)]
+    pub alerts: Vec<Alert>,
+}
+
+/// Something that needs attention.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Alert {
+    /// Its name.
+    pub alert: String,
+    /// `warning`, `critical` or `emergency`.
+    pub severity: String,
+    /// Whose.
+    pub service: Option<String>,
+    /// What happened and what to do.
+    pub message: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// How many jobs of a kind are in a state.

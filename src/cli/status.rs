@@ -12,7 +12,7 @@ use super::{
     failure::Failure,
     job::counted,
     remotes::remotes,
-    seen::{Runtime, Status},
+    seen::{Alert, Runtime, Status},
     table::{age, paint},
     terminal::Terminal,
     wrap::wrap,
@@ -65,7 +65,37 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
         lines.push(String::new());
         lines.extend(wrap(&jobs, width, 0, 2));
     }
+    let alerts: Vec<String> = status
+        .alerts
+        .iter()
+        .filter(|alert| !repeats_a_state(alert))
+        .flat_map(|alert| told(alert, now, width, color))
+        .collect();
+    if !alerts.is_empty() {
+        lines.push(String::new());
+        lines.extend(alerts);
+    }
     lines.join("\n")
+}
+
+/// Whether the table says the same.
+fn repeats_a_state(alert: &Alert) -> bool {
+    alert.service.is_some() && matches!(alert.alert.as_str(), "failed" | "stuck")
+}
+
+/// `critical runaway of chat for 3m: ...`.
+fn told(alert: &Alert, now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
+    let of = alert.service.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
+    let head = format!("{} {}{of}", alert.severity, alert.alert);
+    let text = format!("{head} for {}: {}", age(now.since(alert.since)), alert.message);
+    let mut lines = wrap(&text, width, 0, 2);
+    // Painted after it was wrapped, so that what paints is not counted as text.
+    if let Some(first) = lines.first_mut()
+        && let Some(rest) = first.strip_prefix(head.as_str())
+    {
+        *first = format!("{}{rest}", paint(&head, RED, color));
+    }
+    lines
 }
 
 fn headline(runtime: &Runtime, now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
@@ -153,6 +183,23 @@ image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         let mut status = example();
         status["jobs"] = json!([{ "job": "image", "state": "running", "count": 1 }]);
         assert!(rendered(status, Some(80)).ends_with("\n\njobs: 1 running (image)"));
+    }
+
+    #[test]
+    fn what_needs_attention_stands_below_the_table_unless_the_table_says_it() {
+        let mut status = example();
+        let since = "2026-11-21T09:00:07Z";
+        status["alerts"] = json!([
+            { "alert": "runaway", "severity": "critical", "service": "chat", "message": "12 processes", "since": since },
+            { "alert": "failed", "severity": "critical", "service": "image-generator", "message": "x", "since": since },
+            { "alert": "memory", "severity": "warning", "service": null, "message": "86 % in use", "since": since },
+        ]);
+        let text = rendered(status.clone(), Some(80));
+        let expected = "\n\ncritical runaway of chat for 3m00s: 12 processes\nwarning memory for 3m00s: 86 % in use";
+        assert!(text.ends_with(expected), "{text}");
+        let now = "2026-11-21T09:03:07Z".parse().expect("a time");
+        let painted = render(&serde_json::from_value(status).expect("a status"), now, Some(80), true);
+        assert!(painted.contains("\n\u{1b}[31mcritical runaway of chat\u{1b}[0m for 3m00s"), "{painted:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub async fn make<C: Control>(door: Data<Door<C>>) -> Answer {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // Open before anybody could take it away as one of too many.
     let made = open(path)?;
-    // There is no earlier one of which a part could be asked for.
+    // Whole, whatever is asked for: the next one would be another bundle.
     made::answer(made, &name, &HeaderMap::new())
 }
 

@@ -129,6 +129,7 @@ impl Control {
             watch: actors.watch.clone(),
             bundler: actors.bundler.clone(),
             orchestrator: actors.orchestrator.downgrade(),
+            witness: actors.witness.clone(),
             jobs: actors.jobs.downgrade(),
             job_kinds: JobKinds::new(&spec.jobs),
             metrics: Arc::clone(&metrics),

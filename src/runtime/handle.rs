@@ -37,6 +37,7 @@ use greenroom_actors::{
         board::{AlertView, WatchBoard, WatchView},
         bundle::Bundler,
     },
+    witness::Witness,
 };
 use tokio::sync::watch;
 
@@ -90,6 +91,9 @@ pub(super) struct Inner {
     pub bundler: Bundler,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// Where failures of services are told.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "the gateway alone tells them by the handle"))]
+    pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: WeakAddr<JobQueue>,
     /// What kinds of them there are.
@@ -248,6 +252,12 @@ impl RuntimeHandle {
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(ForceShutdown);
         }
+    }
+
+    /// Where failures of services are told.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.inner.witness
     }
 
     /// What is counted of requests and swaps.

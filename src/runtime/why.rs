@@ -110,7 +110,11 @@ fn is_given_up(state: ServiceState) -> bool {
 fn headline(service: &ServiceView) -> String {
     let class = service.last_exit.as_ref().and_then(|e| e.class);
     let hint = class.map(|class| format!("; {}", engines::hint(class))).unwrap_or_default();
-    let reason = service.reason.as_ref().map(|r| format!(": {}", r.strip_suffix(&hint).unwrap_or(r)));
+    // What else there is to say may stand behind it.
+    let reason = service
+        .reason
+        .as_ref()
+        .map(|r| format!(": {}", if hint.is_empty() { r.clone() } else { r.replacen(&hint, "", 1) }));
     let since = to_the_second(service.since);
     format!("`{}` is {} since {since}{}", service.name, service.state.name(), reason.unwrap_or_default())
 }

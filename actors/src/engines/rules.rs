@@ -115,6 +115,9 @@ mod tests {
             ("sd-cpp", "[ERROR] unet: failed to allocate the compute buffer", Some(OomGpu)),
             ("sd-cpp", "ggml_aligned_malloc: insufficient memory (attempted to allocate 9 MB)", Some(OomHost)),
             ("sd-cpp", "[ERROR] generate failed", None),
+            ("a1111", "x/processing.py:980: RuntimeWarning: invalid value encountered in cast", Some(Nan)),
+            ("comfyui", "/app/nodes.py:1585: RuntimeWarning: invalid value encountered in cast", Some(Nan)),
+            ("comfyui", "Got an OOM, unloading all loaded models.", Some(OomGpu)),
             ("a1111", "modules.devices.NansException: A tensor with all NaNs was produced in Unet.", Some(Nan)),
         ] {
             assert_eq!(class(engine, line), expected, "{line}");

@@ -15,5 +15,6 @@ mod rig;
 mod roster;
 mod stops;
 mod swaps;
+mod telling;
 mod watch;
 mod web;

@@ -103,6 +103,28 @@ async fn a_nan_restarts_the_service_once_for_a_job_after_its_evidence_was_seen()
 }
 
 #[actix_rt::test]
+async fn the_second_attempt_is_not_made_on_a_run_that_others_have_poisoned_meanwhile() {
+    let mut shop = Shop::new(service("a1111", "sleep 1000"), "/sdapi/v1/txt2img").await;
+    let service = shop.service();
+    let (_, first) = shop.load().await;
+    shop.rim.witness.tell(FailureSeen {
+        service: service.spec.name.clone(),
+        run: first.run_id.expect("a run"),
+        class: FailureClass::Nan,
+        action: FailureAction::RestartOnce,
+        line: "NansException".to_owned(),
+        seen: SeenIn::Output,
+    });
+    let mut begun = shop.begin_again(json!({}));
+    begun.runs().await;
+    let second = service.status.borrow().clone();
+    assert_ne!(second.run_id, first.run_id);
+    begun.failed().await;
+    assert_eq!((service.status.borrow().run_id, ends(&mut shop)), (second.run_id, 1));
+    shop.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_failure_without_a_cause_has_the_one_that_was_printed() {
     let shop = Shop::new(service("generic", "sleep 1000"), "/x").await;
     let service = shop.service();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use greenroom_actors::{
     job::{JobError, JobState, JobView},
+    plain::plain,
     time::Timestamp,
 };
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::{
     cli::{
         seen::JobCount,
-        table::{Cell, age, cut, plain, table},
+        table::{Cell, age, cut, table},
     },
     runtime::told::size,
 };

@@ -66,7 +66,11 @@ pub const CODES: &[Code] = &[
         "job_failed",
         "an image: the job that was to make it has failed, or has made none; with `class` and `stderr` of its process",
     ),
-    code(502, "start_failed", "a start ended in `failed` or `backoff`, or cannot be because of what it depends on"),
+    code(
+        502,
+        "start_failed",
+        "a start ended in `failed` or `backoff`, or cannot be because it is `quarantined` or of what it depends on",
+    ),
     code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
     code(
         502,

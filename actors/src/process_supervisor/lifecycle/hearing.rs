@@ -139,6 +139,9 @@ impl Lifecycle {
         if run.pid.is_some() {
             todo.push(Effect::NoteEnded { run: run.id, exit: exit.clone(), wanted });
         }
+        if !run.was_ready && exit.class == Some(FailureClass::OomGpu) {
+            tell(&run, Fate::RanOut, todo);
+        }
         // Also of a run without a lease: whoever keeps books closes the page.
         todo.push(Effect::TellLease { run: run.id, fate: Fate::Ended { failed: exit.class.is_some() } });
         let lease = run.holds_lease().then_some(run.id);

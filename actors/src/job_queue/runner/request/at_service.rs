@@ -50,6 +50,7 @@ pub(super) async fn run(
     rim: &Rim,
     tell: &Teller,
 ) -> Option<AttemptEnd> {
+    let mut may_restart = attempt.has_poisoned;
     let mut stay = loop {
         let visit = match enter(attempt, service, rim, tell).await {
             Ok(visit) => visit,
@@ -63,10 +64,10 @@ pub(super) async fn run(
         tokio::select! {
             biased;
             () = ordered(&mut order) => return Some(AttemptEnd::Stopped),
-            made_ready = make_ready(attempt, visit, letter, rim, tell, wire) => match made_ready {
+            made_ready = make_ready(attempt, visit, letter, rim, tell, wire, may_restart) => match made_ready {
                 Some(stay) => break (stay, wire),
-                // It is restarted, and the job comes again.
-                None => continue,
+                // It is restarted, and the job comes again. One that is poisoned as soon as it is there stays so.
+                None => may_restart = false,
             },
         }
     };
@@ -121,8 +122,8 @@ fn errand<'a>(
     }
 }
 
-/// Makes sure that the job begins on a service that does nothing else for it, and on a clean one. `None`: it was restarted
-/// for that.
+/// Makes sure that the job begins on a service that does nothing else for it, and on a clean one; `may_restart`: that a second
+/// attempt is not made on a run that is poisoned again. `None`: it was restarted for that.
 async fn make_ready<'a>(
     attempt: &Attempt,
     visit: Visit,
@@ -130,6 +131,7 @@ async fn make_ready<'a>(
     rim: &'a Rim,
     tell: &Teller,
     wire: Local,
+    may_restart: bool,
 ) -> Option<Stay<'a>> {
     let Visit { target, admitted, was_there } = visit;
     let run = admitted.endpoint.run;
@@ -140,16 +142,17 @@ async fn make_ready<'a>(
     let specs = [&attempt.definition.cleanup, &stay.target.spec.cleanup];
     let is_dirty = others && specs.iter().any(|spec| !spec.actions.is_empty());
     // An earlier attempt may have been cut off by the end of an earlier runtime, while the service went on with it; and what
-    // it has poisoned may not have been restarted by then.
+    // that has poisoned may not have been restarted by then.
     let may_go_on = is_adopted && attempt.number > 1;
-    if !is_dirty && !may_go_on {
+    let is_poisoned = may_restart && (is_adopted || rim.witness.is_poisoned(&stay.target.spec.name, run));
+    if !is_dirty && !may_go_on && !is_poisoned {
         return Some(stay);
     }
     tell.tell(AttemptNews::Waiting(format!("`{name}` is made ready for it")));
     let shut = stay.target.gate.shut();
     let is_alone = alone(&stay.target, &shut).await;
-    if is_adopted && attempt.has_poisoned {
-        stay.recycle(&shut, "an earlier attempt at a job has poisoned it".to_owned()).await;
+    if is_poisoned {
+        stay.recycle(&shut, "a job is to be tried once more on a clean run, and this one is poisoned".to_owned()).await;
         return None;
     }
     if may_go_on && !errand(attempt, &name, &stay.target, letter, tell, wire).stop_earlier().await {
