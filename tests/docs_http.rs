@@ -26,9 +26,12 @@ fn gateway() -> String {
     fn files(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).expect("a folder").flatten() {
             let path = entry.path();
+            if path.file_stem().is_some_and(|name| name.to_string_lossy().ends_with("_tests")) {
+                continue;
+            }
             if path.is_dir() {
                 files(&path, text);
-            } else if !path.to_string_lossy().ends_with("_tests.rs") {
+            } else {
                 let code = fs::read_to_string(&path).expect("a source file");
                 text.push_str(code.split("#[cfg(test)]\nmod tests").next().unwrap_or_default());
             }

@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use ulid::{Generator, Ulid};
 
-use crate::{failure::FailureClass, ids::ServiceName, time::Timestamp};
+use crate::{
+    failure::{FailureAction, FailureClass},
+    ids::ServiceName,
+    time::Timestamp,
+};
 
 /// The name of a `[job.NAME]`: as a service's, and no service or remote has the same.
 pub type JobName = ServiceName;
@@ -176,13 +180,23 @@ pub struct JobError {
     /// There is no memory for it, whoever leaves; the message says what is missing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub no_memory: bool,
+    /// What the rule that has recognised the failure wants done about the program, where it wants anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<FailureAction>,
 }
 
 impl JobError {
     /// One without a process or an answer.
     pub fn new(class: Option<FailureClass>, message: impl Into<String>) -> Self {
         let (message, stderr) = (message.into(), Vec::new());
-        Self { class, message, code: None, signal: None, status: None, stderr, no_memory: false }
+        Self { class, message, code: None, signal: None, status: None, stderr, no_memory: false, action: None }
+    }
+
+    /// Whether it leaves the program that it happened in unfit for everything that follows, so that the job gets one more
+    /// attempt on a fresh run of it, and only one.
+    #[must_use]
+    pub fn poisons(&self) -> bool {
+        self.action == Some(FailureAction::RestartOnce)
     }
 
     /// Whether trying again cannot help: by its class, or since there will never be room.

@@ -76,6 +76,8 @@ pub enum Fate {
     Stays,
     /// It sleeps: what its engine could give back has been given back.
     Asleep,
+    /// It ran out of GPU memory before it was ever ready. Its end is told next.
+    RanOut,
     /// Its containment is empty. With `failed`, it had not been asked to end.
     Ended {
         /// Whether it ended by itself.

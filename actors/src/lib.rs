@@ -21,6 +21,7 @@ pub mod job_queue;
 pub mod lease;
 pub mod memory;
 pub mod os;
+pub mod plain;
 pub mod probe;
 pub mod process_supervisor;
 pub mod remote;

@@ -46,13 +46,15 @@ pub enum ServiceState {
     Completed,
     /// It gave up; the reason says why.
     Failed,
+    /// It did harm: it is started for nobody but a person or a changed configuration. The reason says what it did.
+    Quarantined,
     /// Something of it outlived SIGKILL; nothing is started in its place until that is gone.
     Stuck,
 }
 
 impl ServiceState {
     /// Every state, in the order of a life.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Stopped,
         Self::Reserved,
         Self::Spawning,
@@ -68,6 +70,7 @@ impl ServiceState {
         Self::Backoff,
         Self::Completed,
         Self::Failed,
+        Self::Quarantined,
         Self::Stuck,
     ];
 
@@ -90,6 +93,7 @@ impl ServiceState {
             Self::Backoff => "backoff",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
             Self::Stuck => "stuck",
         }
     }
@@ -106,6 +110,7 @@ impl ServiceState {
                 | Self::Backoff
                 | Self::Completed
                 | Self::Failed
+                | Self::Quarantined
         )
     }
 }

@@ -50,9 +50,38 @@ pub enum SeenIn {
 #[derive(Clone, Default)]
 pub struct Witness(Arc<Shared>);
 
+/// A failure that was told of a run, as it is remembered for the jobs that work with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Its class.
+    pub class: FailureClass,
+    /// What the rule that recognised it wants done.
+    pub action: FailureAction,
+    /// The line.
+    pub line: String,
+    /// When it was told last, by the count of everything that was told.
+    pub number: u64,
+}
+
+/// What was told of one run: of each class the last that was. There are few classes.
+#[derive(Debug)]
+struct Told {
+    run: RunId,
+    traces: Vec<Trace>,
+}
+
+/// What is remembered.
+#[derive(Debug, Default)]
+struct Memory {
+    count: u64,
+    /// Of the last run of each service of which anything was told.
+    told: HashMap<ServiceName, Told>,
+}
+
 #[derive(Default)]
 struct Shared {
     judge: ArcSwapOption<Recipient<FailureSeen>>,
+    memory: Mutex<Memory>,
     /// How many jobs are at work with each service.
     at_work: Mutex<HashMap<ServiceName, u32>>,
 }
@@ -66,6 +95,7 @@ impl Witness {
     /// Tells, and does not wait. What does not fit into a full mailbox is dropped: a flood says the same thing over and
     /// over.
     pub fn tell(&self, seen: FailureSeen) {
+        self.remember(&seen);
         if let Some(judge) = self.0.judge.load().as_ref()
             && judge.try_send(seen).is_err()
         {
@@ -75,31 +105,64 @@ impl Witness {
 
     /// Tells, and comes back when its traces have been looked at, or nobody looks.
     pub async fn report(&self, seen: FailureSeen) {
+        self.remember(&seen);
         let judge = self.0.judge.load_full();
-        if let Some(judge) = judge {
-            if judge.send(seen).await.is_err() {
-                tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
-            }
+        if let Some(judge) = judge
+            && judge.send(seen).await.is_err()
+        {
+            tracing::debug!("a failure that was seen is not judged: whoever judges has ended");
         }
+    }
+
+    /// Whether something was told of this run that [poisons](FailureAction::RestartOnce) it until its end.
+    #[must_use]
+    pub fn is_poisoned(&self, service: &ServiceName, run: RunId) -> bool {
+        self.traces(service, run).iter().any(|trace| trace.action == FailureAction::RestartOnce)
+    }
+
+    /// How much was told so far: what is told from now on has a higher [`number`](Trace::number).
+    #[must_use]
+    pub fn so_far(&self) -> u64 {
+        lock(&self.0.memory).count
+    }
+
+    /// What was told of this run, as long as nothing was told of a later one.
+    #[must_use]
+    pub fn traces(&self, service: &ServiceName, run: RunId) -> Vec<Trace> {
+        let memory = lock(&self.0.memory);
+        memory.told.get(service).filter(|told| told.run == run).map(|told| told.traces.clone()).unwrap_or_default()
+    }
+
+    fn remember(&self, seen: &FailureSeen) {
+        let mut memory = lock(&self.0.memory);
+        memory.count += 1;
+        let trace = Trace { class: seen.class, action: seen.action, line: seen.line.clone(), number: memory.count };
+        let told =
+            memory.told.entry(seen.service.clone()).or_insert_with(|| Told { run: seen.run, traces: Vec::new() });
+        if told.run != seen.run {
+            *told = Told { run: seen.run, traces: Vec::new() };
+        }
+        told.traces.retain(|earlier| earlier.class != trace.class);
+        told.traces.push(trace);
     }
 
     /// A job works with this service until what comes back is dropped.
     #[must_use]
     pub fn job_begins(&self, service: &ServiceName) -> AtWork {
-        *self.at_work().entry(service.clone()).or_default() += 1;
+        *lock(&self.0.at_work).entry(service.clone()).or_default() += 1;
         AtWork { witness: self.clone(), service: service.clone() }
     }
 
     /// Whether a job works with this service.
     #[must_use]
     pub fn has_job(&self, service: &ServiceName) -> bool {
-        self.at_work().contains_key(service)
+        lock(&self.0.at_work).contains_key(service)
     }
+}
 
-    /// Nothing panics while it is locked.
-    fn at_work(&self) -> MutexGuard<'_, HashMap<ServiceName, u32>> {
-        self.0.at_work.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// Nothing panics while one of them is locked.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Witness {
@@ -117,7 +180,7 @@ pub struct AtWork {
 
 impl Drop for AtWork {
     fn drop(&mut self) {
-        let mut at_work = self.witness.at_work();
+        let mut at_work = lock(&self.witness.0.at_work);
         if let Some(count) = at_work.get_mut(&self.service) {
             *count -= 1;
             if *count == 0 {
@@ -139,5 +202,31 @@ mod tests {
         assert!(witness.has_job(&webui) && !witness.has_job(&"chat".parse().expect("a name")));
         drop(second);
         assert!(!witness.has_job(&webui));
+    }
+
+    #[test]
+    fn of_each_class_the_last_line_of_the_last_run_is_remembered() {
+        let (witness, service, run) = (Witness::default(), "webui".parse().expect("a name"), RunId::fresh());
+        let seen = |run, class: FailureClass, line: &str| FailureSeen {
+            service: "webui".parse().expect("a name"),
+            run,
+            class,
+            action: class.action(),
+            line: line.to_owned(),
+            seen: SeenIn::Output,
+        };
+        for line in ["first", "second"] {
+            witness.tell(seen(run, FailureClass::Nan, line));
+        }
+        let mark = witness.so_far();
+        witness.tell(seen(run, FailureClass::OomGpu, "third"));
+        let told: Vec<(String, bool)> =
+            witness.traces(&service, run).into_iter().map(|trace| (trace.line, trace.number > mark)).collect();
+        assert_eq!(told, [("second".to_owned(), false), ("third".to_owned(), true)]);
+        assert!(witness.is_poisoned(&service, run));
+        let next = RunId::fresh();
+        assert_eq!((witness.traces(&service, next).len(), witness.is_poisoned(&service, next)), (0, false));
+        witness.tell(seen(next, FailureClass::Nan, "fourth"));
+        assert_eq!((witness.traces(&service, run).len(), witness.traces(&service, next).len()), (0, 1));
     }
 }

@@ -109,6 +109,8 @@ pub enum Command {
     /// What the database remembers; works without a runtime.
     #[command(subcommand)]
     History(HistoryCommand),
+    /// Write a diagnostic bundle: one archive, without secrets, with what somebody needs who was not there.
+    Bundle(BundleArgs),
     /// Find and end what an earlier runtime left.
     Sweep(SweepArgs),
     /// What this machine offers, what is missing, and what that costs.
@@ -303,6 +305,17 @@ pub struct HistoryArgs {
     /// At most this many, the newest; up to 10000.
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+}
+
+/// Options of `bundle`.
+#[derive(Debug, Clone, Args)]
+pub struct BundleArgs {
+    /// Where to write it: a file, or `-` for standard output. Without it, into the current folder under its own name.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Options of `sweep`.

@@ -42,8 +42,8 @@ pub enum ClientError {
     #[error("cannot connect to {0}")]
     Connect(String, #[source] io::Error),
     /// The runtime has taken the question and says nothing.
-    #[error("nothing came within {} s: it hangs, or it is stopped (kill -CONT wakes it)", ANSWER.as_secs())]
-    Silent,
+    #[error("nothing came within {} s: it hangs, or it is stopped (kill -CONT wakes it)", .0.as_secs())]
+    Silent(Duration),
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[from] hyper::Error),
@@ -95,7 +95,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
         // Only what waits for nothing: a command on a service takes as long as the service.
-        tokio::time::timeout(ANSWER, self.call(Method::GET, path)).await.unwrap_or(Err(ClientError::Silent))
+        tokio::time::timeout(ANSWER, self.call(Method::GET, path)).await.unwrap_or(Err(ClientError::Silent(ANSWER)))
     }
 
     /// POST without a body, as a value.
@@ -129,6 +129,20 @@ impl Client {
     pub async fn stream(&self, path: &str) -> Result<ByteStream, ClientError> {
         let answer = self.send(Method::GET, path, Content::nothing()).await?;
         Ok(ByteStream { body: accept(answer).await?.into_body() })
+    }
+
+    /// POST without a body that is answered with a file: what that is called, where the answer says so, and its bytes. It
+    /// may take `bound` to make it.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post_file(&self, path: &str, bound: Duration) -> Result<(Option<String>, ByteStream), ClientError> {
+        let answer = tokio::time::timeout(bound, self.send(Method::POST, path, Content::nothing())).await;
+        let answer = accept(answer.unwrap_or(Err(ClientError::Silent(bound)))?).await?;
+        let named = answer.headers().get("Content-Disposition").and_then(|value| value.to_str().ok());
+        let name =
+            named.and_then(|text| text.split_once("filename=\"")?.1.split_once('"').map(|(name, _)| name.to_owned()));
+        Ok((name, ByteStream { body: answer.into_body() }))
     }
 
     /// Server-sent events, from just after `after` if given.

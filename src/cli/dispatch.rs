@@ -6,7 +6,7 @@ use clap::{Parser, error::ErrorKind};
 
 use super::{
     args::{Cli, Command, ConfigCommand, DemoArgs, Global, ImportCommand},
-    check,
+    bundle, check,
     client::ClientError,
     completions, config_show, control, demo, doctor, estimate, events,
     failure::Failure,
@@ -63,6 +63,7 @@ fn carry_out(command: &Command, global: &Global, terminal: &Terminal) -> Result<
         Command::Events(args) => events::run(args, global, terminal),
         Command::Job(command) => job::run(command, global, terminal),
         Command::History(args) => history::run(args, global, terminal),
+        Command::Bundle(args) => bundle::run(args, global, terminal),
         Command::Sweep(args) => sweep::run(args, global, terminal),
         Command::Doctor => doctor::run(global, terminal),
         Command::Demo(args) => demo::run(args, terminal),

@@ -5,12 +5,13 @@ use greenroom_actors::{
     ids::ServiceName,
     job::JobProgress,
     memory::{Amounts, Refusal},
+    plain::plain,
     state::LoadProgress,
 };
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::table::{paint, plain};
+use super::table::paint;
 use crate::runtime::told;
 
 const GREEN: u8 = 32;
@@ -34,7 +35,7 @@ fn moment(at: &str) -> String {
 pub fn repeats_a_state(event: &Value) -> bool {
     event["type"] == "alert.raised"
         && event["service"].is_string()
-        && (event["alert"] == "failed" || event["alert"] == "stuck")
+        && matches!(event["alert"].as_str(), Some("failed" | "quarantined" | "stuck"))
 }
 
 /// One event without its time.

@@ -3,6 +3,7 @@
 use greenroom_actors::{
     history_store::messages::{EventRow, HistoryFilter, RunRow},
     os::clock,
+    plain::plain,
     state::ExitReport,
     time::Timestamp,
 };
@@ -14,7 +15,7 @@ use super::{
     job,
     past::Past,
     requests, swaps,
-    table::{Cell, age, plain, table},
+    table::{Cell, age, table},
     terminal::Terminal,
 };
 use crate::gateway::query::since;
@@ -73,7 +74,7 @@ pub fn run(command: &HistoryCommand, global: &Global, terminal: &Terminal) -> Re
             if terminal.json {
                 terminal.value(&rows)?;
             } else {
-                terminal.say(job::history(&rows, now, terminal.width, terminal.color))?;
+                terminal.say(job::history(&rows, reader.is_live(), now, terminal.width, terminal.color))?;
             }
         }
     }

@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::SelectAll};
+use greenroom_actors::plain::plain_line;
 
 use super::{
     args::{Global, LogsArgs},
@@ -118,11 +119,18 @@ impl Printer<'_> {
                 let text = String::from_utf8_lossy(line);
                 let text = text.strip_suffix('\n').unwrap_or(&text);
                 self.terminal.line(&serde_json::json!({ "service": name, "line": text }))?;
-            } else if self.names.len() > 1 {
+                continue;
+            }
+            // As it is for whoever keeps it; not for a terminal, which would do what the program says.
+            let line = match self.terminal.width {
+                Some(_) => Bytes::from(plain_line(line, self.terminal.color)),
+                None => line.clone(),
+            };
+            if self.names.len() > 1 {
                 let width = self.names.iter().map(String::len).max().unwrap_or(0);
-                self.terminal.bytes(&[format!("{name:width$} | ").as_bytes(), line].concat())?;
+                self.terminal.bytes(&[format!("{name:width$} | ").as_bytes(), &line].concat())?;
             } else {
-                self.terminal.bytes(line)?;
+                self.terminal.bytes(&line)?;
             }
         }
         Ok(())

@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod bundle;
 mod check;
 mod client;
 mod columns;

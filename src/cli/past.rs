@@ -6,6 +6,7 @@ use greenroom_actors::{
         messages::{EventRow, HistoryFilter, RequestRow, RunRow, SwapRow},
     },
     job::JobView,
+    os::state_dir::read_owner,
 };
 use serde::de::DeserializeOwned;
 
@@ -20,7 +21,12 @@ use super::{
 #[derive(Debug)]
 pub enum Past {
     /// In a file here.
-    File(HistoryReader),
+    File {
+        /// What reads it.
+        reader: HistoryReader,
+        /// Whether a runtime writes it now.
+        is_live: bool,
+    },
     /// By a runtime there.
     There(Asked),
 }
@@ -34,7 +40,19 @@ impl Past {
         if global.url.is_some() {
             return Asked::find(global).map(Self::There);
         }
-        Ok(Self::File(HistoryReader::open(&place::find(global)?.history)?))
+        let place = place::find(global)?;
+        // Where nobody can tell, what is written down is taken as it stands.
+        let is_live = read_owner(&place.state_dir).map_or(true, |owner| owner.is_some_and(|owner| owner.alive));
+        Ok(Self::File { reader: HistoryReader::open(&place.history)?, is_live })
+    }
+
+    /// Whether a runtime is at work on what is open.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        match self {
+            Self::File { is_live, .. } => *is_live,
+            Self::There(_) => true,
+        }
     }
 
     /// Past runs, newest first.
@@ -43,7 +61,7 @@ impl Past {
     /// When they cannot be read.
     pub fn runs(&self, filter: &HistoryFilter) -> Result<Vec<RunRow>, Failure> {
         match self {
-            Self::File(reader) => Ok(reader.runs(filter)?),
+            Self::File { reader, .. } => Ok(reader.runs(filter)?),
             Self::There(asked) => ask(asked, "runs", filter),
         }
     }
@@ -54,7 +72,7 @@ impl Past {
     /// When they cannot be read.
     pub fn events(&self, filter: &HistoryFilter) -> Result<Vec<EventRow>, Failure> {
         match self {
-            Self::File(reader) => Ok(reader.events(filter)?),
+            Self::File { reader, .. } => Ok(reader.events(filter)?),
             Self::There(asked) => ask(asked, "events", filter),
         }
     }
@@ -65,7 +83,7 @@ impl Past {
     /// When they cannot be read.
     pub fn swaps(&self, filter: &HistoryFilter) -> Result<Vec<SwapRow>, Failure> {
         match self {
-            Self::File(reader) => Ok(reader.swaps(filter)?),
+            Self::File { reader, .. } => Ok(reader.swaps(filter)?),
             Self::There(asked) => ask(asked, "swaps", filter),
         }
     }
@@ -76,7 +94,7 @@ impl Past {
     /// When they cannot be read.
     pub fn requests(&self, filter: &HistoryFilter) -> Result<Vec<RequestRow>, Failure> {
         match self {
-            Self::File(reader) => Ok(reader.requests(filter)?),
+            Self::File { reader, .. } => Ok(reader.requests(filter)?),
             Self::There(asked) => ask(asked, "requests", filter),
         }
     }
@@ -87,7 +105,7 @@ impl Past {
     /// When they cannot be read.
     pub fn jobs(&self, filter: &HistoryFilter) -> Result<Vec<JobView>, Failure> {
         match self {
-            Self::File(reader) => Ok(reader.jobs(filter)?),
+            Self::File { reader, .. } => Ok(reader.jobs(filter)?),
             Self::There(asked) => ask(asked, "jobs", filter),
         }
     }

@@ -79,10 +79,10 @@ pub fn load_from(global: &Global) -> Result<(Loaded, Sources), Failure> {
 }
 
 /// The state dir that a command which speaks to a runtime means: `--state-dir`, else the configuration's, else the
-/// default one.
+/// default one. Services, jobs and remotes are the runtime's affair: what they name may be gone.
 ///
 /// # Errors
-/// When a configuration is there and cannot be used.
+/// When a configuration is there and cannot be read, or says something that no key takes.
 pub fn find(global: &Global) -> Result<Place, Failure> {
     let sources = sources(global);
     if let (Some(state_dir), true) = (&global.state_dir, global.config.is_empty()) {
@@ -92,7 +92,7 @@ pub fn find(global: &Global) -> Result<Place, Failure> {
     if sources.files.is_empty() && !is_said {
         return Ok(Place::at(&default_state_dir()));
     }
-    let spec = config::load(&sources).map_err(Failure::Unplaced)?.spec;
+    let spec = config::load_runtime(&sources).map_err(Failure::Unplaced)?;
     Ok(Place { state_dir: spec.state_dir, history: spec.history.path, ports: spec.ports, resources: spec.resources })
 }
 

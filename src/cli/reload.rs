@@ -77,7 +77,6 @@ fn render(report: &ReloadReport, terminal: &Terminal) -> String {
 /// ends alone.
 fn changes(report: &ReloadReport, terminal: &Terminal) -> Vec<String> {
     let remark = |change: &KeyChange| match change {
-        change if !change.in_force => "not in force yet",
         change if report.next_start.contains(&change.key) => "at the next start",
         _ => "",
     };
@@ -143,14 +142,13 @@ mod tests {
 
     #[test]
     fn what_changed_what_was_done_and_what_is_left_are_told() {
-        let change =
-            |key: &str, in_force| KeyChange { key: key.to_owned(), from: None, to: Some("1".to_owned()), in_force };
+        let change = |key: &str| KeyChange { key: key.to_owned(), from: None, to: Some("1".to_owned()) };
         let failed = ServiceReload {
             error: Some("in state backoff: exit code 1".to_owned()),
             ..service("bad", Action::Restart, Some(8), None, &["command"])
         };
         let report = ReloadReport {
-            changed: vec![change("runtime.ports", true), change("watchdog.interval", false), change("x", true)],
+            changed: vec![change("runtime.ports"), change("x")],
             services: vec![
                 service("gone", Action::Removed, Some(4), None, &[]),
                 service("web", Action::Live, Some(7), Some(7), &["restart.max"]),
@@ -163,10 +161,9 @@ mod tests {
             warnings: Vec::new(),
         };
         let expected = [
-            "KEY                FROM  TO",
-            "runtime.ports      -     1   at the next start",
-            "watchdog.interval  -     1   not in force yet",
-            "x                  -     1",
+            "KEY            FROM  TO",
+            "runtime.ports  -     1   at the next start",
+            "x              -     1",
             "",
             "SERVICE  NOW        STATE  PID        BECAUSE OF",
             "gone     removed           4",
@@ -186,7 +183,7 @@ mod tests {
     fn long_values_stand_below_each_other_whole() {
         let words = |last: &str| Some(format!("[\"sh\", \"-c\", \"while :; do date; sleep {last}; done\"]"));
         let key = "service.worker.command".to_owned();
-        let changed = vec![KeyChange { key, from: words("1"), to: words("2"), in_force: true }];
+        let changed = vec![KeyChange { key, from: words("1"), to: words("2") }];
         let report = ReloadReport { changed, ..ReloadReport::default() };
         let narrow = Terminal { width: Some(60), ..PLAIN };
         let expected = [

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use greenroom_actors::state::ServiceState;
+use greenroom_actors::{plain::plain, state::ServiceState};
 
 /// Blanks between two columns.
 const GAP: usize = 2;
@@ -49,7 +49,7 @@ pub fn color_of(state: ServiceState) -> u8 {
         | ServiceState::Killing
         | ServiceState::Reclaiming
         | ServiceState::Backoff => 33,
-        ServiceState::Unready | ServiceState::Failed | ServiceState::Stuck => 31,
+        ServiceState::Unready | ServiceState::Failed | ServiceState::Quarantined | ServiceState::Stuck => 31,
         ServiceState::Stopped | ServiceState::Offloaded | ServiceState::Sleeping => 90,
     }
 }
@@ -101,13 +101,6 @@ pub fn cut(text: &str, room: usize) -> String {
     }
     let kept: String = one_line.chars().take(room.saturating_sub(1)).collect();
     if room == 0 { kept } else { kept.trim_end().to_owned() + "…" }
-}
-
-/// `text` on one line, with a blank for every control character: what a program has printed, or a client has sent, does
-/// nothing to the terminal of who reads it.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A time span in at most six characters: `0.3ms`, `240ms`, `1.50s`, `12s`, `3m07s`, `2h05m`, `4d02h`.

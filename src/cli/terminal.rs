@@ -5,9 +5,10 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use greenroom_actors::plain::plain;
 use serde::Serialize;
 
-use super::{args::Global, failure::Failure, table::plain};
+use super::{args::Global, failure::Failure};
 
 /// Columns where the width is not known.
 const DEFAULT_WIDTH: usize = 80;

@@ -1,12 +1,14 @@
 //! `why`: why a service is in its state, what happened last, and what to do.
 
+use greenroom_actors::plain::plain;
+
 use super::{
     args::{Global, OneService},
     ask::{Asked, block_on, get, read, service_path},
     failure::Failure,
     follow::{event_line, repeats_a_state},
     seen::Why,
-    table::{color_of, paint, plain},
+    table::{color_of, paint},
     terminal::Terminal,
     wrap::wrap,
 };

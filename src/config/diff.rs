@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    schema::{Found, InForce, Key, keys, lookup},
+    schema::{Found, Key, keys, lookup},
     tree::{Node, dotted},
 };
 
@@ -50,8 +50,6 @@ pub struct KeyChange {
     pub from: Option<String>,
     /// The value now, in the same way.
     pub to: Option<String>,
-    /// Whether this version acts on the new value at all.
-    pub in_force: bool,
 }
 
 impl Values {
@@ -105,8 +103,7 @@ fn change(key: &str, old: &Values, new: &Values) -> Option<KeyChange> {
     if from == to && (before.is_none() || after.is_none()) {
         return None;
     }
-    let in_force = known.is_none_or(|key| key.in_force == InForce::Yes);
-    Some(KeyChange { key: key.to_owned(), from, to, in_force })
+    Some(KeyChange { key: key.to_owned(), from, to })
 }
 
 #[cfg(test)]
@@ -161,18 +158,5 @@ mod tests {
         let found = changes("env.API_KEY = \"one\"", "env.API_KEY = \"two\"");
         assert_eq!(found, one("service.web.env.API_KEY", "\"***\"", "\"***\""));
         assert_eq!(changes("env.API_KEY = \"one\"", "env.API_KEY = \"one\""), []);
-    }
-
-    #[test]
-    fn keys_that_are_not_acted_on_are_marked() {
-        let marked = |old: &str, new: &str| {
-            let found = difference(&values(old), &values(new));
-            found.into_iter().map(|change| change.in_force).collect::<Vec<_>>()
-        };
-        assert_eq!(marked("", "restart.max = 4"), [true]);
-        let later = keys().find(|key| key.path.starts_with("watchdog.") && key.in_force == InForce::No);
-        if later.is_some() {
-            assert_eq!(marked("", "[watchdog]\nbundle_keep = 1"), [false]);
-        }
     }
 }

@@ -195,7 +195,9 @@ fn is_secret(path: &[String], node: &Node) -> bool {
         ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| name.contains(word))
     });
     let by_reference = variable && node.text().is_some_and(|text| text.starts_with("${"));
-    (key || variable) && !empty && !by_reference
+    // Whoever knows it can post there: such URLs are keys.
+    let webhook = node.field("webhook").is_some();
+    (key || variable || webhook) && !empty && !by_reference
 }
 
 fn starts_with(path: &[String], section: &[&str]) -> bool {

@@ -182,7 +182,10 @@ fn scalar(kind: &Kind, node: &Node) -> Result<Node, Fault> {
     };
     match fits {
         Ok(()) => Ok(node.clone()),
-        Err(Some((message, help))) if !node.secret => Err(Fault { span: node.span, message, help, inside: false }),
+        Err(Some((message, help))) if !node.secret => {
+            // What is wrong in a pattern says more than which other values there are.
+            Err(Fault { span: node.span, message, help, inside: matches!(kind, Kind::Regex) })
+        }
         Err(_) => Err(Fault::sort(kind, node)),
     }
 }

@@ -11,10 +11,10 @@ use std::{
 use greenroom_actors::{cause::chain, engines::Engines, spec::RuntimeSpec, watchdog::bundle::Secrets};
 
 use super::{
-    build::build,
+    build::{build, build_runtime},
     effective::Effective,
     in_code::Setting,
-    outside::{Machine, Outside, read_text},
+    outside::{Machine, read_text},
     overrides,
     parse::{Language, MAX_FILE, parse},
     problem::{ConfigErrors, Problem, Severity},
@@ -100,16 +100,36 @@ pub fn find_default() -> Option<PathBuf> {
 /// # Errors
 /// Every problem of every source at once.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
-    Loading::new(sources, None).run()
+    Loading::new(sources, None).merge()?.finish(&sources.engines)
 }
 
-/// The same for a text that is not a file, such as one that is built in. `name` says what language it is, and `base`
+/// What a configuration says of the runtime itself, for whoever only has to find it. Every key is held against the schema;
+/// of services, jobs and remotes no more than that, so what they name (a model file, a program) may be gone meanwhile. They
+/// are not part of the result.
+///
+/// # Errors
+/// Every problem of that kind in every source at once.
+pub fn load_runtime(sources: &Sources) -> Result<RuntimeSpec, ConfigErrors> {
+    let Merged { effective, machine, mut problems } = Loading::new(sources, None).merge()?;
+    let (spec, found) = build_runtime(&effective, &machine, &sources.engines);
+    problems.extend(found);
+    if is_refused(&problems) { Err(errors_of(problems)) } else { Ok(spec) }
+}
+
+/// The same as [`load`] for a text that is not a file, such as one that is built in. `name` says what language it is, and `base`
 /// is what its relative paths are relative to; `sources.files` are layers above it.
 ///
 /// # Errors
 /// Every problem of every source at once.
 pub fn load_text(name: &str, text: &str, base: &Path, sources: &Sources) -> Result<Loaded, ConfigErrors> {
-    Loading::new(sources, Some((name, text, base))).run()
+    Loading::new(sources, Some((name, text, base))).merge()?.finish(&sources.engines)
+}
+
+/// All sources together, each of them checked by itself.
+struct Merged {
+    effective: Effective,
+    machine: Machine,
+    problems: Vec<Problem>,
 }
 
 struct Loading<'a> {
@@ -139,7 +159,7 @@ impl<'a> Loading<'a> {
         }
     }
 
-    fn run(mut self) -> Result<Loaded, ConfigErrors> {
+    fn merge(mut self) -> Result<Merged, ConfigErrors> {
         self.settings(&self.given.below);
         if let Some((name, text, base)) = self.built_in {
             self.text(name, text.to_owned(), &self.here.join(base));
@@ -155,15 +175,13 @@ impl<'a> Loading<'a> {
         if self.broken {
             return Err(errors_of(self.problems));
         }
-        let (sources, checked) = (self.sources, self.checked);
-        let effective = match Effective::new(sources, checked) {
-            Ok(effective) => effective,
+        match Effective::new(self.sources, self.checked) {
+            Ok(effective) => Ok(Merged { effective, machine: self.machine, problems: self.problems }),
             Err(error) => {
                 self.problems.push(Problem::whole("configuration", format!("the layers do not merge: {error}")));
-                return Err(errors_of(self.problems));
+                Err(errors_of(self.problems))
             }
-        };
-        finish(effective, &self.machine, &self.given.engines, self.problems)
+        }
     }
 
     fn file(&mut self, path: &Path) {
@@ -233,28 +251,31 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// The steps on the merged whole.
-fn finish(
-    effective: Effective,
-    outside: &dyn Outside,
-    engines: &Engines,
-    mut problems: Vec<Problem>,
-) -> Result<Loaded, ConfigErrors> {
-    let (spec, found) = build(&effective, outside, engines);
-    problems.extend(found);
-    problems.extend(validate(&effective, &spec));
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
-        return Err(errors_of(problems));
+impl Merged {
+    /// The steps on the merged whole.
+    fn finish(self, engines: &Engines) -> Result<Loaded, ConfigErrors> {
+        let Self { effective, machine, mut problems } = self;
+        let (spec, found) = build(&effective, &machine, engines);
+        problems.extend(found);
+        problems.extend(validate(&effective, &spec));
+        if is_refused(&problems) {
+            return Err(errors_of(problems));
+        }
+        let word = |key| effective.get(&["log", key]).and_then(Node::text).unwrap_or_default().to_owned();
+        let log_format = match word("format").as_str() {
+            "pretty" => LogFormat::Pretty,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        };
+        let is_watched = effective.get(&["runtime", "watch_config"]).map(|node| &node.value);
+        let watch_config = is_watched == Some(&Value::Bool(true));
+        let secrets = secrets(&effective, &spec, &machine);
+        Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective, secrets })
     }
-    let word = |key| effective.get(&["log", key]).and_then(Node::text).unwrap_or_default().to_owned();
-    let log_format = match word("format").as_str() {
-        "pretty" => LogFormat::Pretty,
-        "json" => LogFormat::Json,
-        _ => LogFormat::Auto,
-    };
-    let watch_config = effective.get(&["runtime", "watch_config"]).is_some_and(|node| node.value == Value::Bool(true));
-    let secrets = secrets(&effective, &spec, outside);
-    Ok(Loaded { spec, warnings: problems, log_level: word("level"), log_format, watch_config, effective, secrets })
+}
+
+fn is_refused(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
 /// The errors alone, by their places: warnings about a configuration that is not used are noise.

@@ -10,8 +10,8 @@ use greenroom_actors::{engines::Engines, ids::ServiceName};
 use super::{
     kind::{Checker, Fault},
     outside::Outside,
-    problem::{Problem, Severity},
-    schema::{Found, InForce, Key, children, lookup},
+    problem::Problem,
+    schema::{Found, Key, children, lookup},
     source::{SourceKind, SourceMap, Span},
     suggest::nearest,
     tree::{Entry, Node, Value, dotted},
@@ -115,7 +115,6 @@ impl Walker<'_> {
         });
         match checked {
             Ok(node) => {
-                self.warn_if_not_in_force(key, path, entry);
                 self.out.leaves.push(Leaf { path: path.clone(), node });
             }
             Err(Fault { span, message, help, .. }) => {
@@ -129,15 +128,6 @@ impl Walker<'_> {
         let source = self.sources.get(node.span.source)?;
         let outer = matches!(source.kind, SourceKind::Variable | SourceKind::Argument);
         outer.then(|| Node::new(Value::Text(source.text.clone()), node.span))
-    }
-
-    fn warn_if_not_in_force(&mut self, key: &Key, path: &KeyPath, entry: &Entry) {
-        if key.in_force == InForce::Yes {
-            return;
-        }
-        let message = format!("`{}`: not in force yet", dotted(path));
-        let warning = self.sources.problem(Severity::Warning, entry.key_span, message);
-        self.out.problems.push(warning.help("this version knows the key and does not act on it"));
     }
 
     fn unknown(&mut self, path: &[String], entry: &Entry) {

@@ -1,6 +1,9 @@
 //! What the routes ask for: the runtime behind a seam, so that they can be tested without one.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use greenroom_actors::{
     event::{EventId, EventStream},
@@ -8,7 +11,7 @@ use greenroom_actors::{
     job::{JobId, JobView},
     job_queue::messages::{JobSpec, ListJobs},
     resource_orchestrator::view::{MemorySnapshot, PlanView},
-    watchdog::board::AlertView,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use tokio::sync::watch;
 
@@ -126,6 +129,11 @@ pub trait Control: Clone + Send + 'static {
     fn max_body(&self) -> u64;
     /// The figures for Prometheus; `None` where nobody may see them.
     async fn metrics(&self) -> Option<String>;
+    /// Makes a diagnostic bundle and waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the runtime is stopping.
+    async fn bundle(&self) -> Result<PathBuf, BundleError>;
     /// Reads the configuration anew; waits for what comes of it if `wait`.
     ///
     /// # Errors
@@ -244,6 +252,10 @@ impl Control for RuntimeHandle {
         }
         let jobs = self.job_counts().await;
         Some(page(&self.status(), &jobs, &self.memory(), self.metrics()))
+    }
+
+    async fn bundle(&self) -> Result<PathBuf, BundleError> {
+        self.bundle().await
     }
 
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {

@@ -2,7 +2,7 @@
 //!
 //! Every route takes what it answers from a [`Control`] and turns a refusal into an [`ApiError`].
 
-use std::{convert::Infallible, future::Future};
+use std::convert::Infallible;
 
 use actix_web::{
     HttpRequest, HttpResponse, Resource, Route,
@@ -22,6 +22,8 @@ use tokio::sync::watch;
 
 use super::{
     api::Control,
+    bundle,
+    closing::unless_closing,
     errors::ApiError,
     guard::Guard,
     jobs::routes,
@@ -83,6 +85,7 @@ pub fn routes<C: Control>(app: &mut ServiceConfig) {
         .service(at("/api/openapi.json", web::get().to(document)))
         .service(at("/metrics", web::get().to(figures::<C>)))
         .service(at("/api/events", web::get().to(events::<C>)))
+        .service(at("/api/bundle", web::post().to(bundle::make::<C>)))
         .service(at("/api/reload", web::post().to(reload::<C>)))
         .service(at("/api/shutdown", web::post().to(shutdown::<C>)))
         .default_service(web::to(nothing_here));
@@ -184,7 +187,7 @@ async fn gpus<C: Control>(door: Data<Door<C>>) -> HttpResponse {
 }
 
 async fn plan<C: Control>(door: Data<Door<C>>, name: Path<String>) -> Answer {
-    Ok(HttpResponse::Ok().json(unless_closing(&door, door.control.plan(&name)).await??))
+    Ok(HttpResponse::Ok().json(unless_closing(door.closing.subscribe(), door.control.plan(&name)).await??))
 }
 
 #[derive(Debug, Deserialize)]
@@ -205,21 +208,11 @@ async fn command<C: Control>(door: Data<Door<C>>, path: Path<(String, String)>, 
         _ => ServiceCommand::Reset,
     };
     if switch("wait", query.wait.as_deref(), true)? {
-        let done = unless_closing(&door, door.control.carry_out(&name, command)).await?;
+        let done = unless_closing(door.closing.subscribe(), door.control.carry_out(&name, command)).await?;
         return Ok(HttpResponse::Ok().json(done?));
     }
     door.control.tell(&name, command)?;
     Ok(HttpResponse::Accepted().json(door.control.service(&name)?))
-}
-
-/// Waits for `wait`, but no longer than the server lives.
-pub(super) async fn unless_closing<C, T>(door: &Door<C>, wait: impl Future<Output = T>) -> Result<T, ApiError> {
-    let mut closing = door.closing.subscribe();
-    tokio::select! {
-        biased;
-        done = wait => Ok(done),
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -304,7 +297,7 @@ async fn events<C: Control>(request: HttpRequest, door: Data<Door<C>>, query: Qu
 /// 200 with the report when it is done; 202 with `wait=false` as soon as the services have been told.
 async fn reload<C: Control>(door: Data<Door<C>>, query: Query<WaitQuery>) -> Answer {
     let wait = switch("wait", query.wait.as_deref(), true)?;
-    let report = unless_closing(&door, door.control.reload(wait)).await??;
+    let report = unless_closing(door.closing.subscribe(), door.control.reload(wait)).await??;
     Ok(if wait { HttpResponse::Ok() } else { HttpResponse::Accepted() }.json(report))
 }
 

@@ -191,3 +191,26 @@ async fn a_stale_file_is_replaced_and_a_long_path_refused() {
     let long = dir.path().join("x".repeat(120));
     assert!(matches!(bind(&long, fake), Err(ControlError::PathTooLong(_))));
 }
+
+#[actix_rt::test]
+async fn a_bundle_is_sent_under_its_name_and_a_full_disk_is_said() {
+    let served = Served::new(ServiceState::Ready);
+    let answer = served.answer(Method::POST, "/api/bundle").await;
+    let header = |name: &str| answer.headers()[name].to_str().expect("text").to_owned();
+    assert_eq!((answer.status(), header("content-type").as_str()), (StatusCode::OK, "application/x-tar"));
+    assert_eq!(header("content-disposition"), "attachment; filename=\"greenroom-20251121-090000-asked.tar\"");
+    assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes(), "an archive");
+    served.server.stop().await;
+
+    let served = Served::new(ServiceState::Failed);
+    let (status, body) = served.ask(Method::POST, "/api/bundle").await;
+    assert_eq!((status, &body["error"]["code"]), (500, &"bundle_failed".into()));
+    let message = body["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("cannot be written to ") && message.contains("greenroom-"), "{message}");
+    served.server.stop().await;
+
+    let served = Served::new(ServiceState::Stopped);
+    assert_eq!(served.ask(Method::POST, "/api/bundle").await.1["error"]["code"], "stopping");
+    assert_eq!(served.ask(Method::GET, "/api/bundle").await.1["error"]["code"], "method_not_allowed");
+    served.server.stop().await;
+}

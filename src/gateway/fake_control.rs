@@ -17,7 +17,7 @@ use greenroom_actors::{
     spec::FailureClass,
     state::{Disposition, ExitReport, ServiceState},
     time::Timestamp,
-    watchdog::board::AlertView,
+    watchdog::{board::AlertView, bundle::BundleError},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, body::Bytes, client::conn::http1};
@@ -250,6 +250,16 @@ impl Control for Fake {
         let jobs = self.job_counts().await;
         (self.state == ServiceState::Ready).then(|| page(&self.status(), &jobs, &self.memory(), &metrics))
     }
+    async fn bundle(&self) -> Result<PathBuf, BundleError> {
+        let path = self.dir.join("greenroom-20251121-090000-asked.tar");
+        let written = std::fs::write(&path, "an archive");
+        let failed = |source| BundleError::NotWritten { path: path.clone(), source: Arc::new(source) };
+        match self.state {
+            ServiceState::Ready => written.map_err(failed).map(|()| path.clone()),
+            ServiceState::Failed => Err(failed(std::io::ErrorKind::StorageFull.into())),
+            _ => Err(BundleError::Stopping),
+        }
+    }
     async fn reload(&self, wait: bool) -> Result<ReloadReport, ReloadError> {
         self.note(format!("reload, wait {wait}"));
         match self.state {
@@ -314,6 +324,13 @@ impl Served {
         self.send(method, path, "", Bytes::new()).await
     }
 
+    /// The answer to the question for a part of what is at `path`.
+    pub async fn part(&self, path: &str, headers: &[(&str, &str)]) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().uri(path).header("Host", "x");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.ask_for(request, Bytes::new()).await
+    }
+
     /// The answer to a request with a body of this kind.
     pub async fn send(
         &self,
@@ -322,12 +339,20 @@ impl Served {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> hyper::Response<hyper::body::Incoming> {
+        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
+        self.ask_for(request, body.into()).await
+    }
+
+    async fn ask_for(
+        &self,
+        request: hyper::http::request::Builder,
+        body: Bytes,
+    ) -> hyper::Response<hyper::body::Incoming> {
         let stream = UnixStream::connect(self.dir.path().join("s.sock")).await.expect("connected");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("http");
         actix_rt::spawn(connection);
-        let request = Request::builder().method(method).uri(path).header("Host", "x").header("Content-Type", kind);
-        let request = request.body(Full::<Bytes>::new(body.into()));
-        sender.send_request(request.expect("a request")).await.expect("an answer")
+        let request = request.body(Full::<Bytes>::new(body)).expect("a request");
+        sender.send_request(request).await.expect("an answer")
     }
 
     /// Its status and its body: JSON, or else text.

@@ -188,6 +188,40 @@ async fn what_a_job_has_made_is_listed_and_given_file_by_file() {
 }
 
 #[actix_rt::test]
+async fn of_what_a_job_has_made_a_part_may_be_asked_for() {
+    let served = Served::new(ServiceState::Ready);
+    let folder = served.dir.path().join("jobs").join(JOB).join("output");
+    fs::create_dir_all(folder.join("side")).expect("made");
+    let film: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    fs::write(folder.join("out.png"), &film).expect("written");
+    fs::write(folder.join("side/other.txt"), "text").expect("written");
+    let path = format!("/api/jobs/{JOB}/output?file=out.png");
+    for (headers, status, range, part) in [
+        (&[("Range", "bytes=100-70099")][..], 206, Some("bytes 100-70099/200000"), &film[100..70_100]),
+        (&[("Range", "bytes=-5")], 206, Some("bytes 199995-199999/200000"), &film[199_995..]),
+        (&[("Range", "bytes=0-1,5-6")], 200, None, &film[..]),
+        (&[("Range", "bytes=0-1"), ("If-Range", "\"mark\"")], 200, None, &film[..]),
+        (&[], 200, None, &film[..]),
+    ] {
+        let answer = served.part(&path, headers).await;
+        let head = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        assert_eq!((answer.status().as_u16(), head("content-range").as_deref()), (status, range), "{headers:?}");
+        assert_eq!(head("content-length"), Some(part.len().to_string()), "{headers:?}");
+        assert_eq!(head("accept-ranges").as_deref(), Some("bytes"));
+        assert_eq!(head("content-type").as_deref(), Some("image/png"));
+        assert_eq!(answer.into_body().collect().await.expect("whole").to_bytes(), part, "{headers:?}");
+    }
+    let beyond = served.part(&path, &[("Range", "bytes=200000-")]).await;
+    assert_eq!(beyond.status().as_u16(), 416);
+    let range = beyond.headers().get("content-range").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    assert_eq!(range.as_deref(), Some("bytes */200000"));
+    let body = beyond.into_body().collect().await.expect("whole").to_bytes();
+    let error: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(error["error"]["code"], "range_not_satisfiable", "{error}");
+    served.server.stop().await;
+}
+
+#[actix_rt::test]
 async fn what_a_job_prints_is_followed_to_its_end() {
     let served = Served::new(ServiceState::Starting);
     let log = served.dir.path().join("jobs").join(JOB).join("log");

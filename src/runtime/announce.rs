@@ -1,6 +1,6 @@
 //! Events as log lines, for whoever watches a runtime in the foreground.
 
-use greenroom_actors::{event::EventStream, os::clock};
+use greenroom_actors::{event::EventStream, os::clock, plain::plain};
 use tracing::Level;
 
 use super::narrate::{Line, Narrator};
@@ -27,7 +27,9 @@ pub async fn log_events(mut events: EventStream) {
     }
 }
 
+/// A reason may hold what a program has printed.
 fn log(Line { level, text }: &Line) {
+    let text = plain(text);
     match *level {
         Level::ERROR => tracing::error!("{text}"),
         Level::WARN => tracing::warn!("{text}"),

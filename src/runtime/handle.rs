@@ -33,7 +33,11 @@ use greenroom_actors::{
     spec::{PortSpec, RuntimeSpec},
     state::ServiceStatus,
     time::Timestamp,
-    watchdog::board::{AlertView, WatchBoard, WatchView},
+    watchdog::{
+        board::{AlertView, WatchBoard, WatchView},
+        bundle::Bundler,
+    },
+    witness::Witness,
 };
 use tokio::sync::watch;
 
@@ -83,8 +87,13 @@ pub(super) struct Inner {
     pub memory: MemoryBoard,
     /// What was seen last by whoever watches.
     pub watch: WatchBoard,
+    /// Makes diagnostic bundles.
+    pub bundler: Bundler,
     /// Decides about it.
     pub orchestrator: WeakAddr<ResourceOrchestrator>,
+    /// Where failures of services are told.
+    #[cfg_attr(not(feature = "gateway"), expect(dead_code, reason = "the gateway alone tells them by the handle"))]
+    pub witness: Witness,
     /// Keeps jobs in order.
     pub jobs: WeakAddr<JobQueue>,
     /// What kinds of them there are.
@@ -243,6 +252,12 @@ impl RuntimeHandle {
         if let Some(coordinator) = self.inner.coordinator.upgrade() {
             coordinator.do_send(ForceShutdown);
         }
+    }
+
+    /// Where failures of services are told.
+    #[cfg(feature = "gateway")]
+    pub(crate) fn witness(&self) -> &Witness {
+        &self.inner.witness
     }
 
     /// What is counted of requests and swaps.

@@ -5,6 +5,7 @@ mod admit;
 mod announce;
 mod aside;
 mod board;
+pub(crate) mod bundle;
 mod command;
 mod control;
 mod door;

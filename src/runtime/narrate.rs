@@ -51,7 +51,11 @@ impl Narrator {
             EventKind::ServiceState { .. } => self.state(event, now),
             EventKind::ServiceLoad { .. } => None,
             // The change of state beside it says the same.
-            EventKind::AlertRaised { alert, service: Some(_), .. } if alert == "failed" || alert == "stuck" => None,
+            EventKind::AlertRaised { alert, service: Some(_), .. }
+                if matches!(alert.as_str(), "failed" | "quarantined" | "stuck") =>
+            {
+                None
+            }
             EventKind::AlertRaised { alert, severity, service, message } => {
                 let level = if *severity == Severity::Warning { Level::WARN } else { Level::ERROR };
                 line(level, format!("{}{alert}: {message}", about(service.as_ref())))
@@ -141,7 +145,7 @@ impl Narrator {
             ServiceState::Sleeping => (Level::INFO, format!("{service}: sleeping{}", why(reason))),
             ServiceState::Draining | ServiceState::Completed => (Level::INFO, plain),
             ServiceState::Killing | ServiceState::Backoff | ServiceState::Unready => (Level::WARN, plain),
-            ServiceState::Failed | ServiceState::Stuck => (Level::ERROR, plain),
+            ServiceState::Failed | ServiceState::Quarantined | ServiceState::Stuck => (Level::ERROR, plain),
         };
         Some(Line { level, text })
     }

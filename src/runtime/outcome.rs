@@ -38,7 +38,10 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
     match (command, now.state) {
         (ServiceCommand::Reset, _)
         | (ServiceCommand::Start | ServiceCommand::Load, S::Ready | S::Completed)
-        | (ServiceCommand::Stop | ServiceCommand::Offload, S::Stopped | S::Offloaded | S::Completed | S::Failed)
+        | (
+            ServiceCommand::Stop | ServiceCommand::Offload,
+            S::Stopped | S::Offloaded | S::Completed | S::Failed | S::Quarantined,
+        )
         | (ServiceCommand::Offload, S::Sleeping) => Outcome::Reached,
         (ServiceCommand::Restart, S::Ready | S::Completed) if is_new => Outcome::Reached,
         (_, S::Stuck) => Outcome::Missed,
@@ -47,9 +50,10 @@ pub fn of(command: ServiceCommand, before: Option<RunId>, now: &ServiceStatus, b
         // Whoever was in did not leave in time, so it stays.
         (ServiceCommand::Offload, S::Ready | S::Unready) => Outcome::Missed,
         // A failed start is tried again, but whoever waits wants the cause now.
-        (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Failed | S::Backoff) => {
-            Outcome::Missed
-        }
+        (
+            ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart,
+            S::Failed | S::Quarantined | S::Backoff,
+        ) => Outcome::Missed,
         (ServiceCommand::Start | ServiceCommand::Load | ServiceCommand::Restart, S::Stopped) if blocked => {
             Outcome::Missed
         }

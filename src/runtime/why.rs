@@ -48,7 +48,7 @@ pub fn because(
         said.extend(service.next_start.map(|due| format!("it is started again at {}", to_the_second(due))));
     }
     // Of one that has failed, the reason says it.
-    if service.restarts.consecutive > 0 && service.state != ServiceState::Failed {
+    if service.restarts.consecutive > 0 && !is_given_up(service.state) {
         let n = service.restarts.consecutive;
         let failures = if n == 1 { "failure" } else { "failures" };
         said.push(format!("{n} {failures} in a row; after {} it is given up", spec.restart.max));
@@ -62,7 +62,7 @@ pub fn remedy(service: &ServiceView, dependencies: &[ServiceStatus], log: &Path)
     let name = &service.name;
     let mut said = Vec::new();
     match service.state {
-        ServiceState::Failed | ServiceState::Backoff => {
+        ServiceState::Failed | ServiceState::Quarantined | ServiceState::Backoff => {
             let class = service.last_exit.as_ref().and_then(|e| e.class);
             said.extend(class.filter(|c| !is_only_in_its_log(*c)).map(|c| engines::hint(c).to_owned()));
             if class != Some(FailureClass::MissingCommand) {
@@ -81,7 +81,7 @@ pub fn remedy(service: &ServiceView, dependencies: &[ServiceStatus], log: &Path)
         // What is in the way says more than that it could be started.
         ServiceState::Stopped | ServiceState::Offloaded if service.refusal.is_some() => {}
         ServiceState::Stopped if service.disposition == Disposition::Up => {
-            let broken = dependencies.iter().filter(|d| d.state == ServiceState::Failed);
+            let broken = dependencies.iter().filter(|d| is_given_up(d.state));
             said.extend(broken.map(|d| format!("mend what it depends on: greenroom why {}", d.name)));
         }
         ServiceState::Stopped => said.push(format!("greenroom start {name}")),
@@ -101,11 +101,20 @@ pub fn remedy(service: &ServiceView, dependencies: &[ServiceStatus], log: &Path)
     said
 }
 
+/// Whether it stays as it is until a person does something about it.
+fn is_given_up(state: ServiceState) -> bool {
+    matches!(state, ServiceState::Failed | ServiceState::Quarantined)
+}
+
 /// State, since when, and the reason without the hint that [`remedy`] gives.
 fn headline(service: &ServiceView) -> String {
     let class = service.last_exit.as_ref().and_then(|e| e.class);
     let hint = class.map(|class| format!("; {}", engines::hint(class))).unwrap_or_default();
-    let reason = service.reason.as_ref().map(|r| format!(": {}", r.strip_suffix(&hint).unwrap_or(r)));
+    // What else there is to say may stand behind it.
+    let reason = service
+        .reason
+        .as_ref()
+        .map(|r| format!(": {}", if hint.is_empty() { r.clone() } else { r.replacen(&hint, "", 1) }));
     let since = to_the_second(service.since);
     format!("`{}` is {} since {since}{}", service.name, service.state.name(), reason.unwrap_or_default())
 }
@@ -113,7 +122,7 @@ fn headline(service: &ServiceView) -> String {
 /// How its last run ended, where the headline does not say so, and its last words, where it failed.
 fn last_end(service: &ServiceView, exit: &ExitReport) -> Vec<String> {
     let reason = service.reason.as_deref().unwrap_or_default();
-    let told = matches!(service.state, ServiceState::Failed | ServiceState::Backoff | ServiceState::Completed);
+    let told = is_given_up(service.state) || matches!(service.state, ServiceState::Backoff | ServiceState::Completed);
     let mut said = Vec::new();
     if !told {
         said.push(format!("its last run ended {} at {}", how(exit), to_the_second(exit.at)));

@@ -59,7 +59,7 @@ command = ["sleep", "1"]
     let plain = service(&spec, "plain");
     assert_eq!(
         (&plain.cleanup, plain.restart_after_job),
-        (&CleanupSpec { delay: Duration::from_millis(500), ..CleanupSpec::default() }, false)
+        (&CleanupSpec { delay: Duration::from_millis(500), last_resort_after: 3, ..CleanupSpec::default() }, false)
     );
 }
 

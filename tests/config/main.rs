@@ -16,3 +16,4 @@ mod problems;
 mod remotes;
 mod service_doors;
 mod values;
+mod watchdog;

@@ -189,22 +189,6 @@ fn duplicate_keys_and_syntax_errors_have_places() {
 }
 
 #[test]
-fn keys_that_are_not_in_force_yet_say_so() {
-    let folder = Folder::with(
-        "g.toml",
-        "[watchdog]\nenabled = true\n[service.a]\ncommand = \"sleep 1\"\nalive.busy_timeout = \"1m\"\nlimits.ram = \"1GiB\"\n[[service.a.failure]]\npattern = \"x\"\nclass = \"nan\"\naction = \"restart_once\"\n",
-    );
-    let warnings: Vec<_> = folder.loaded().warnings.iter().map(ToString::to_string).collect();
-    let told = |what: &str| {
-        warnings.iter().any(|w| w.starts_with("warning: ") && w.contains(what) && w.contains("not in force yet"))
-    };
-    for key in ["`watchdog.enabled`", "`service.a.alive.busy_timeout`", "`service.a.limits.ram`", "`failure.action`"] {
-        assert!(told(key), "{key}: {warnings:#?}");
-    }
-    assert_eq!(warnings.len(), 4);
-}
-
-#[test]
 fn pauses_that_would_be_busy_loops_are_refused() {
     let folder = Folder::new()
         .set("runtime.shutdown.deadline=0s")

@@ -32,6 +32,28 @@ fn a_broken_configuration_does_not_hide_a_running_runtime() {
 }
 
 #[test]
+fn a_model_file_that_has_gone_hides_no_runtime() {
+    let greenroom = Greenroom::new();
+    let model = greenroom.folder().join("chat.gguf");
+    std::fs::write(&model, "GGUF").expect("a writable folder");
+    let command = greenroom.shell("sleep 600");
+    greenroom
+        .configure(&format!("[service.chat]\ncommand = {command}\nmodel_file = \"chat.gguf\"\nstart = \"manual\"\n"));
+    greenroom.start();
+    std::fs::remove_file(&model).expect("it was there");
+    let file = greenroom.config_file().display().to_string();
+    let ask = |args: &[&str]| greenroom.bare(&[&["-c", &file], args].concat());
+    let status = ask(&["status"]).expect(0);
+    assert!(status.stdout.contains("chat"), "{status:?}");
+    ask(&["job", "list"]).expect(0);
+    ask(&["history", "events"]).expect(0);
+    let reload = ask(&["reload"]).expect(2);
+    assert!(reload.stderr.contains("chat.gguf"), "whoever needs the file still says that it has gone: {reload:?}");
+    assert!(ask(&["check"]).expect(2).text().contains("chat.gguf"));
+    ask(&["shutdown"]).expect(0);
+}
+
+#[test]
 fn options_that_mean_nothing_to_a_command_are_refused() {
     let greenroom = Greenroom::new();
     for args in [&["demo", "--state-dir", "x"][..], &["init", "-c", "x.toml"], &["completions", "bash", "--set", "a=1"]]

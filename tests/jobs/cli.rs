@@ -101,6 +101,35 @@ fn a_file_is_sent_along_by_its_path() {
 }
 
 #[test]
+fn whoever_wants_the_files_waits_for_them() {
+    let greenroom = Greenroom::running(|g| painter(g, "--step-ms 5", ""));
+    let cli = greenroom.cli(&["job", "submit", "image", "-p", "prompt=x", "-p", "steps=3", "-o", "pictures"]).expect(0);
+    let made = greenroom.folder().join("pictures");
+    let names: Vec<_> = fs::read_dir(&made).expect("the folder is made").flatten().map(|e| e.file_name()).collect();
+    assert_eq!(names.len(), 1, "{cli:?}");
+    assert!(cli.stdout.contains(&*names[0].to_string_lossy()), "{cli:?}");
+    greenroom.shutdown_clean();
+}
+
+#[test]
+fn a_job_that_a_kill_has_cut_off_is_told_as_such_until_the_next_start() {
+    let greenroom = Greenroom::running(|g| painter(g, "--step-ms 20", "retries = 0"));
+    let id = greenroom.submit("image", &json!({ "prompt": "x", "steps": 100_000 }));
+    greenroom.wait_job(&id, &["running"]);
+    let told = || {
+        let past = greenroom.cli(&["history", "jobs"]).expect(0).stdout;
+        past.lines().find(|line| line.contains(&id)).map(str::to_owned).unwrap_or_else(|| panic!("{past}"))
+    };
+    wait_for("that it runs is on disk", BOUND, || told().contains("running"));
+    greenroom.kill();
+    assert!(told().contains("interrupted"), "{}", told());
+    greenroom.start();
+    greenroom.wait_job(&id, &["failed"]);
+    wait_for("its end is on disk", BOUND, || told().contains("failed"));
+    greenroom.shutdown_clean();
+}
+
+#[test]
 fn a_list_says_that_there_are_more_than_it_shows() {
     let greenroom = Greenroom::running(|g| painter(g, "--step-ms 20", ""));
     for _ in 0..3 {

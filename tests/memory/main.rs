@@ -15,3 +15,4 @@ mod refuses;
 mod returns;
 mod strangers;
 mod swaps;
+mod too_large;

@@ -72,7 +72,7 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
 /// A chat whose probe is asked often, and which may be silent for so long while it works.
 fn probed(greenroom: &Greenroom, busy_timeout: &str) -> String {
     let keys = format!(
-        "alive.interval = \"100ms\"\nalive.timeout = \"300ms\"\nalive.failures = 2\nalive.busy_timeout = \"{busy_timeout}\""
+        "alive.probe = \"/health\"\nalive.interval = \"100ms\"\nalive.timeout = \"300ms\"\nalive.failures = 2\nalive.busy_timeout = \"{busy_timeout}\""
     );
     gateway(greenroom) + &watchdog("") + &service(greenroom, "chat", "--token-ms 20", &keys)
 }

@@ -152,7 +152,7 @@ pub fn next(now: &ServiceStatus, asked: Option<&Mark>, dead: Option<ServiceStatu
     }
     let failed = || Step::GiveUp(AdmitError::Failed(Box::new(now.clone())));
     match now.state {
-        S::Failed | S::Completed => failed(),
+        S::Failed | S::Quarantined | S::Completed => failed(),
         // It comes again by itself, after the pause that it needs, unless that is of no use.
         S::Backoff => {
             let class = now.last_exit.as_ref().and_then(|exit| exit.class);
@@ -188,12 +188,13 @@ pub fn next(now: &ServiceStatus, asked: Option<&Mark>, dead: Option<ServiceStatu
 /// Whether whoever waits for this service to come up waits in vain.
 #[must_use]
 pub fn is_dead_end(status: &ServiceStatus) -> bool {
-    use ServiceState::{Failed, Offloaded, Sleeping, Stopped, Stuck};
+    use ServiceState::{Failed, Offloaded, Quarantined, Sleeping, Stopped, Stuck};
     let is_refused = status.refusal.is_some() && matches!(status.state, Stopped | Offloaded | Sleeping);
-    matches!(status.state, Failed | Stuck) || is_refused
+    matches!(status.state, Failed | Quarantined | Stuck) || is_refused
 }
 
-/// Whether a start would do anything for it.
+/// Whether it may be started for those who depend on it, and that would do anything for it. What is in quarantine needs a
+/// word of its own.
 #[must_use]
 pub fn may_be_started(status: &ServiceStatus) -> bool {
     use ServiceState::{Failed, Offloaded, Sleeping, Stopped};
@@ -272,6 +273,7 @@ mod tests {
         assert_eq!(next(&failing(FailureClass::OomGpu), None, None), Step::Wait);
         assert!(gives_up(&next(&failing(FailureClass::MissingLibrary), None, None)));
         assert!(gives_up(&next(&status(ServiceState::Failed), None, None)));
+        assert!(gives_up(&next(&status(ServiceState::Quarantined), None, None)));
     }
 
     #[test]

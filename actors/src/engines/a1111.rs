@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{
+    comfyui,
     engine::{BusyProbe, Engine, FailureLine, Followed, HttpCall, Interrupt, LoadStep, SleepCalls},
     loading::after,
     names::{last_part, program_name, python_words},
@@ -92,6 +93,8 @@ const WEIGHTS: &str = "Loading weights ";
 /// On top of what PyTorch says.
 const LINES: &[FailureLine] = &[
     ("A tensor with all NaNs was produced", FailureClass::Nan),
+    // Forge does not check, and gives black pictures.
+    comfyui::BLACK,
     ("ModuleNotFoundError: No module named", FailureClass::MissingLibrary),
     ("Torch is not able to use GPU", FailureClass::Driver),
     ("No checkpoints found", FailureClass::BadModel),

@@ -55,9 +55,14 @@ impl Engine for Comfyui {
     }
 }
 
+/// What NumPy says when a picture of not-a-numbers is made whole numbers, as `nodes.py` does (issue 4241 of ComfyUI): the
+/// picture is black, and so may be all that follow until the program is restarted. Nothing else is said of it.
+pub(super) const BLACK: FailureLine = ("RuntimeWarning: invalid value encountered in cast", FailureClass::Nan);
+
 /// On top of what PyTorch says.
 const LINES: &[FailureLine] = &[
     ("Got an OOM, unloading all loaded models", FailureClass::OomGpu),
+    BLACK,
     ("ModuleNotFoundError: No module named", FailureClass::MissingLibrary),
     ("Torch not compiled with CUDA enabled", FailureClass::Driver),
 ];

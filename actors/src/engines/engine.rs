@@ -173,6 +173,13 @@ pub trait Engine: Send + Sync + 'static {
         None
     }
 
+    /// What has it generate one token, as briefly as it can, if it can be asked for one: for `alive.generation`. `model` is
+    /// the name that it goes by in a request.
+    fn generation(&self, model: Option<&str>) -> Option<HttpCall> {
+        let _ = model;
+        None
+    }
+
     /// What says that it works when no request is open; by default nothing does.
     fn busy(&self) -> Option<BusyProbe> {
         None

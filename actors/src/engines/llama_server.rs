@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{
-    engine::{Engine, FailureLine, LoadStep},
+    engine::{Engine, FailureLine, HttpCall, LoadStep},
     loading::after,
     names::program_name,
     need::{ModelFacts, NeedHint, slots_said},
@@ -63,6 +63,13 @@ impl Engine for LlamaServer {
 
     fn second_signal(&self) -> Option<Duration> {
         Some(Duration::from_secs(1))
+    }
+
+    /// `tools/server/README.md`: `n_predict` bounds what is generated, and without `cache_prompt` the slot forgets what it was
+    /// asked.
+    fn generation(&self, _: Option<&str>) -> Option<HttpCall> {
+        let body = r#"{"prompt":"a","n_predict":1,"cache_prompt":false}"#;
+        Some(HttpCall::new("POST", "/completion").with(body))
     }
 
     fn progress_lines(&self) -> &[&'static str] {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::EngineRef;
-use crate::failure::{FailureClass, FailureRule};
+use crate::failure::{FailureAction, FailureClass, FailureRule};
 
 /// Patterns and their classes, the one that wins first.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ impl RuleSet {
 #[derive(Debug)]
 pub struct FailureRules {
     own: Option<RuleSet>,
+    own_actions: Vec<FailureAction>,
     engine: Arc<RuleSet>,
 }
 
@@ -40,11 +41,12 @@ impl FailureRules {
     /// # Errors
     /// When one of `own`, or of an application's engine, is not a regular expression, which the config has made sure of.
     pub fn new(engine: &EngineRef, own: &[FailureRule]) -> Result<Self, regex::Error> {
+        let own_actions = own.iter().map(|rule| rule.action).collect();
         let own = match own {
             [] => None,
             rules => Some(RuleSet::new(rules.iter().map(|r| (r.pattern.as_str(), r.class)))?),
         };
-        Ok(Self { own, engine: engine.failure_rules()? })
+        Ok(Self { own, own_actions, engine: engine.failure_rules()? })
     }
 
     /// Whether any line of this block of output can match. May be wrong with yes, never with no.
@@ -63,6 +65,13 @@ impl FailureRules {
         }
         let before = own.map_or(0, |rules| rules.classes.len());
         first(&self.engine).map(|i| (before + i, self.engine.classes[i]))
+    }
+
+    /// The class of this line, and what its rule wants done about a program that goes on.
+    #[must_use]
+    pub fn action_of(&self, line: &[u8]) -> Option<(FailureClass, FailureAction)> {
+        let (rank, class) = self.class_of(line)?;
+        Some((class, self.own_actions.get(rank).copied().unwrap_or_else(|| class.action())))
     }
 }
 
@@ -106,6 +115,9 @@ mod tests {
             ("sd-cpp", "[ERROR] unet: failed to allocate the compute buffer", Some(OomGpu)),
             ("sd-cpp", "ggml_aligned_malloc: insufficient memory (attempted to allocate 9 MB)", Some(OomHost)),
             ("sd-cpp", "[ERROR] generate failed", None),
+            ("a1111", "x/processing.py:980: RuntimeWarning: invalid value encountered in cast", Some(Nan)),
+            ("comfyui", "/app/nodes.py:1585: RuntimeWarning: invalid value encountered in cast", Some(Nan)),
+            ("comfyui", "Got an OOM, unloading all loaded models.", Some(OomGpu)),
             ("a1111", "modules.devices.NansException: A tensor with all NaNs was produced in Unet.", Some(Nan)),
         ] {
             assert_eq!(class(engine, line), expected, "{line}");
@@ -121,6 +133,8 @@ mod tests {
         }];
         let rules = FailureRules::new(&EngineRef::generic(), &own).expect("a regex");
         assert_eq!(rules.class_of(b"CUDA out of memory"), Some((0, FailureClass::Driver)));
+        assert_eq!(rules.action_of(b"CUDA out of memory"), Some((FailureClass::Driver, FailureAction::None)));
+        assert_eq!(rules.action_of(b"NansException"), Some((FailureClass::Nan, FailureAction::RestartOnce)));
         assert!(rules.may_match(b"a\r\nCUDA error of memory\r\nb"));
         assert_eq!(rules.class_of(b"the CUDA out of memory"), Some((3, FailureClass::OomGpu)));
     }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{
     engine::{Engine, FailureLine, HttpCall, LoadStep, SleepCalls, reading},
     loading::{after, counted},
@@ -48,6 +50,15 @@ impl Engine for Vllm {
     fn sleep(&self) -> Option<SleepCalls> {
         let (sleep, wake) = (HttpCall::new("POST", "/sleep?level=1"), HttpCall::new("POST", "/wake_up"));
         Some(SleepCalls { sleep, wake: Some(wake) })
+    }
+
+    /// `entrypoints/openai`: answers 404 for a model that it does not serve, which says that it is well as far as it goes.
+    fn generation(&self, model: Option<&str>) -> Option<HttpCall> {
+        let mut body = json!({ "prompt": "a", "max_tokens": 1 });
+        if let Some(model) = model {
+            body["model"] = model.into();
+        }
+        Some(HttpCall::new("POST", "/v1/completions").with(body.to_string()))
     }
 
     fn progress_lines(&self) -> &[&'static str] {

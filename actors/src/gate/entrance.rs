@@ -80,6 +80,13 @@ impl Gate {
         self.0.entries.load(Ordering::Relaxed)
     }
 
+    /// How often anything came out of it, ever: a piece of an answer, or the end of somebody's stay. Whoever looks twice sees
+    /// whether it got on in between.
+    #[must_use]
+    pub fn moves(&self) -> u64 {
+        self.0.moves.load(Ordering::Relaxed)
+    }
+
     /// Objects to the service's being offloaded. Stopping and restarting it are not hindered.
     pub fn hold(&self) -> Hold {
         // An error means that the count is at its end, where it stays.
@@ -173,8 +180,11 @@ mod tests {
         drop(one);
         gate.open();
         assert_eq!((gate.waiting().count, gate.entries(), gate.in_flight()), (0, 1, 1));
+        assert_eq!(gate.moves(), 0);
         drop((gate.enter(), two));
-        assert_eq!((gate.waiting().count, gate.entries(), gate.in_flight()), (0, 2, 0));
+        assert_eq!((gate.waiting().count, gate.entries(), gate.in_flight(), gate.moves()), (0, 2, 0, 2));
+        gate.enter().expect("it is open").moves();
+        assert_eq!(gate.moves(), 4);
         let needed = gate.need();
         assert_eq!((gate.needed(), gate.waiting().count), (1, 0));
         drop(needed);

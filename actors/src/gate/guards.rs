@@ -52,8 +52,16 @@ pub struct Needed(pub(super) Arc<Shared>);
 #[must_use = "a future does nothing before it is polled"]
 pub struct Drained(pub(super) Arc<Shared>);
 
+impl Permit {
+    /// A piece of the answer has come: whoever asks whether the service gets on sees it.
+    pub fn moves(&self) {
+        self.0.moves.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
+        self.moves();
         // An error means that the count is at its end, where it stays.
         let Ok(before) = self.0.change(word::leave) else { return };
         self.0.tell_if_quiet(before - 1);

@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub limit: AtomicU32,
     /// How often somebody has entered, ever.
     pub entries: AtomicU64,
+    /// How often anything came out of it, ever: a piece of an answer, or somebody who left.
+    pub moves: AtomicU64,
     /// How many other services need this one.
     pub needed: AtomicU32,
     /// The flag [`LINE`] is changed under its lock alone, and stands whenever that is free and somebody is in it. Nobody is
@@ -39,6 +41,7 @@ impl Default for Shared {
             word: AtomicU64::default(),
             limit: AtomicU32::new(MOST_PERMITS),
             entries: AtomicU64::default(),
+            moves: AtomicU64::default(),
             needed: AtomicU32::default(),
             line: Mutex::default(),
             quiet: Mutex::default(),

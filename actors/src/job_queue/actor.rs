@@ -163,6 +163,7 @@ impl JobQueue {
             folder: JobFolder::of(&self.state_dir, job.id),
             ticket: Ticket { arrival: clock::now(), priority: job.priority },
             slot,
+            has_poisoned: job.attempts.iter().any(|attempt| attempt.error.poisons()),
             order,
         };
         let teller = Teller::new(job.id, job.attempt, ctx.address().recipient());

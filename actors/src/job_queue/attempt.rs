@@ -34,6 +34,9 @@ pub struct Attempt {
     pub ticket: Ticket,
     /// Which of the workers of `max_parallel` it is for, from 1; no other attempt has it at the same time.
     pub slot: u32,
+    /// Whether an earlier attempt at this job has [poisoned](JobError::poisons) what it worked with: another such failure is the
+    /// job's own, and nothing is restarted for it any more.
+    pub has_poisoned: bool,
     /// What the queue wants of it.
     pub order: watch::Receiver<Order>,
 }

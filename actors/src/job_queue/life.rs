@@ -329,10 +329,18 @@ pub fn told(view: &JobView, from: Option<JobState>) -> EventKind {
     EventKind::JobState { id, job: job.clone(), from, to, reason: reason.clone(), outcome, attempt }
 }
 
-/// Whether there may be another attempt after one more failure than these.
+/// Whether there may be another attempt after `error`, which follows these failures. One that poisons the program is followed
+/// by one attempt on a clean run, whatever `retries` says, and by none the second time: then it is the job that is at fault.
 #[must_use]
-pub fn may_retry(definition: &JobDefinition, failures: usize) -> bool {
-    u32::try_from(failures).is_ok_and(|failures| failures < definition.retries)
+pub fn may_retry(definition: &JobDefinition, earlier: &[FailedAttempt], error: &JobError) -> bool {
+    let (poisonings, others): (Vec<_>, Vec<_>) = earlier.iter().partition(|attempt| attempt.error.poisons());
+    if error.is_permanent() {
+        false
+    } else if error.poisons() {
+        poisonings.is_empty()
+    } else {
+        u32::try_from(others.len()).is_ok_and(|failures| failures < definition.retries)
+    }
 }
 
 /// Keeps the reason of an attempt that failed and is followed by another one.

@@ -375,5 +375,5 @@ impl Queue {
 }
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
+#[path = "queue_tests/mod.rs"]
 mod tests;

@@ -31,7 +31,7 @@ pub fn recover(row: JobView, definitions: &BTreeMap<JobName, Arc<JobDefinition>>
     if job.state == JobState::Running {
         let error = JobError::new(Some(FailureClass::Killed), "the runtime was killed while it ran");
         // Without its definition nobody knows how often it may be tried; it is when there is one again.
-        if definition.is_some_and(|definition| !may_retry(definition, job.attempts.len())) {
+        if definition.is_some_and(|definition| !may_retry(definition, &job.attempts, &error)) {
             job.error = Some(error);
             return end(job, JobOutcome::Failed, wall);
         }

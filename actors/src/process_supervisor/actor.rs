@@ -67,10 +67,10 @@ pub struct SupervisorParts {
 
 /// Supervises one service.
 pub struct ProcessSupervisor {
-    life: Lifecycle,
-    run: Arc<RunContext>,
+    pub(super) life: Lifecycle,
+    pub(super) run: Arc<RunContext>,
     drain: Duration,
-    gate: Gate,
+    pub(super) gate: Gate,
     history: HistorySink,
     children: ArbiterHandle,
     publisher: Publisher,
@@ -117,6 +117,7 @@ impl ProcessSupervisor {
                 logs,
                 state_dir,
                 witness: parts.witness,
+                gate: gate.clone(),
                 placement: Arc::default(),
             }),
             drain,
@@ -150,11 +151,7 @@ impl ProcessSupervisor {
         self.dependencies.need(self.life.needs_others());
         let view = self.life.view();
         // Before it is told: whoever hears of `ready` gets in, and whoever hears of anything else knows that nobody does.
-        if view.state == ServiceState::Ready {
-            self.gate.open();
-        } else {
-            self.gate.close();
-        }
+        self.set_gate(view.state);
         if view.state != ServiceState::Draining
             && let Some(wait) = self.draining.take()
         {
@@ -167,9 +164,13 @@ impl ProcessSupervisor {
         }
     }
 
-    /// Whether nobody uses it, and nobody waits for it.
-    pub(super) fn is_idle(&self) -> bool {
-        self.gate.in_flight() == 0 && self.gate.waiting().count == 0
+    /// Open exactly while it can be used.
+    pub(super) fn set_gate(&self, state: ServiceState) {
+        if state == ServiceState::Ready {
+            self.gate.open();
+        } else {
+            self.gate.close();
+        }
     }
 
     /// Offloads, unless somebody holds the service.

@@ -32,7 +32,8 @@ fn told((name, condition, status): (&ServiceName, DependencyCondition, &ServiceS
         DependencyCondition::Ready => "ready",
         DependencyCondition::Completed => "completed",
     };
-    let in_trouble = matches!(status.state, ServiceState::Failed | ServiceState::Backoff | ServiceState::Stuck);
+    use ServiceState::{Backoff, Failed, Quarantined, Stuck};
+    let in_trouble = matches!(status.state, Failed | Quarantined | Backoff | Stuck);
     match (&status.reason, in_trouble) {
         (Some(reason), true) => format!("{name} to be {wanted}, which is {}: {reason}", status.state.name()),
         (None, true) => format!("{name} to be {wanted}, which is {}", status.state.name()),

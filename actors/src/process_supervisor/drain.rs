@@ -36,7 +36,7 @@ impl BusyQuestion {
     }
 
     /// Whether it works. One that does not answer may be too busy to: what is not known to be idle works.
-    async fn is_busy(&self) -> bool {
+    pub(super) async fn is_busy(&self) -> bool {
         match http::fetch(self.port, &self.path, WITHIN, LARGEST).await {
             Ok((StatusCode::OK, body)) => works(&body, &self.nonempty),
             Ok(_) | Err(_) => true,

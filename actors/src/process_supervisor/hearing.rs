@@ -91,7 +91,9 @@ impl Handler<RecycleService> for ProcessSupervisor {
     type Result = ();
 
     fn handle(&mut self, RecycleService { reason, when_idle }: RecycleService, ctx: &mut Self::Context) {
-        if !when_idle || self.is_idle() {
+        if when_idle {
+            self.recycle_when_idle(reason, ctx);
+        } else {
             self.step(Event::Recycle { reason }, ctx);
         }
     }
@@ -101,8 +103,8 @@ impl Handler<CondemnService> for ProcessSupervisor {
     type Result = ();
 
     fn handle(&mut self, condemned: CondemnService, ctx: &mut Self::Context) {
-        let CondemnService { run, class, reason, .. } = condemned;
-        self.step(Event::Run(run, RunNews::Failing { class, reason }), ctx);
+        let CondemnService { run, class, reason, at_once, sentence } = condemned;
+        self.step(Event::Condemn { run, class, reason, at_once, sentence }, ctx);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix::Message;
 use tokio::sync::watch;
 
+pub use super::lifecycle::Sentence;
 use crate::{
     failure::FailureClass,
     gate::{Gate, Held},
@@ -28,7 +29,8 @@ pub struct Awaited {
     pub gate: Gate,
 }
 
-/// Start it, now or as soon as its dependencies allow. Sets the disposition to up. Clears `failed` and the count of failures.
+/// Start it, now or as soon as its dependencies allow. Sets the disposition to up. Clears `failed`,
+/// `quarantined` and the count of failures.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct StartService {
@@ -83,21 +85,11 @@ pub struct CondemnService {
     pub class: FailureClass,
     /// What for, for the status and the history.
     pub reason: String,
-    /// Kill its whole tree at once, without grace and without a wait for those who use it.
+    /// Kill its whole tree at once, without grace and without a wait for those who use it. Otherwise they are waited for,
+    /// within `runtime.shutdown.drain`, and it has its grace.
     pub at_once: bool,
     /// What follows.
     pub sentence: Sentence,
-}
-
-/// What follows when a run has been condemned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sentence {
-    /// It is a failure, and its restart policy says what follows.
-    Restart,
-    /// It is stopped and stays down, as by [`StopService`].
-    Stop,
-    /// It is stopped, and starts for nobody but a person or a changed configuration.
-    Quarantine,
 }
 
 /// Stop it and start it again as [`RestartService`] does, and leave what is wanted of it as it is: one that is loaded on
@@ -107,11 +99,11 @@ pub enum Sentence {
 pub struct RecycleService {
     /// Why, for the status and the history.
     pub reason: String,
-    /// Only if nobody uses it; otherwise nothing happens.
+    /// Only if nobody uses it, nobody waits for it and it does not say itself that it works; otherwise nothing happens.
     pub when_idle: bool,
 }
 
-/// Forget failures: a `failed` service becomes `stopped` with a clean count.
+/// Forget failures: a `failed` or `quarantined` service becomes `stopped` with a clean count.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct ResetService;

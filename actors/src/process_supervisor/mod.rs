@@ -18,6 +18,7 @@ pub mod messages;
 pub mod output;
 pub mod probe;
 mod publish;
+mod recycle;
 pub mod restart_policy;
 pub mod run;
 

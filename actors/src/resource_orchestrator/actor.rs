@@ -319,6 +319,10 @@ impl ResourceOrchestrator {
     /// How a run fares, with what has to be seen to at such a moment.
     pub(super) fn fared(&mut self, service: ServiceName, run: RunId, fate: Fate, ctx: &mut Context<Self>) {
         match fate {
+            Fate::RanOut => {
+                let model = self.model_of(run);
+                return self.step(Event::RanOut { service, run, model }, ctx);
+            }
             // Its need is learned from what it holds now, not from what it held a second ago.
             Fate::Ready => self.measure(ctx),
             Fate::Leaving => self.follow_drain(&service, run, ctx),

@@ -1,6 +1,6 @@
 //! Each message as the event that it is to the admission.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use actix::{AsyncContext, Context, Handler, MessageResult};
 
@@ -12,10 +12,12 @@ use super::{
     sight::{Known, Sight},
 };
 use crate::{
+    ids::RunId,
     lease::{AskLease, LeaseNews, Wish},
+    memory::{Layered, VramNeed},
     os::proc,
     shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
-    spec::OnRuntimeExit,
+    spec::{Figure, GpuLayers, OnRuntimeExit, ServiceSpec},
 };
 
 /// Between two looks at what runs hold, while one of them loads, while there is one, and while there is none.
@@ -128,6 +130,17 @@ impl ResourceOrchestrator {
             this.looking = None;
             this.look(ctx);
         }));
+    }
+
+    /// What the layers of a run's model take, if it could be chosen how many go to the card.
+    pub(super) fn model_of(&mut self, run: RunId) -> Option<Layered> {
+        let spec = self.admission.leases().find(|lease| lease.run == run).map(|lease| Arc::clone(&lease.spec))?;
+        let mut free = ServiceSpec { gpu_layers: GpuLayers::Auto, ..(*spec).clone() };
+        free.memory.vram = Figure::Auto;
+        match self.needs.need(&Arc::new(free)).vram {
+            VramNeed::Layers(model) => Some(model),
+            VramNeed::None | VramNeed::Bytes(_) | VramNeed::WholeCard => None,
+        }
     }
 
     /// Looks at the runs now and from now on.

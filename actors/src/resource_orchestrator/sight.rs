@@ -98,7 +98,7 @@ impl Around for Sight<'_> {
     fn outlook(&self, service: &ServiceName) -> Outlook {
         let Some(known) = self.known.get(service) else { return Outlook { down: true, ..Outlook::default() } };
         let status = known.status.borrow();
-        let gave_up = matches!(status.state, ServiceState::Failed | ServiceState::Stuck);
+        let gave_up = matches!(status.state, ServiceState::Failed | ServiceState::Quarantined | ServiceState::Stuck);
         // Who sleeps uses nobody, and who is stuck must not keep others from leaving for ever.
         let live = status.state.is_live() && !matches!(status.state, ServiceState::Sleeping | ServiceState::Stuck);
         Outlook { down: gave_up || status.disposition == Disposition::Down, cause: status.reason.clone(), live }

@@ -1,6 +1,6 @@
 //! What is watched, what is too much, and what is done then.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use crate::{failure::FailureClass, template::Template, units::ByteSize};
 
@@ -83,12 +83,19 @@ pub enum BundleOn {
 }
 
 /// `watchdog.notify`: who is told of each alert, at `warning` and above.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct NotifySpec {
     /// An `http://` or `https://` URL that gets a POST with the alert as JSON.
     pub webhook: Option<String>,
     /// A program and its arguments; the message is added as the last one.
     pub exec: Option<Vec<String>>,
+}
+
+/// Without the URL: whoever knows it can post there.
+impl fmt::Debug for NotifySpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotifySpec").field("webhook", &self.webhook.is_some()).field("exec", &self.exec).finish()
+    }
 }
 
 /// `service.*.limits`.

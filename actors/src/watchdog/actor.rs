@@ -108,8 +108,10 @@ impl Watchdog {
         let actors = self.heartbeat.look(now);
         let sample = self.looker.look(now, actors);
         let deeds = self.judge.look(&sample);
+        let services = sample.services.len();
         self.seen = Some(sample);
         self.carry_out(deeds);
+        tracing::trace!(us = clock::now().saturating_duration_since(now).as_micros(), services, "looked");
         // From the end of one look to the next, so that looks that take long do not become the load.
         self.next = Some(ctx.run_later(self.interval, Self::look));
     }

@@ -3,7 +3,9 @@
 //!
 //! [`sample`] is what was seen at one moment. [`judge`] takes one after the other and says what is to be done: pure, with
 //! hysteresis, so that one sample never decides. [`actor`] looks every `watchdog.interval`, on a thread of its own, so that
-//! it still sees when the thread of all other actors hangs. [`board`] is where the newest of it can be seen by anybody.
+//! it still sees when the thread of all other actors hangs: [`look`] takes the samples, [`heartbeat`] asks the actors,
+//! [`notify`] tells people, [`bundle`] writes down what somebody needs who was not there. [`board`] is where the newest of
+//! it can be seen by anybody.
 
 pub mod actor;
 pub mod alerts;

@@ -4,13 +4,17 @@
 //! the whole program.
 
 mod changes;
+mod condemned;
 mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod remedies;
 mod requests;
 mod rig;
 mod roster;
 mod stops;
 mod swaps;
+mod telling;
+mod watch;
 mod web;

@@ -33,6 +33,7 @@ use greenroom_actors::{
     state::{Disposition, ServiceState, ServiceStatus},
     template::Template,
     units::{ByteSize, DurationRange},
+    witness::Witness,
 };
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
@@ -114,6 +115,7 @@ pub struct Rig {
     pub status: watch::Receiver<ServiceStatus>,
     pub events: EventStream,
     pub gate: Gate,
+    pub witness: Witness,
     dir: TempDir,
     children: Arbiter,
 }
@@ -210,7 +212,7 @@ impl Rig {
         let dir = tempfile::tempdir().expect("a state dir");
         let place =
             Place { state_dir: dir.path().to_owned(), instance: "test".to_owned(), incarnation: "one".to_owned() };
-        let (bus, children) = (EventBus::new(1), Arbiter::new());
+        let (bus, children, witness) = (EventBus::new(1), Arbiter::new(), Witness::default());
         let (events, gate) = (bus.subscribe(None), Gate::new());
         let (publish, status) =
             watch::channel(ServiceStatus::initial(spec.name.clone(), Disposition::Down, clock::wall()));
@@ -228,12 +230,12 @@ impl Rig {
             dependencies: Vec::new(),
             gate: gate.clone(),
             drain: DRAIN,
-            witness: Default::default(),
+            witness: witness.clone(),
             lessor,
             adopt: adopt.map(Inherited::from),
         })
         .start();
-        Self { supervisor, status, events, gate, dir, children }
+        Self { supervisor, status, events, gate, witness, dir, children }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -30,7 +30,7 @@ use greenroom_actors::{
     spec::{
         CleanupSpec, ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, JobDefinition,
         JobWork, ProcessJob, ResourcesSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
-        WorkerSpec,
+        WatchdogSpec, WorkerSpec,
     },
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
@@ -55,7 +55,7 @@ pub struct House {
     pub actors: ActorSystem,
     pub containment: Arc<dyn Containment>,
     coordinator: Addr<ShutdownCoordinator>,
-    _dir: TempDir,
+    pub dir: TempDir,
 }
 
 impl House {
@@ -71,6 +71,20 @@ impl House {
         services: Vec<ServiceSpec>,
         jobs: Vec<JobDefinition>,
         resources: ResourcesSpec,
+        bus: EventBus,
+    ) -> Self {
+        Self::build(services, jobs, resources, WatchdogSpec::default(), bus).await
+    }
+
+    pub async fn watched(services: Vec<ServiceSpec>, watchdog: WatchdogSpec, bus: EventBus) -> Self {
+        Self::build(services, Vec::new(), ResourcesSpec::default(), watchdog, bus).await
+    }
+
+    async fn build(
+        services: Vec<ServiceSpec>,
+        jobs: Vec<JobDefinition>,
+        resources: ResourcesSpec,
+        watchdog: WatchdogSpec,
         bus: EventBus,
     ) -> Self {
         name_helper();
@@ -96,7 +110,7 @@ impl House {
             service_logs: ServiceLogSpec { max_size: ByteSize(1 << 20), keep: 2 },
             resources,
             gateway: Default::default(),
-            watchdog: Default::default(),
+            watchdog,
             metrics: false,
             remotes: Vec::new(),
             services,
@@ -118,7 +132,7 @@ impl House {
         let services = actors.roster.services().all();
         adopt_kept(&services);
         start_eager(&services);
-        Self { coordinator: actors.coordinator.clone(), actors, containment, _dir: dir }
+        Self { coordinator: actors.coordinator.clone(), actors, containment, dir }
     }
 
     pub fn find(&self, name: &str) -> Supervised {

@@ -58,9 +58,17 @@ pub struct Then {
     /// Wait for the outcome and print the files that were made. Ctrl-C ends the waiting, not the job.
     #[arg(long)]
     pub wait: bool,
-    /// Fetch the files into this folder; one of the same name is replaced.
-    #[arg(short, long, value_name = "DIR", requires = "wait")]
+    /// Wait for the outcome as with --wait, and fetch the files into this folder; one of the same name is replaced.
+    #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+}
+
+impl Then {
+    /// Whether the outcome is waited for: it is said, or there will be files only then.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.wait || self.output.is_some()
+    }
 }
 
 /// Options of `job list`.
@@ -183,13 +191,15 @@ mod tests {
 
     #[test]
     fn a_submission_says_what_it_wants() {
-        let Ok(JobCommand::Submit(args)) =
-            parse("submit image -p prompt=heron -p init=@a.png --priority -2 --wait -o out")
-        else {
-            panic!("it parses");
+        let submitted = |line| match parse(line) {
+            Ok(JobCommand::Submit(args)) => args,
+            other => panic!("it parses: {other:?}"),
         };
-        assert_eq!((args.job.as_str(), args.params.len(), args.priority, args.then.wait), ("image", 2, -2, true));
-        assert_eq!(parse("submit image -o out").map(drop), Err(ErrorKind::MissingRequiredArgument));
+        let args = submitted("submit image -p prompt=heron -p init=@a.png --priority -2 --wait -o out");
+        assert_eq!((args.job.as_str(), args.params.len(), args.priority, args.then.waits()), ("image", 2, -2, true));
+        for (line, waits) in [("submit image", false), ("submit image --wait", true), ("submit image -o out", true)] {
+            assert_eq!(submitted(line).then.waits(), waits, "{line}");
+        }
         assert_eq!(parse("submit image -p prompt").map(drop), Err(ErrorKind::ValueValidation));
         assert_eq!(parse("submit").map(drop), Err(ErrorKind::MissingRequiredArgument));
         assert_eq!(parse("cancel").map(drop), Err(ErrorKind::MissingRequiredArgument));

@@ -1,8 +1,11 @@
 //! How a job that is waited for is shown: one line that is drawn anew on a terminal, a line for each change elsewhere. Pure.
 
-use greenroom_actors::job::{JobState, JobView};
+use greenroom_actors::{
+    job::{JobState, JobView},
+    plain::plain,
+};
 
-use crate::cli::table::{cut, plain};
+use crate::cli::table::cut;
 
 /// Columns of the bar itself.
 const BAR: usize = 24;

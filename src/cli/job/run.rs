@@ -65,7 +65,7 @@ fn follow_up(
         let mut interrupt = Interrupt::listen()?;
         let accepted = async {
             // From before the job is there, so that nothing of it is missed.
-            let events = if then.wait { Some(asked.client.events(None, true).await) } else { None };
+            let events = if then.waits() { Some(asked.client.events(None, true).await) } else { None };
             let events = events.transpose().map_err(|error| asked.failure(error))?;
             let value = sent.await?;
             Ok((read::<JobView>("/api/jobs", value.clone())?.id, value, events))

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use greenroom_actors::{
     job::{JobError, JobState, JobView},
+    plain::plain,
     time::Timestamp,
 };
 use serde_json::Value;
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::{
     cli::{
         seen::JobCount,
-        table::{Cell, age, cut, plain, table},
+        table::{Cell, age, cut, table},
     },
     runtime::told::size,
 };
@@ -22,6 +23,8 @@ const RED: u8 = 31;
 const GREY: u8 = 90;
 /// Names of files in a row; all of them stand where one job is shown.
 const MOST_NAMES: usize = 4;
+/// What is to be said of a job that ran when its runtime was killed: `greenroom_actors::job_queue::recover` decides it.
+const INTERRUPTED: &str = "the runtime was killed while it ran; the next start tries it again, or has it failed";
 /// Columns of a parameter that are shown: a prompt may be a page.
 const LONGEST_VALUE: usize = 200;
 
@@ -40,18 +43,38 @@ pub fn list(jobs: &[JobView], now: Timestamp, width: Option<usize>, color: bool)
     table(&["ID", "JOB", "STATE", "AGE", "RAN", "REMARK"], &rows, width, color).join("\n")
 }
 
-/// Jobs of the history, oldest first; `jobs` has the newest first.
+/// Jobs of the history, oldest first; `jobs` has the newest first. Where no runtime `is_live`, what a killed one has left open
+/// is told as the next one will take it.
 #[must_use]
-pub fn history(jobs: &[JobView], now: Timestamp, width: Option<usize>, color: bool) -> String {
+pub fn history(jobs: &[JobView], is_live: bool, now: Timestamp, width: Option<usize>, color: bool) -> String {
     if jobs.is_empty() {
         return "nothing recorded".to_owned();
     }
     let row = |job: &JobView| {
         let (at, id) = (Cell::text(moment(job.submitted)), Cell::text(job.id.to_string()));
-        [vec![at, id, Cell::text(job.job.as_str()), state(job.state)], rest(job, now)].concat()
+        let told = if is_live { told(job, now) } else { left(job, now) };
+        [vec![at, id, Cell::text(job.job.as_str())], told].concat()
     };
     let rows: Vec<Vec<Cell>> = jobs.iter().rev().map(row).collect();
     table(&["SUBMITTED", "ID", "JOB", "STATE", "RAN", "REMARK"], &rows, width, color).join("\n")
+}
+
+fn told(job: &JobView, now: Timestamp) -> Vec<Cell> {
+    [vec![state(job.state)], rest(job, now)].concat()
+}
+
+/// The same of one that nobody works on any more.
+fn left(job: &JobView, now: Timestamp) -> Vec<Cell> {
+    let state = match (job.outcome, job.state) {
+        (None, JobState::Running) => {
+            let word = Cell { color: Some(YELLOW), ..Cell::text("interrupted") };
+            return vec![word, Cell::number("-"), Cell::text(INTERRUPTED)];
+        }
+        // What it waited for is of no account now.
+        (None, _) => JobState::Queued,
+        (Some(outcome), _) => outcome.state(),
+    };
+    told(&JobView { state, reason: job.reason.clone().filter(|_| state == job.state), ..job.clone() }, now)
 }
 
 /// How long it ran, and what there is to say of it.
@@ -235,11 +258,32 @@ ID                          JOB    STATE        AGE    RAN  REMARK
 01M7YVGCFCM54YTD4HWH511JAP  image  failed     2m00s  3.00s  it ended with status 7
 01M7YVGCFCM54YTD4HWH511JAP  image  succeeded  2m00s  3.00s  out.png";
         assert_eq!(list(&[running, queued, failed(), succeeded()], now, None, false), expected);
-        let past = history(&[failed(), succeeded()], now, None, false);
+        let past = history(&[failed(), succeeded()], true, now, None, false);
         let lines: Vec<&str> = past.lines().collect();
         assert!(lines[1].starts_with("2026-11-21 09:00:00  01M7YVGCFCM54YTD4HWH511JAP  image  succeeded"), "{past}");
         assert!(lines[2].ends_with("it ended with status 7"), "the newest at the end: {past}");
-        assert_eq!(history(&[], now, None, false), "nothing recorded");
+        assert_eq!(history(&[], true, now, None, false), "nothing recorded");
+    }
+
+    #[test]
+    fn what_a_killed_runtime_has_left_is_told_as_the_next_one_takes_it() {
+        let now = "2026-11-21T09:02:00Z".parse().expect("a time");
+        let mut waiting = job("waiting");
+        waiting.reason = Some("waits for chat to leave".to_owned());
+        waiting.started = None;
+        let cleaning = JobView { state: JobState::Cleaning, ..succeeded() };
+        // From the state on, after the time, the id and the kind.
+        let words = |line: &str| line.split_whitespace().skip(4).collect::<Vec<_>>().join(" ");
+        let told = |is_live| {
+            let all = [cleaning.clone(), waiting.clone(), job("running")];
+            history(&all, is_live, now, None, false).lines().skip(1).map(words).collect::<Vec<_>>()
+        };
+        let interrupted = format!("interrupted - {INTERRUPTED}");
+        assert_eq!(told(false), [&interrupted, "queued -", "succeeded 3.00s out.png"]);
+        let live = told(true);
+        assert!(live[0].starts_with("running") && live[0].contains("1m59s"), "{live:?}");
+        assert!(live[1].starts_with("waiting") && live[1].ends_with("waits for chat to leave"), "{live:?}");
+        assert!(live[2].starts_with("cleaning"), "{live:?}");
     }
 
     #[test]

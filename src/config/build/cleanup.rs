@@ -62,7 +62,7 @@ fn build(reader: &mut Reader<'_>, place: &Place<'_>) -> CleanupSpec {
         delay: reader.duration(&key("delay")),
         when: when(reader, place, &key("when")),
         on_failure: on_failure(reader, place, &key("on_failure")),
-        last_resort_after: 0,
+        last_resort_after: last_resort_after(reader, place.who),
     }
 }
 
@@ -142,6 +142,11 @@ fn on_failure(reader: &mut Reader<'_>, place: &Place<'_>, key: &[&str]) -> OnCle
         reader.error(at, format!("`{}`: {why}", dotted(key)), "write \"warn\"");
     }
     OnCleanupFailure::Warn
+}
+
+/// Jobs in a row. A job's own process ends with each, and what a request asks counts for whoever is asked.
+fn last_resort_after(reader: &mut Reader<'_>, who: Owner<'_>) -> u32 {
+    if who.section == "job" { 0 } else { reader.number(&who.key(&["cleanup", "last_resort_after"])) }
 }
 
 #[cfg(test)]

@@ -55,6 +55,16 @@ pub(super) fn command(reader: &mut Reader<'_>, scope: &Scope<'_>, node: &Node, w
     parts
 }
 
+/// The same for a program that belongs to no run, so that all of it is known now. One that is missing is reported.
+pub(super) fn fixed(reader: &mut Reader<'_>, node: &Node, what: &str) -> Vec<Template> {
+    let before = reader.errors();
+    let words = command(reader, &Scope::NOTHING, node, what);
+    if words.is_empty() && reader.errors() == before {
+        reader.error(node.span, format!("{what} names no program"), "name the program first");
+    }
+    words
+}
+
 fn words(node: &Node) -> Option<Vec<Word>> {
     let word = |text: String, span| Word { text, span };
     match &node.value {

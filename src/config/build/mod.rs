@@ -3,12 +3,14 @@
 //! Every `auto` is resolved here, every path made absolute, every command split. Pure but for the door to the outside
 //! (programs, model files, secrets). What is wrong is collected, never thrown: one run names every problem.
 
+mod alive;
 mod cleanup;
 mod command;
 mod doors;
 mod fits;
 mod gateway;
 mod job;
+mod limits;
 mod memory;
 mod owner;
 mod params;
@@ -26,6 +28,7 @@ mod service;
 mod shell;
 mod template;
 mod url;
+mod watchdog;
 mod worker;
 
 use greenroom_actors::{engines::Engines, spec::RuntimeSpec};
@@ -41,7 +44,16 @@ pub fn is_server(url: &str) -> bool {
     url::Url::read(url).is_some()
 }
 
-/// Builds the spec. It is complete only if no problem is an error.
+/// Builds what is no service, job or remote, and looks at nothing that those name. It is complete only if no problem is an
+/// error.
+#[must_use]
+pub fn build_runtime(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {
+    let mut reader = Reader::new(effective, outside, engines);
+    let spec = runtime::build(&mut reader);
+    (spec, reader.into_problems())
+}
+
+/// Builds the whole spec. It is complete only if no problem is an error.
 #[must_use]
 pub fn build(effective: &Effective, outside: &dyn Outside, engines: &Engines) -> (RuntimeSpec, Vec<Problem>) {
     let mut reader = Reader::new(effective, outside, engines);

@@ -128,11 +128,11 @@ pub(super) fn inherit_env(reader: &mut Reader<'_>, who: Owner<'_>) -> InheritEnv
 pub(super) fn failure(reader: &Reader<'_>, who: Owner<'_>) -> Vec<FailureRule> {
     let rule = |rule: &Node| {
         let text = |key| rule.field(key).and_then(Node::text);
-        Some(FailureRule {
-            pattern: text("pattern")?.to_owned(),
-            class: word::<FailureClass>(text("class")?)?,
-            action: FailureAction::None,
-        })
+        let class = word::<FailureClass>(text("class")?)?;
+        let action = text("action").and_then(word::<FailureAction>);
+        // Its own rules come before the engine's, and must not take from a class what is done about it there.
+        let action = action.unwrap_or_else(|| class.action());
+        Some(FailureRule { pattern: text("pattern")?.to_owned(), class, action })
     };
     let rules = reader.node(&who.key(&["failure"])).map(Node::items).unwrap_or_default();
     rules.iter().filter_map(rule).collect()

@@ -8,8 +8,13 @@ use greenroom_actors::{
     spec::{Balance, RemoteSpec, ResetSpec},
 };
 
-use super::{cleanup, gateway::can_be_sent, read::Reader, url::Url};
-use crate::config::tree::Node;
+use super::{
+    cleanup, command::fixed, gateway::can_be_sent, memory::is_said, read::Reader, url::Url, watchdog::is_asked,
+};
+use crate::config::{
+    kind::http_call,
+    tree::{Node, Value},
+};
 
 pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, state_dir: &Path) -> RemoteSpec {
     let own = name.to_string();
@@ -27,7 +32,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, state_dir: &Path
         api_key: api_key(reader, r),
         alive_interval: reader.duration(&["remote", r, "alive", "interval"]),
         cleanup: cleanup::of_remote(reader, r, state_dir),
-        reset: ResetSpec::default(),
+        reset: reset(reader, r),
         name,
     }
 }
@@ -63,4 +68,37 @@ fn api_key(reader: &mut Reader<'_>, r: &str) -> Option<String> {
         reader.error(span, message, "a key has letters, digits and signs of ASCII, and no blanks");
     }
     Some(key).filter(|key| !key.is_empty())
+}
+
+/// What is done when clean-up does not help. A count of failures that leads to nothing is told, unless `reset = {}` says so.
+fn reset(reader: &mut Reader<'_>, r: &str) -> ResetSpec {
+    let field = |reader: &Reader<'_>, name| reader.node(&["remote", r, "reset"]).and_then(|n| n.field(name)).cloned();
+    let reset = ResetSpec {
+        http: field(reader, "http").and_then(|node| reset_call(reader, r, &node)),
+        exec: field(reader, "exec")
+            .map(|node| fixed(reader, &node, &format!("remote `{r}`: `reset.exec`")))
+            .unwrap_or_default(),
+    };
+    let after = ["remote", r, "cleanup", "last_resort_after"];
+    let said = reader.node(&after).filter(|node| is_said(node) && node.value != Value::Int(0));
+    if let Some(node) = said.filter(|_| reader.node(&["remote", r, "reset"]).is_none_or(|node| !is_said(node))) {
+        let message = format!("remote `{r}`: `cleanup.last_resort_after`: there is no last resort");
+        reader.warn(
+            node.span,
+            message,
+            "say in `reset` what is to be done, such as { http = \"POST https://host/restart\" }",
+        );
+    }
+    reset
+}
+
+fn reset_call(reader: &mut Reader<'_>, r: &str, node: &Node) -> Option<(String, String)> {
+    let (method, url) = http_call(node.text()?)?;
+    if !is_asked(url) {
+        // It may hold a key, which is not for others to read.
+        let message = format!("remote `{r}`: `reset.http`: this is no URL that can be asked");
+        reader.error(node.span, message, "write method and URL, such as \"POST https://host/restart\"");
+        return None;
+    }
+    Some((method.to_owned(), url.to_owned()))
 }

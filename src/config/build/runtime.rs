@@ -7,10 +7,9 @@ use std::{
 
 use greenroom_actors::spec::{
     ContainmentChoice, GuardianChoice, HistorySpec, RunningJobs, RuntimeSpec, ServiceLogSpec, ShutdownSpec,
-    WatchdogSpec,
 };
 
-use super::{gateway, read::Reader, resources, template};
+use super::{gateway, read::Reader, resources, template, watchdog};
 use crate::config::kind::port_range;
 
 /// Longest path of a unix socket in bytes (`sun_path` less its closing zero).
@@ -69,7 +68,7 @@ pub(super) fn build(reader: &mut Reader<'_>) -> RuntimeSpec {
         },
         resources: resources::build(reader),
         gateway: gateway::build(reader, &state_dir),
-        watchdog: WatchdogSpec::default(),
+        watchdog: watchdog::build(reader),
         metrics: reader.bool(&["metrics", "enabled"]),
         remotes: Vec::new(),
         services: Vec::new(),

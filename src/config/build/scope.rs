@@ -31,6 +31,9 @@ impl<'a> Scope<'a> {
     /// A service's texts.
     pub(super) const SERVICE: Scope<'static> = Scope { at_start: SERVICE, params: Params::None };
 
+    /// The texts of what is run beside all services and jobs.
+    pub(super) const NOTHING: Scope<'static> = Scope { at_start: &[], params: Params::None };
+
     /// Macros, which may be meant for any place.
     pub(super) const ANYWHERE: Scope<'static> = Scope { at_start: SERVICE, params: Params::Any };
 

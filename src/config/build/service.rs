@@ -1,22 +1,23 @@
 //! `[service.NAME]`.
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use greenroom_actors::{
     engines::EngineRef,
     ids::ServiceName,
     spec::{
-        AliveSpec, BusySpec, CleanupAction, Dependency, DependencyCondition, DoorSpec, LimitsSpec, OffloadHow,
-        OnRuntimeExit, PortSpec, Probe, ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal,
-        StopSpec,
+        BusySpec, CleanupAction, Dependency, DependencyCondition, DoorSpec, OffloadHow, OnRuntimeExit, PortSpec, Probe,
+        ReadySpec, RestartPolicy, RestartSpec, ServiceSpec, StartMode, StopSignal, StopSpec,
     },
     template::{Part, Template},
 };
 
 use super::{
+    alive::alive,
     cleanup,
     command::command,
     doors,
+    limits::limits,
     memory::{is_said, memory},
     owner::Owner,
     probe::probe,
@@ -42,7 +43,6 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span, stat
     let alive = alive(reader, s, &engine);
     let stop = stop(reader, s);
     let cleanup = cleanup::of_service(reader, s, state_dir);
-    check_failure_actions(reader, s);
     let door = door(reader, s, &engine, &command, state_dir);
     let mut spec = ServiceSpec {
         model_file,
@@ -56,7 +56,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: ServiceName, span: Span, stat
         depends_on: depends_on(reader, s),
         restart: restart(reader, s),
         failure: failure(reader, who),
-        limits: LimitsSpec::default(),
+        limits: limits(reader, s),
         memory: memory(reader, s, &engine),
         door,
         name,
@@ -115,17 +115,6 @@ fn ready(reader: &mut Reader<'_>, s: &str, engine: &EngineRef, size: u64) -> Rea
     }
 }
 
-fn alive(reader: &mut Reader<'_>, s: &str, engine: &EngineRef) -> AliveSpec {
-    AliveSpec {
-        probe: probe(reader, &["service", s, "alive", "probe"], engine.alive_probe()),
-        interval: reader.duration(&["service", s, "alive", "interval"]),
-        timeout: reader.duration(&["service", s, "alive", "timeout"]),
-        failures: reader.number(&["service", s, "alive", "failures"]),
-        busy_timeout: Duration::from_secs(600),
-        generation: None,
-    }
-}
-
 fn restart(reader: &mut Reader<'_>, s: &str) -> RestartSpec {
     let policy = reader.text(&["service", s, "restart", "policy"]);
     RestartSpec {
@@ -149,17 +138,6 @@ fn stop(reader: &mut Reader<'_>, s: &str) -> StopSpec {
         exec: exec
             .map(|node| command(reader, &Scope::SERVICE, node, &format!("service `{s}`: `stop.exec`")))
             .unwrap_or_default(),
-    }
-}
-
-/// What follows on a line that names a cause is not acted on.
-fn check_failure_actions(reader: &mut Reader<'_>, s: &str) {
-    let rules = reader.node(&["service", s, "failure"]).map(Node::items).unwrap_or_default();
-    for action in rules.iter().filter_map(|rule| rule.field("action")) {
-        if action.text() != Some("none") {
-            let message = format!("service `{s}`: `failure.action`: not in force yet");
-            reader.warn(action.span, message, "the class is named; what follows is `restart.policy`");
-        }
     }
 }
 
@@ -195,6 +173,8 @@ fn port(reader: &mut Reader<'_>, spec: &ServiceSpec, span: Span) -> Option<PortS
     let who = match spec {
         _ if asked(&spec.ready.probe) => "ready.probe",
         _ if asked(&spec.alive.probe) => "alive.probe",
+        // Of an engine that cannot be asked that is said already.
+        _ if spec.alive.generation.is_some() && spec.engine.generation(Some(s)).is_some() => "alive.generation",
         _ if spec.stop.http.is_some() => "stop.http",
         _ if matches!(spec.memory.busy, BusySpec::Http { .. })
             && reader.node(&["service", s, "busy"]).is_some_and(is_said) =>

@@ -145,6 +145,7 @@ fn help_for(reader: &Reader<'_>, scope: &Scope<'_>, name: &str) -> String {
     let known: Vec<String> = scope.known().into_iter().chain(macros.iter().map(|(n, _)| (*n).to_owned())).collect();
     match nearest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `${{{near}}}`?"),
+        None if known.is_empty() => "it has a meaning in services and jobs only; `$${` is a literal `${`".to_owned(),
         None => format!("known here: {}; `$${{` is a literal `${{`", known.join(", ")),
     }
 }

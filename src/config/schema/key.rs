@@ -15,19 +15,8 @@ pub struct Key {
     pub same_as: Option<&'static str>,
     /// The key of the same table beside which it has no meaning.
     pub not_beside: Option<&'static str>,
-    /// Whether this version acts on it.
-    pub in_force: InForce,
     /// What it does, in a line of Markdown.
     pub help: &'static str,
-}
-
-/// Whether this version acts on a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InForce {
-    /// Yes.
-    Yes,
-    /// Not yet: setting it gives a warning.
-    No,
 }
 
 /// What a key takes.
@@ -113,9 +102,9 @@ pub struct Field {
 }
 
 impl Key {
-    /// A key in force, without a default.
+    /// A key without a default.
     pub(super) const fn new(path: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { path, kind, default: None, same_as: None, not_beside: None, in_force: InForce::Yes, help }
+        Self { path, kind, default: None, same_as: None, not_beside: None, help }
     }
 
     /// With a default, as TOML.
@@ -133,12 +122,6 @@ impl Key {
     /// Without a meaning, and so refused, beside this key of the same table.
     pub(super) const fn not_beside(mut self, key: &'static str) -> Self {
         self.not_beside = Some(key);
-        self
-    }
-
-    /// Known, not acted on.
-    pub(super) const fn later(mut self) -> Self {
-        self.in_force = InForce::No;
         self
     }
 

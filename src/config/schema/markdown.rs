@@ -2,12 +2,9 @@
 
 use std::fmt::Write;
 
-use super::{
-    key::{InForce, Key},
-    lookup::keys,
-};
+use super::{key::Key, lookup::keys};
 
-/// Every key with its default, whether it is in force, and what it does.
+/// Every key with its default and what it does.
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::new();
@@ -17,16 +14,13 @@ pub fn reference() -> String {
         if top != section {
             section = top;
             let title = title(top);
-            write_line(
-                &mut text,
-                format_args!("\n### {title}\n\n| key | takes | default | in force | |\n|---|---|---|---|---|"),
-            );
+            write_line(&mut text, format_args!("\n### {title}\n\n| key | takes | default | |\n|---|---|---|---|"));
         }
         let Key { path, kind, help, .. } = key;
-        let (default, in_force) = (default(key), in_force(key.in_force));
+        let default = default(key);
         let path = path.replace('*', "NAME");
         let takes = escape(&kind.expected());
-        write_line(&mut text, format_args!("| `{path}` | {takes} | {default} | {in_force} | {} |", escape(help)));
+        write_line(&mut text, format_args!("| `{path}` | {takes} | {default} | {} |", escape(help)));
     }
     text
 }
@@ -49,13 +43,6 @@ fn default(key: &Key) -> String {
         (Some(value), _) => format!("`{}`", escape(value)),
         (None, Some(other)) => format!("`{other}`"),
         (None, None) => "(none)".to_owned(),
-    }
-}
-
-fn in_force(in_force: InForce) -> &'static str {
-    match in_force {
-        InForce::Yes => "yes",
-        InForce::No => "not yet",
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every key of the configuration, in one table: what it takes, its default, whether this version acts on it.
+//! Every key of the configuration, in one table: what it takes, its default, what it does.
 //!
 //! Strict checking, "did you mean", defaults, `config show --effective` and the reference in `docs/configuration.md`
 //! all read this table and nothing else, so they cannot disagree. A key's path may have `*` for a name that the user
@@ -15,6 +15,6 @@ mod resources;
 mod runtime;
 mod service;
 
-pub use key::{Field, InForce, Key, Kind};
+pub use key::{Field, Key, Kind};
 pub use lookup::{Found, children, keys, lookup, rank};
 pub use markdown::reference;

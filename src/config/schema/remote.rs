@@ -2,7 +2,7 @@
 
 use super::{
     key::{Field, Key, Kind},
-    service::{ACTIONS, ON_FAILURE, WHEN},
+    service::{ACTIONS, LAST_RESORT, ON_FAILURE, WHEN},
 };
 
 pub(super) const KEYS: &[Key] = &[
@@ -46,10 +46,16 @@ pub(super) const KEYS: &[Key] = &[
     )
     .or("\"warn\""),
     Key::new(
+        "remote.*.cleanup.last_resort_after",
+        LAST_RESORT,
+        "Jobs that failed in a row, clean-up notwithstanding, after which `reset` is done; 0 = never.",
+    )
+    .or("3"),
+    Key::new(
         "remote.*.reset",
         Kind::Record(&[Field::may("http", Kind::HttpRequest), Field::may("exec", Kind::Command)]),
-        "The last resort.",
+        "The last resort, when clean-up does not help: `http` asks a URL (any answer below 400 will do), `exec` runs a \
+         program here (status 0 will do); both: one after the other.",
     )
-    .or("{}")
-    .later(),
+    .or("{}"),
 ];

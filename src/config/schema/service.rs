@@ -49,6 +49,9 @@ pub(super) const WHEN: Kind = Kind::OneOf(&[Kind::Word(&["always"]), Kind::Condi
 /// `cleanup.on_failure`.
 pub(super) const ON_FAILURE: Kind = Kind::Word(&["warn", "restart"]);
 
+/// `cleanup.last_resort_after`.
+pub(super) const LAST_RESORT: Kind = Kind::Int(0, 1_000);
+
 /// `stop.signal`.
 pub(super) const SIGNAL: Kind =
     Kind::Word(&["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]);
@@ -229,13 +232,20 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("service.*.alive.interval", Kind::Pause, "Pause between tries.").or("\"10s\""),
     Key::new("service.*.alive.timeout", Kind::Pause, "How long one try may take.").or("\"3s\""),
     Key::new("service.*.alive.failures", Kind::Int(1, 1_000), "Failures in a row that restart it.").or("3"),
-    Key::new("service.*.alive.busy_timeout", Kind::Duration, "Without progress for this long while busy: restart.")
-        .or("\"10m\"")
-        .later(),
-    Key::new("service.*.alive.generation.every", Kind::Duration, "Ask for one token this often; 0 = never.")
-        .or("\"0s\"")
-        .later(),
-    Key::new("service.*.alive.generation.timeout", Kind::Duration, "How long that may take.").or("\"60s\"").later(),
+    Key::new(
+        "service.*.alive.busy_timeout",
+        Kind::Pause,
+        "While somebody uses it, failures make it `unready`; without progress for this long it is restarted.",
+    )
+    .or("\"10m\""),
+    Key::new(
+        "service.*.alive.generation.every",
+        Kind::Duration,
+        "Ask for one token this often, because a program may answer its probe and be stuck all the same; 0 = never. For \
+         engines that can be asked so.",
+    )
+    .or("\"0s\""),
+    Key::new("service.*.alive.generation.timeout", Kind::Pause, "How long that may take.").or("\"60s\""),
     Key::new(
         "service.*.restart.policy",
         Kind::Word(&["always", "on_failure", "never"]),
@@ -284,10 +294,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "service.*.limits.ram",
         Kind::OneOf(&[Kind::Word(&[""]), Kind::Size]),
-        "Anonymous and shared memory of its whole tree.",
+        "The most anonymous and shared memory of its whole tree; empty: no limit.",
     )
-    .or("\"\"")
-    .later(),
+    .or("\"\""),
     Key::new(
         "service.*.limits.processes",
         Kind::OneOf(&[
@@ -297,27 +306,31 @@ pub(super) const KEYS: &[Key] = &[
                 Field::may("critical", Kind::Int(1, 1_000_000)),
             ]),
         ]),
-        "Processes of its tree; `auto` = the count at ready + 5 warning, + 10 critical.",
+        "Processes of its tree from which it is a warning, and critical; `auto`, and each that is left out: the count when \
+         it was ready + 5 and + 10.",
     )
-    .or("\"auto\"")
-    .later(),
+    .or("\"auto\""),
     Key::new(
         "service.*.limits.growth",
         Kind::OneOf(&[Kind::Word(&[""]), Kind::Growth]),
-        "Sustained growth while idle that is a leak.",
+        "Sustained growth while idle that is a leak, such as `200MiB/10m`; empty: not looked for. The time is at least 4 x \
+         `watchdog.interval`.",
     )
-    .or("\"\"")
-    .later(),
+    .or("\"\""),
     Key::new(
         "service.*.limits.on_exceed",
         Kind::Word(&["warn", "restart_when_idle", "restart", "stop"]),
-        "What to do past a limit.",
+        "What is done past `ram` or `growth`: an alert alone, a restart as soon as nobody uses it, a restart at once, or a \
+         stop.",
     )
-    .or("\"restart_when_idle\"")
-    .later(),
-    Key::new("service.*.limits.progress", Kind::Duration, "Work without progress for this long is stuck.")
-        .or("\"10m\"")
-        .later(),
+    .or("\"restart_when_idle\""),
+    Key::new(
+        "service.*.limits.progress",
+        Kind::Duration,
+        "A job on it that has made no progress for this long, where that can be told, is stuck: it fails, and the service is \
+         restarted; 0 = never.",
+    )
+    .or("\"10m\""),
     Key::new(
         "service.*.cleanup.actions",
         ACTIONS,
@@ -347,6 +360,12 @@ pub(super) const KEYS: &[Key] = &[
     )
     .or("\"warn\""),
     Key::new(
+        "service.*.cleanup.last_resort_after",
+        LAST_RESORT,
+        "Jobs that failed in a row, clean-up notwithstanding, after which the service is restarted; 0 = never.",
+    )
+    .or("3"),
+    Key::new(
         "service.*.failure",
         Kind::List(&Kind::Record(&[
             Field::must("pattern", Kind::Regex),
@@ -354,7 +373,8 @@ pub(super) const KEYS: &[Key] = &[
             Field::may("action", Kind::Word(&["none", "restart_once", "restart", "stop", "quarantine"])),
         ])),
         "Lines of output that name the cause of a failure, before the engine's own rules: `pattern` (a regular \
-         expression), `class`, `action` (not in force yet).",
+         expression), `class`, and `action`, what is done when a program that goes on running says it. Without an action: \
+         `restart_once` for `nan`, `none` for all others.",
     )
     .or("[]"),
 ];

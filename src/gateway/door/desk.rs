@@ -11,6 +11,7 @@ use greenroom_actors::{
 };
 
 use super::{
+    overheard::Rules,
     routes::Doorway,
     table::{Entry, Makes, Table},
     upstream::Upstreams,
@@ -38,6 +39,8 @@ pub enum Target {
 pub struct Desk {
     /// Its connections.
     pub upstreams: Upstreams,
+    /// What errors of services are looked at with.
+    pub rules: Rules,
     made: RefCell<Option<Made>>,
 }
 

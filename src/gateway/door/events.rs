@@ -90,6 +90,7 @@ impl Events {
                     Some(Ok(frame)) => {
                         // Trailers concern this connection alone.
                         if let Ok(piece) = frame.into_data() {
+                            self.stay.moves();
                             self.tail.saw(&piece);
                             return Poll::Ready(Some(piece));
                         }

@@ -30,6 +30,7 @@ use tokio::{
 use super::{
     ending::Dialect,
     events::{Events, OfRun},
+    overheard::Ear,
     refusal::answered_otherwise,
     relay::{Asked, Stay, is_plain_events, to_the_end_of_the_connection},
 };
@@ -51,6 +52,8 @@ pub struct Fetched {
     pub stay: Stay,
     /// Whom to ask why it broke off.
     pub inquest: OfRun,
+    /// Who listens to it, where it is an error.
+    pub ear: Option<Box<Ear>>,
 }
 
 /// A request on its way: it waits for its model, is sent, and gets its answer. Dropping it gives it up.
@@ -129,14 +132,17 @@ impl Telling {
         }
     }
 
-    fn begun(&self, Fetched { answer, stay, inquest }: Fetched) -> Stage {
+    fn begun(&self, Fetched { answer, stay, inquest, mut ear }: Fetched) -> Stage {
         let (head, from) = answer.into_parts();
         if head.status == hyper::StatusCode::OK && is_plain_events(&head.headers) {
             return Stage::Passing(Box::new(Events::new(from, &head.headers, self.dialect, stay, inquest)));
         }
         let read = async move {
             let text = read_some(from).await;
-            drop(stay);
+            if let Some(ear) = &mut ear {
+                ear.hear(text.as_bytes());
+            }
+            drop((stay, ear));
             answered_otherwise(head.status.as_u16(), &text)
         };
         Stage::Reading(read.boxed_local())
@@ -193,7 +199,7 @@ fn comment(now: &ServiceStatus) -> String {
         (S::Backoff, _) => format!("{name} is started again after a pause{why}"),
         (S::Ready, _) => format!("{name} is ready"),
         (S::Unready, _) => format!("{name} does not answer at the moment{why}"),
-        (S::Stopped | S::Offloaded | S::Sleeping | S::Completed | S::Failed | S::Stuck, _) => {
+        (S::Stopped | S::Offloaded | S::Sleeping | S::Completed | S::Failed | S::Quarantined | S::Stuck, _) => {
             format!("{name} is {}{why}", now.state.name())
         }
     };

@@ -28,6 +28,7 @@ mod model;
 mod models;
 mod names;
 mod outgoing;
+mod overheard;
 mod own;
 mod pass;
 mod peers;

@@ -115,7 +115,7 @@ fn status(host: &Host<'_>) -> Status {
     let in_memory = |is_in| if is_in { "loaded" } else { "unloaded" };
     match host.stand {
         Stand::Service { state, last_exit } => {
-            let failed = state == ServiceState::Failed;
+            let failed = matches!(state, ServiceState::Failed | ServiceState::Quarantined);
             let exit_code = last_exit.filter(|_| failed).and_then(|exit| exit.code);
             Status { value: value(state), state: state.name(), failed, exit_code }
         }
@@ -143,6 +143,7 @@ pub fn value(state: ServiceState) -> &'static str {
         | ServiceState::Sleeping
         | ServiceState::Completed
         | ServiceState::Failed
+        | ServiceState::Quarantined
         | ServiceState::Stuck => "unloaded",
     }
 }
@@ -162,7 +163,8 @@ pub fn process_state(state: ServiceState) -> Option<&'static str> {
         | ServiceState::Sleeping
         | ServiceState::Backoff
         | ServiceState::Completed
-        | ServiceState::Failed => None,
+        | ServiceState::Failed
+        | ServiceState::Quarantined => None,
     }
 }
 

@@ -3,7 +3,7 @@
 //! What is rare is awaited in a box of its own, here and in `routes`: the future of the common way, which is made and moved
 //! with each request, is smaller by a third for that.
 
-use std::{future::Future, rc::Rc};
+use std::rc::Rc;
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -15,6 +15,7 @@ use actix_web::{
 };
 use futures_util::FutureExt;
 use greenroom_actors::{gate::Permit, services::Supervised, spec::ServiceSpec};
+use hyper::body::Incoming;
 use tokio::sync::watch;
 
 use super::{
@@ -24,6 +25,7 @@ use super::{
     headers::Way,
     loading::{self, Errand, Fetched},
     outgoing::Outgoing,
+    overheard::Ear,
     refusal::{not_loaded, not_sent, upstream_closed},
     relay::{Asked, Stay, relay},
     routes::Doorway,
@@ -31,7 +33,7 @@ use super::{
     websocket,
 };
 use crate::{
-    gateway::errors::ApiError,
+    gateway::{closing::unless_closing, errors::ApiError},
     runtime::{Arrival, RunEndpoint, enter},
 };
 
@@ -76,8 +78,7 @@ impl Doorway {
             let kept = Kept { door, desk, request, service, path, tab };
             return Box::pin(kept.pass_telling(body, guest, asked)).await;
         }
-        let fetched = journey.fetch(body, guest, entered).await?;
-        relay(fetched.answer, asked, fetched.stay, fetched.inquest)
+        relayed(journey.fetch(body, guest, entered).await?, asked)
     }
 
     /// A WebSocket of a service, or what it says instead.
@@ -169,8 +170,7 @@ impl Kept {
             is_to_be_told = is_to_be_told => if is_to_be_told? { None } else { Some(entering.as_mut().await?) },
         };
         if entered.is_some() {
-            let fetched = kept.journey().fetch(body, guest, entered).await?;
-            return relay(fetched.answer, asked, fetched.stay, fetched.inquest);
+            return relayed(kept.journey().fetch(body, guest, entered).await?, asked);
         }
         let status = kept.service.status.clone();
         let errand: Errand = async move {
@@ -209,8 +209,9 @@ impl Journey<'_> {
             let pool = self.desk.upstreams.of(&endpoint).map_err(|error| upstream_closed(&error))?;
             match pool.send(request).await {
                 Ok((answer, lent)) => {
+                    let ear = answer.status().is_server_error().then(|| self.ear(&answer, &endpoint)).flatten();
                     let inquest = OfRun { runtime: self.door.runtime.clone(), endpoint };
-                    return Ok(Fetched { answer, stay: Stay::new(Some(lent), permit, guest), inquest });
+                    return Ok(Fetched { answer, stay: Stay::new(Some(lent), permit, guest), inquest, ear });
                 }
                 Err(Unanswered::Failed(error)) => return Err(not_sent(&error)),
                 // Each turn takes a run that has ended, and the supervisor bounds how often it starts another.
@@ -223,6 +224,10 @@ impl Journey<'_> {
                 }
             }
         }
+    }
+
+    fn ear(&self, answer: &hyper::Response<Incoming>, endpoint: &RunEndpoint) -> Option<Box<Ear>> {
+        Ear::on(answer, endpoint, &self.service.spec, &self.desk.rules, self.door.runtime.witness())
     }
 
     /// Where to go, with a permit, after a load if need be; or, for what is no work, beside the gate.
@@ -269,14 +274,11 @@ impl Journey<'_> {
     }
 }
 
-/// Waits for `wait`, but no longer than the door is open.
-pub(super) async fn unless_closing<T>(
-    mut closing: watch::Receiver<bool>,
-    wait: impl Future<Output = T>,
-) -> Result<T, ApiError> {
-    tokio::select! {
-        biased;
-        _closed = closing.wait_for(|closing| *closing) => Err(ApiError::stopping()),
-        done = wait => Ok(done),
-    }
+/// An answer on its way back.
+fn relayed(Fetched { answer, stay, inquest, ear }: Fetched, asked: Asked) -> Answer {
+    let response = relay(answer, asked, stay, inquest)?;
+    Ok(match ear {
+        Some(ear) => ear.follow(response),
+        None => response,
+    })
 }

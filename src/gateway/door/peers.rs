@@ -28,7 +28,8 @@ use super::{
 };
 use crate::{
     gateway::{
-        control::{Door, TAIL, at, unless_closing},
+        closing::unless_closing,
+        control::{Door, TAIL, at},
         errors::ApiError,
         query::switch,
     },
@@ -216,7 +217,7 @@ async fn offload(door: &Runtime, services: Vec<(Supervised, ServiceStatus)>) -> 
     let is_in = |status: &ServiceStatus| models::process_state(status.state).is_some();
     let names = services.iter().filter(|(_, status)| is_in(status)).map(|(service, _)| service.spec.name.as_str());
     let work = join_all(names.map(|name| door.control.carry_out(name, ServiceCommand::Offload)));
-    let outcomes = unless_closing(door, work).await?;
+    let outcomes = unless_closing(door.closing.subscribe(), work).await?;
     outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
     Ok(())
 }

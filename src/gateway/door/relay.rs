@@ -46,6 +46,13 @@ impl Stay {
         Self { _lent: lent, permit, _guest: guest }
     }
 
+    /// A piece of the answer has come.
+    pub fn moves(&self) {
+        if let Some(permit) = &self.permit {
+            permit.moves();
+        }
+    }
+
     /// The service works for this one no more; the door still waits.
     pub fn leave_service(&mut self) {
         self.permit = None;
@@ -79,7 +86,7 @@ impl Asked {
 struct Relay {
     from: Incoming,
     size: BodySize,
-    _stay: Stay,
+    stay: Stay,
 }
 
 /// The answer to give: status, headers and body as they came. `inquest` is asked only when an event stream breaks off.
@@ -110,7 +117,7 @@ pub fn relay(
     let body = if size == BodySize::Stream && is_plain_events(&head.headers) {
         BoxBody::new(Events::new(from, &head.headers, asked.dialect, stay, inquest))
     } else {
-        BoxBody::new(Relay { from, size, _stay: stay })
+        BoxBody::new(Relay { from, size, stay })
     };
     let mut response = response.body(body);
     if size == BodySize::Stream && !asked.takes_chunks {
@@ -154,6 +161,7 @@ impl MessageBody for Relay {
                 // Trailers concern this connection alone.
                 Ok(frame) => {
                     if let Ok(piece) = frame.into_data() {
+                        self.stay.moves();
                         return Poll::Ready(Some(Ok(piece)));
                     }
                 }

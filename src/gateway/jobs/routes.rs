@@ -18,7 +18,8 @@ use super::{made, submission};
 use crate::{
     gateway::{
         api::Control,
-        control::{Answer, Door, TAIL, unless_closing},
+        closing::unless_closing,
+        control::{Answer, Door, TAIL},
         errors::ApiError,
         query::{number, switch, words},
     },
@@ -29,7 +30,7 @@ use crate::{
 pub async fn submit<C: Control>(request: HttpRequest, body: Payload, door: Data<Door<C>>) -> Answer {
     let uploads = UploadFolder::of(door.control.state_dir());
     let spec = submission::read(&request, body, &uploads, door.control.max_body()).await?;
-    let view = unless_closing(&door, door.control.submit_job(spec)).await??;
+    let view = unless_closing(door.closing.subscribe(), door.control.submit_job(spec)).await??;
     Ok(accepted(&view))
 }
 
@@ -80,7 +81,7 @@ pub async fn cancel<C: Control>(door: Data<Door<C>>, id: Path<String>) -> Answer
 
 /// 202 with the new job, once it is on disk.
 pub async fn retry<C: Control>(door: Data<Door<C>>, id: Path<String>) -> Answer {
-    let again = unless_closing(&door, door.control.retry_job(parse(&id)?)).await??;
+    let again = unless_closing(door.closing.subscribe(), door.control.retry_job(parse(&id)?)).await??;
     Ok(accepted(&again))
 }
 
@@ -90,7 +91,12 @@ pub struct OutputQuery {
 }
 
 /// The bytes of the file that is named, or of the only one there is; else a list of them.
-pub async fn output<C: Control>(door: Data<Door<C>>, id: Path<String>, query: Query<OutputQuery>) -> Answer {
+pub async fn output<C: Control>(
+    request: HttpRequest,
+    door: Data<Door<C>>,
+    id: Path<String>,
+    query: Query<OutputQuery>,
+) -> Answer {
     let view = find(&door, &id).await?;
     let state_dir = door.control.state_dir();
     let name = match query.into_inner().file {
@@ -103,7 +109,7 @@ pub async fn output<C: Control>(door: Data<Door<C>>, id: Path<String>, query: Qu
             }
         }
     };
-    Ok(made::answer(job_files::open_output(state_dir, &view, &name)?, &name))
+    made::answer(job_files::open_output(state_dir, &view, &name)?, &name, request.headers())
 }
 
 #[derive(Debug, Deserialize)]

@@ -41,11 +41,17 @@ pub const CODES: &[Code] = &[
     code(409, "not_reloadable", "a reload: the runtime was not started from a configuration that it could read anew"),
     code(413, "body_too_large", "the body is larger than `gateway.max_body`"),
     code(
+        416,
+        "range_not_satisfiable",
+        "the file has none of the bytes that `Range` asks for; `Content-Range` says how many it has",
+    ),
+    code(
         429,
         "queue_full",
         "`gateway.queue.max_waiting` wait for the service already, or as many jobs are queued as may be; `Retry-After` says when to come again",
     ),
     code(429, "jobs_full", "as many jobs are queued as may be; `Retry-After` says when to come again"),
+    code(500, "bundle_failed", "the bundle cannot be written; the message says where and why"),
     code(500, "history_unavailable", "the database cannot be read"),
     code(500, "logs_unreadable", "the log files cannot be read"),
     code(500, "output_unreadable", "the files of the job cannot be read"),
@@ -60,7 +66,11 @@ pub const CODES: &[Code] = &[
         "job_failed",
         "an image: the job that was to make it has failed, or has made none; with `class` and `stderr` of its process",
     ),
-    code(502, "start_failed", "a start ended in `failed` or `backoff`, or cannot be because of what it depends on"),
+    code(
+        502,
+        "start_failed",
+        "a start ended in `failed` or `backoff`, or cannot be because it is `quarantined` or of what it depends on",
+    ),
     code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
     code(
         502,

@@ -125,9 +125,15 @@ fn responses(endpoint: &Endpoint) -> Value {
             let content = json!({ "text/event-stream": { "schema": shape(name) } });
             responses.insert("200".to_owned(), done(content));
         }
+        Answer::File(kind) => {
+            let file = json!({ kind: {} });
+            responses.insert("200".to_owned(), done(file));
+        }
         Answer::FileOrList(name) => {
             let either = json!({ "*/*": {}, "application/json": { "schema": list(shape(name)) } });
             responses.insert("200".to_owned(), done(either));
+            let part = json!({ "description": "the part of it that `Range` asks for", "content": { "*/*": {} } });
+            responses.insert("206".to_owned(), part);
         }
         Answer::Passed => {
             let passed = json!({ "description": "whatever the service answers, as it came" });

@@ -90,8 +90,10 @@ pub enum Answer {
     Text(&'static str),
     /// 200 and server-sent events of this shape.
     Events(&'static str),
-    /// 200 and a file of whatever kind, or a list of this shape.
+    /// 200 and a file of whatever kind, or a list of this shape; 206 and a part of the file.
     FileOrList(&'static str),
+    /// 200 and a file of this kind.
+    File(&'static str),
     /// Whatever the service answers.
     Passed,
 }
@@ -139,7 +141,10 @@ const JOBS: &[Parameter] = &[
     query("limit", "integer", "at most this many; 100 by default"),
     query("id", "string", "alone: those whose ids begin so, however old, at most 10; or `last`"),
 ];
-const OUTPUT: &[Parameter] = &[query("file", "string", "one of the files of its result")];
+const OUTPUT: &[Parameter] = &[
+    query("file", "string", "one of the files of its result"),
+    header("Range", "one range of bytes of the file, such as `bytes=0-1023`; then 206 with these"),
+];
 
 /// What a new job may come to.
 const SUBMITTED: &[&str] = &["unknown_job", "bad_params", "body_too_large", "jobs_full", "not_written", "stopping"];
@@ -185,31 +190,23 @@ const PASSED: &[&str] = &[
     "stopping",
     "stuck",
     "upstream_refused",
-    "queue_full",
     "wait_timeout",
 ];
-/// The same, and those of the jobs that make images.
-const IMAGE: &[&str] = &[
-    "no_model",
-    "model_not_found",
-    "body_too_large",
-    "queue_full",
-    "start_failed",
-    "upstream_closed",
-    "insufficient_memory",
-    "not_loaded",
-    "service_stopped",
-    "stopping",
-    "stuck",
-    "upstream_refused",
-    "queue_full",
-    "wait_timeout",
-    "bad_params",
-    "not_written",
-    "job_cancelled",
-    "job_failed",
-    "answer_too_large",
-];
+/// What a job that makes an image for a client may come to besides.
+const DRAWN: &[&str] = &["bad_params", "not_written", "job_cancelled", "job_failed", "answer_too_large"];
+/// What a request for an image may come to.
+const IMAGE: &[&str] = &both::<{ PASSED.len() + DRAWN.len() }>(PASSED, DRAWN);
+
+/// One list after the other; `N` is the length of both.
+const fn both<const N: usize>(first: &[&'static str], second: &[&'static str]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let mut at = 0;
+    while at < N {
+        all[at] = if at < first.len() { first[at] } else { second[at - first.len()] };
+        at += 1;
+    }
+    all
+}
 
 const fn get(path: &'static str, group: Group, summary: &'static str, answer: Answer) -> Endpoint {
     Endpoint { method: "GET", path, group, summary, parameters: &[], body: Body::Nothing, answer, codes: &[] }
@@ -240,7 +237,7 @@ impl Endpoint {
     }
 }
 
-use Answer::{Accepted, Events, FileOrList, Json, JsonOrAccepted, List, Text};
+use Answer::{Accepted, Events, File, FileOrList, Json, JsonOrAccepted, List, Text};
 use Group::{Control, Operations, Peers};
 
 /// All of them.
@@ -308,11 +305,26 @@ pub const ENDPOINTS: &[Endpoint] = &[
     post("/api/jobs/{id}/retry", Control, "the same once more, as another job", Accepted("Job")).with(&[], AGAIN),
     get("/api/jobs/{id}/output", Control, "the file that it has made; a list of several", FileOrList("MadeFile")).with(
         OUTPUT,
-        &["job_not_found", "job_open", "output_expired", "file_not_found", "output_unreadable", "history_unavailable"],
+        &[
+            "job_not_found",
+            "job_open",
+            "output_expired",
+            "file_not_found",
+            "range_not_satisfiable",
+            "output_unreadable",
+            "history_unavailable",
+        ],
     ),
     get("/api/jobs/{id}/logs", Control, "what its own processes have printed", Text("text/plain"))
         .with(LOGS, &["job_not_found", "output_expired", "logs_unreadable", "history_unavailable"]),
     get("/api/events", Control, "events as they happen", Events("Event")).with(EVENTS, &[]),
+    post(
+        "/api/bundle",
+        Control,
+        "makes a diagnostic bundle and sends it: a `tar` archive without secrets",
+        File("application/x-tar"),
+    )
+    .with(&[], &["bundle_failed", "stopping"]),
     post("/api/reload", Control, "reads the configuration anew and answers what came of it", JsonOrAccepted("Reload"))
         .with(WAIT, &["bad_config", "not_reloadable", "reload_failed", "busy", "stopping"]),
     post("/api/shutdown", Control, "the stop has begun", Accepted("Runtime")).with(SHUTDOWN, &[]),

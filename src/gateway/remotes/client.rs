@@ -31,7 +31,10 @@ impl Connector {
     /// `SSL_CERT_FILE` names, or the folder of `SSL_CERT_DIR`, take their place.
     #[must_use]
     pub fn new(remotes: &Remotes) -> Self {
-        Self::for_urls(remotes.iter().flat_map(|remote| remote.spec().urls.iter().map(String::as_str)))
+        Self::for_urls(remotes.iter().map(|remote| remote.spec()).flat_map(|spec| {
+            let reset = spec.reset.http.iter().map(|(_method, url)| url.as_str());
+            spec.urls.iter().map(String::as_str).chain(reset)
+        }))
     }
 
     /// The same for these URLs.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use greenroom_actors::{
     cause::chain,
     job_queue::runner::{
@@ -10,7 +11,11 @@ use greenroom_actors::{
     },
     remote::{Remote, Remotes, Site},
 };
-use hyper::header::AUTHORIZATION;
+use http_body_util::Full;
+use hyper::{
+    Request,
+    header::{AUTHORIZATION, HeaderValue},
+};
 
 use super::{client::Connector, written};
 
@@ -30,6 +35,32 @@ impl FarWires for FarConnections {
     fn wire(&self, remote: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire> {
         Arc::new(FarWire { connector: self.0.clone(), remote: Arc::clone(remote), site: Arc::clone(site) })
     }
+
+    fn ask(&self, remote: &Arc<Remote>, method: &str, url: &str) -> Sending {
+        let letter = Letter { method: method.to_owned(), path: url.to_owned(), body: Bytes::new() };
+        let key = written::key(remote.spec()).filter(|_| written::is_its_own(remote.spec(), url));
+        // It may hold a key, which is not for others to read.
+        send(self.0.clone(), letter.request(url), key, "the URL of its reset".to_owned())
+    }
+}
+
+/// Sends it, with the key, over a connection of its own. `place` is what errors call it.
+fn send(
+    connector: Connector,
+    request: Result<Request<Full<Bytes>>, WireError>,
+    key: Option<HeaderValue>,
+    place: String,
+) -> Sending {
+    Box::pin(async move {
+        let mut request = request?;
+        request.headers_mut().extend(key.map(|key| (AUTHORIZATION, key)));
+        let answer = connector.single().request(request).await.map_err(|error| match error.is_connect() {
+            true => WireError::Refused { place, why: chain(&error) },
+            false => WireError::Broken(chain(&error)),
+        })?;
+        let (head, body) = answer.into_parts();
+        Ok(Answer::new(head.status.as_u16(), &head.headers, body))
+    })
 }
 
 /// One URL.
@@ -45,17 +76,6 @@ impl Wire for FarWire {
         let request = written::target(self.site.url(), &letter.path)
             .map_err(WireError::Unwritable)
             .and_then(|uri| letter.request(uri.to_string()));
-        let (connector, key, place) =
-            (self.connector.clone(), written::key(self.remote.spec()), self.site.url().to_owned());
-        Box::pin(async move {
-            let mut request = request?;
-            request.headers_mut().extend(key.map(|key| (AUTHORIZATION, key)));
-            let answer = connector.single().request(request).await.map_err(|error| match error.is_connect() {
-                true => WireError::Refused { place, why: chain(&error) },
-                false => WireError::Broken(chain(&error)),
-            })?;
-            let (head, body) = answer.into_parts();
-            Ok(Answer::new(head.status.as_u16(), &head.headers, body))
-        })
+        send(self.connector.clone(), request, written::key(self.remote.spec()), self.site.url().to_owned())
     }
 }

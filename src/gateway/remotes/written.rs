@@ -59,6 +59,18 @@ pub fn key(spec: &RemoteSpec) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// Whether a URL is on the server of one of the remote's own, by scheme, host and port: others do not get its key.
+#[must_use]
+pub fn is_its_own(spec: &RemoteSpec, url: &str) -> bool {
+    let server = |url: &str| {
+        let url: Uri = url.parse().ok()?;
+        let scheme = url.scheme_str()?.to_ascii_lowercase();
+        let port = url.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        Some((scheme, url.host()?.to_ascii_lowercase(), port))
+    };
+    server(url).is_some_and(|asked| spec.urls.iter().any(|own| server(own).as_ref() == Some(&asked)))
+}
+
 /// What each URL of a remote that nobody can ask has said last.
 #[must_use]
 pub fn all_out(remote: &Remote) -> String {

@@ -141,7 +141,7 @@ fn expected(change: &Change, spec: &ServiceSpec, before: Option<&ServiceStatus>)
 
 /// Whether a service that was so gets another chance with any change.
 fn tries_again(before: &ServiceStatus) -> bool {
-    before.disposition == Disposition::Up && before.state == ServiceState::Failed
+    before.disposition == Disposition::Up && matches!(before.state, ServiceState::Failed | ServiceState::Quarantined)
 }
 
 /// Whether a service that was so before its restart is up again after it. One that rests or waits goes on doing so.

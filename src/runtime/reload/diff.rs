@@ -7,13 +7,12 @@
 //! - *restart*: the process was started with it. The service is drained, stopped by its old rules and started anew.
 //! - *next start*: the runtime itself was started with it. It is told, and nothing else happens.
 
+mod next_start;
+
 use greenroom_actors::{
     ids::ServiceName,
     shutdown_coordinator::graph::{Cycle, order},
-    spec::{
-        AliveSpec, DoorSpec, GatewaySpec, HistorySpec, MemorySpec, OffloadSpec, ReadySpec, ResourcesSpec, RestartSpec,
-        RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StopSpec,
-    },
+    spec::{AliveSpec, DoorSpec, MemorySpec, OffloadSpec, ReadySpec, RestartSpec, RuntimeSpec, ServiceSpec, StopSpec},
 };
 
 /// What is to be done.
@@ -68,7 +67,7 @@ pub fn plan(old: &RuntimeSpec, new: &RuntimeSpec) -> Result<ReloadPlan, Cycle> {
     }
     let removed = start_order(old)?.into_iter().filter(|name| of(new, name).is_none());
     let removed = waves(removed.filter_map(|name| of(old, &name)).collect());
-    Ok(ReloadPlan { removed, services, next_start: runtime(old, new) })
+    Ok(ReloadPlan { removed, services, next_start: next_start::keys(old, new) })
 }
 
 /// What is in force once the plan has been carried out: all that waits for the next start is as it was.
@@ -236,106 +235,6 @@ fn rules(found: &mut Differing, old: (&RestartSpec, &StopSpec), new: (&RestartSp
     found.live("stop.exec", *exec != new.1.exec);
     // Who reads the output, and whose child it is, was settled when it was started.
     found.restart("stop.on_runtime_exit", *on_runtime_exit != new.1.on_runtime_exit);
-}
-
-/// Everything that the runtime was started with: other processes look for it there (the state dir), or it was handed out
-/// at the start (ports, deadlines, memory, the rotation of logs) and is held by what runs.
-fn runtime(old: &RuntimeSpec, new: &RuntimeSpec) -> Vec<&'static str> {
-    let RuntimeSpec {
-        name,
-        state_dir,
-        ports,
-        containment,
-        guardian,
-        shutdown: ShutdownSpec { deadline, drain, running_jobs },
-        history: HistorySpec { path, retain, max_size },
-        service_logs: ServiceLogSpec { max_size: log_size, keep },
-        resources: of_resources,
-        gateway: of_gateway,
-        watchdog,
-        metrics,
-        remotes,
-        // One by one, above.
-        services: _,
-        // They take no process with them: the queue is told of them whole.
-        jobs: _,
-    } = old;
-    let all = [
-        ("runtime.name", *name != new.name),
-        ("runtime.state_dir", *state_dir != new.state_dir),
-        ("runtime.ports", *ports != new.ports),
-        ("runtime.containment", *containment != new.containment),
-        ("runtime.guardian", *guardian != new.guardian),
-        ("runtime.shutdown.drain", *drain != new.shutdown.drain),
-        ("runtime.shutdown.running_jobs", *running_jobs != new.shutdown.running_jobs),
-        ("runtime.shutdown.deadline", *deadline != new.shutdown.deadline),
-        ("history.path", *path != new.history.path),
-        ("history.retain", *retain != new.history.retain),
-        ("history.max_size", *max_size != new.history.max_size),
-        ("log.service_logs.max_size", *log_size != new.service_logs.max_size),
-        ("log.service_logs.keep", *keep != new.service_logs.keep),
-        ("watchdog", *watchdog != new.watchdog),
-        ("metrics.enabled", *metrics != new.metrics),
-        ("remote", *remotes != new.remotes),
-    ];
-    let (memory, doors) = (resources(of_resources, &new.resources), gateway(of_gateway, &new.gateway));
-    all.into_iter().chain(doors).chain(memory).filter_map(|(key, differs)| differs.then_some(key)).collect()
-}
-
-fn gateway(old: &GatewaySpec, new: &GatewaySpec) -> [(&'static str, bool); 11] {
-    let GatewaySpec {
-        listen,
-        api_keys,
-        default_model,
-        max_body,
-        max_connections,
-        header_timeout,
-        cors_origins,
-        loading_comments,
-        max_waiting,
-        max_wait,
-        fairness,
-    } = old;
-    [
-        ("gateway.listen", *listen != new.listen),
-        ("gateway.api_keys", *api_keys != new.api_keys),
-        ("gateway.default_model", *default_model != new.default_model),
-        ("gateway.max_body", *max_body != new.max_body),
-        ("gateway.max_connections", *max_connections != new.max_connections),
-        ("gateway.header_timeout", *header_timeout != new.header_timeout),
-        ("gateway.cors_origins", *cors_origins != new.cors_origins),
-        ("gateway.loading_comments", *loading_comments != new.loading_comments),
-        ("gateway.queue.max_waiting", *max_waiting != new.max_waiting),
-        ("gateway.queue.max_wait", *max_wait != new.max_wait),
-        ("gateway.queue.fairness", *fairness != new.fairness),
-    ]
-}
-
-fn resources(old: &ResourcesSpec, new: &ResourcesSpec) -> [(&'static str, bool); 10] {
-    let ResourcesSpec {
-        backend,
-        nvml_library,
-        vram_reserve,
-        vram_limit,
-        ram_reserve,
-        ram_limit,
-        reclaim_timeout,
-        calibrate,
-        custom,
-        declared,
-    } = old;
-    [
-        ("resources.gpu_backend", *backend != new.backend),
-        ("resources.nvml_library", *nvml_library != new.nvml_library),
-        ("resources.vram_reserve", *vram_reserve != new.vram_reserve),
-        ("resources.vram_limit", *vram_limit != new.vram_limit),
-        ("resources.ram_reserve", *ram_reserve != new.ram_reserve),
-        ("resources.ram_limit", *ram_limit != new.ram_limit),
-        ("resources.reclaim_timeout", *reclaim_timeout != new.reclaim_timeout),
-        ("resources.calibrate", *calibrate != new.calibrate),
-        ("resources.custom", *custom != new.custom),
-        ("resources.gpu", *declared != new.declared),
-    ]
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! How an attempt fares and ends. Pure.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{After, Deed, Doing, Held, Job, Phase, Verdict, may_retry, pause, remember_failure};
 use crate::{
@@ -93,12 +93,14 @@ impl Job {
         deeds: &mut Vec<Deed>,
     ) {
         let failures = self.now().attempts.len();
-        if error.is_permanent() || !may_retry(definition, failures) {
+        if !may_retry(definition, &self.now().attempts, &error) {
             return self.conclude(JobOutcome::Failed, Some(error), None, wall, deeds);
         }
         let reason = format!("attempt {} failed and is made again: {}", self.now().attempt, error.message);
+        // On the run that is restarted for it, before somebody else has used that.
+        let pause = if error.poisons() { Duration::ZERO } else { pause(failures) };
         remember_failure(self.change(), error, wall);
-        self.go_on(After::Retry(pause(failures)), reason, deeds);
+        self.go_on(After::Retry(pause), reason, deeds);
     }
 
     /// Another attempt follows, once all is cleaned up.
@@ -173,6 +175,7 @@ impl Job {
             After::End(_) if self.held.is_none() => deeds.push(Deed::Gone),
             // It goes when its outcome has been told.
             After::End(_) => {}
+            After::Retry(Duration::ZERO) => deeds.push(Deed::LineUp),
             After::Retry(pause) => deeds.push(Deed::Rest(pause)),
             After::NextStart => deeds.push(Deed::LineUp),
         }

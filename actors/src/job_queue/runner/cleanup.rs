@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use self::needed::{InUse, is_needed};
 use super::{
     Rim,
+    alarm::{CLEANUP_FAILED, clear, raise},
     purge::{Root, purge},
     refused::{LONGEST_ERROR, refused},
     wire::{Letter, Wire},
@@ -21,7 +22,6 @@ use super::{
 use crate::{
     cause::chain,
     engines::EngineRef,
-    event::{EventKind, Severity},
     ids::{RunId, ServiceName},
     memory::GpuId,
     os::{
@@ -38,8 +38,6 @@ use crate::{
 const HTTP_BOUND: Duration = Duration::from_secs(30);
 /// The longest that one program may take.
 const EXEC_BOUND: Duration = Duration::from_secs(60);
-/// The condition that alerts are about.
-const ALERT: &str = "cleanup_failed";
 
 /// What is cleaned up.
 #[derive(Debug, Clone)]
@@ -106,7 +104,7 @@ pub async fn clean(spec: &CleanupSpec, place: &CleanPlace, rim: &Rim) -> Result<
         failures.extend(act(action, place, rim).await.err());
     }
     if failures.is_empty() {
-        tell_success(&place.name, rim);
+        clear(CLEANUP_FAILED, &place.name, rim);
         return Ok(());
     }
     let failed = CleanupFailed { service: place.name.clone(), failures };
@@ -116,18 +114,7 @@ pub async fn clean(spec: &CleanupSpec, place: &CleanPlace, rim: &Rim) -> Result<
 
 /// Raises the alert of a clean-up that failed.
 pub(super) fn tell_failure(failed: &CleanupFailed, rim: &Rim) {
-    tracing::warn!(service = %failed.service, "{failed}");
-    if rim.tidy.alarm(&failed.service, true) {
-        let (alert, service, message) = (ALERT.to_owned(), Some(failed.service.clone()), failed.to_string());
-        rim.bus.emit(EventKind::AlertRaised { alert, severity: Severity::Warning, service, message });
-    }
-}
-
-/// Clears it, where it stands.
-pub(super) fn tell_success(service: &ServiceName, rim: &Rim) {
-    if rim.tidy.alarm(service, false) {
-        rim.bus.emit(EventKind::AlertCleared { alert: ALERT.to_owned(), service: Some(service.clone()) });
-    }
+    raise(CLEANUP_FAILED, &failed.service, failed.to_string(), rim);
 }
 
 async fn act(action: &CleanupAction, place: &CleanPlace, rim: &Rim) -> Result<(), String> {

@@ -58,6 +58,15 @@ pub(super) struct Prompt<'a> {
     pub id: &'a RefCell<Option<String>>,
 }
 
+/// Where it is told how a prompt gets on.
+#[derive(Clone, Copy)]
+pub(super) struct Course<'a> {
+    /// So many steps of so many.
+    pub step: &'a dyn Fn(u64, u64),
+    /// In a way that has no number; or its turn has not come.
+    pub moves: &'a dyn Fn(),
+}
+
 /// A websocket, as long as there is one.
 type Socket = Option<WebSocketStream<TcpStream>>;
 
@@ -68,11 +77,11 @@ impl Prompt<'_> {
         letter: &Letter,
         rules: Option<&FailureRules>,
         folder: &Path,
-        step: &dyn Fn(u64, u64),
+        course: Course<'_>,
     ) -> Result<JobResult, Trouble> {
         let mut socket = self.listen().await;
         let id = self.submit(letter, rules).await?;
-        match self.follow(&id, &mut socket, step).await? {
+        match self.follow(&id, &mut socket, course).await? {
             Told::Failed(what) => {
                 return Err(Trouble::Refused(failed(format!("`{}`: {what}", self.who), what.as_bytes(), rules)));
             }
@@ -80,7 +89,7 @@ impl Prompt<'_> {
                 let what = format!("`{}` was interrupted by somebody else while it worked on this", self.who);
                 return Err(Trouble::Refused(JobError::new(Some(FailureClass::Unknown), what)));
             }
-            Told::Done | Told::Step(..) | Told::Nothing => {}
+            Told::Done | Told::Step(..) | Told::Moves | Told::Nothing => {}
         }
         self.fetch(&id, folder).await
     }
@@ -133,7 +142,7 @@ impl Prompt<'_> {
     }
 
     /// Waits for its end.
-    async fn follow(&self, id: &str, socket: &mut Socket, step: &dyn Fn(u64, u64)) -> Result<Told, Trouble> {
+    async fn follow(&self, id: &str, socket: &mut Socket, course: Course<'_>) -> Result<Told, Trouble> {
         let (mut failures, mut missing) = (0, 0);
         loop {
             let pause = if socket.is_some() { LOOKS.0 } else { LOOKS.1 };
@@ -141,7 +150,8 @@ impl Prompt<'_> {
             loop {
                 tokio::select! {
                     message = next(socket) => match message.map(|text| hear(&text, id)) {
-                        Some(Told::Step(done, total)) => step(done, total),
+                        Some(Told::Step(done, total)) => (course.step)(done, total),
+                        Some(Told::Moves) => (course.moves)(),
                         Some(Told::Nothing) => {}
                         Some(end) => return Ok(end),
                         // It broke; the history is asked at once, and from then on more often.
@@ -151,7 +161,13 @@ impl Prompt<'_> {
                 }
             }
             match self.look(id).await {
-                Ok(Some(Told::Nothing)) => (failures, missing) = (0, 0),
+                Ok(Some(told @ (Told::Nothing | Told::Moves))) => {
+                    (failures, missing) = (0, 0);
+                    // Without a websocket nobody tells how it gets on.
+                    if told == Told::Moves || socket.is_none() {
+                        (course.moves)();
+                    }
+                }
                 Ok(Some(end)) => return Ok(end),
                 Ok(None) => (failures, missing) = (0, missing + 1),
                 Err(error) => {
@@ -167,13 +183,15 @@ impl Prompt<'_> {
         }
     }
 
-    /// How it has ended, [`Told::Nothing`] while it is in the queue, and `None` where nobody knows it.
+    /// How it has ended, [`Told::Moves`] while it waits in the queue, [`Told::Nothing`] while it is worked on, and `None` where
+    /// nobody knows it.
     async fn look(&self, id: &str) -> Result<Option<Told>, WireError> {
         let history = self.get(&format!("/history/{id}")).await?;
         match ended(&history, id) {
             Told::Nothing => {
                 let (running, waiting) = places(&self.get("/queue").await?, |entry, _| entry == id);
-                Ok((!running.is_empty() || !waiting.is_empty()).then_some(Told::Nothing))
+                let place = if running.is_empty() { Told::Moves } else { Told::Nothing };
+                Ok((!running.is_empty() || !waiting.is_empty()).then_some(place))
             }
             end => Ok(Some(end)),
         }

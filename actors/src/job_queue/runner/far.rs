@@ -4,13 +4,16 @@
 
 use std::{fmt, sync::Arc};
 
-use super::wire::Wire;
+use super::wire::{Sending, Wire};
 use crate::remote::{Remote, Remotes, Site};
 
 /// Knows how to speak to a URL of a remote.
 pub trait FarWires: fmt::Debug + Send + Sync {
     /// What sends requests to this URL, with the remote's key.
     fn wire(&self, remote: &Arc<Remote>, site: &Arc<Site>) -> Arc<dyn Wire>;
+
+    /// Asks this URL, which may be on another machine than the remote is (`reset.http`).
+    fn ask(&self, remote: &Arc<Remote>, method: &str, url: &str) -> Sending;
 }
 
 /// The remotes, and how they are spoken to.

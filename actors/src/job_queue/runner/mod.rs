@@ -1,8 +1,12 @@
 //! Whoever does the work of a job: by a process of its own, or by a request to a service.
 
 mod admission;
+mod alarm;
 pub mod cleanup;
 mod comfyui;
+mod dirty;
+mod evidence;
+mod failing;
 pub mod far;
 mod found;
 mod help;
@@ -11,6 +15,7 @@ pub mod process;
 pub mod purge;
 mod refused;
 pub mod request;
+mod stillness;
 pub mod tidy;
 pub mod wire;
 mod written;

@@ -22,13 +22,17 @@ use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     Rim,
+    alarm::{JOB_STUCK, clear, raise},
     cleanup::{CleanPlace, clean},
+    evidence,
+    stillness::Stillness,
 };
 use crate::{
     admit::BY_REQUEST,
+    failure::FailureClass,
     gate::Place,
     ids::{RunId, ServiceName},
-    job::{JobProgress, JobResult},
+    job::{JobError, JobProgress, JobResult},
     job_queue::attempt::{Attempt, AttemptEnd, AttemptNews, JobFolder, Order, StopWhy, Teller, worker_name},
     memory::GpuId,
     os::clock,
@@ -43,7 +47,7 @@ use self::course::Seen;
 
 /// Does one attempt at a job, and tells how it fares. Returns once nothing of it is left, and what it held is back.
 pub async fn run(attempt: &mut Attempt, job: &ProcessJob, rim: &Rim, tell: &Teller) {
-    let mut order = attempt.order.clone();
+    let (mut order, id) = (attempt.order.clone(), attempt.id);
     let begun = tokio::select! {
         biased;
         // A program may take its time to say what it knows.
@@ -54,6 +58,9 @@ pub async fn run(attempt: &mut Attempt, job: &ProcessJob, rim: &Rim, tell: &Tell
         Ok(work) => work,
         Err(end) => return tell.tell(AttemptNews::Ended(end)),
     };
+    let name = work.spec.name.clone();
+    // Each run is a fresh one, so what befalls this one is the job's alone.
+    let _at_work = rim.witness.job_begins(&name);
     let (run, end) = match work.wait(tell).await {
         Ok(run) => {
             tell.tell(AttemptNews::Running);
@@ -65,7 +72,14 @@ pub async fn run(attempt: &mut Attempt, job: &ProcessJob, rim: &Rim, tell: &Tell
         (Ending::Judged(end), _) => end,
         (Ending::ByItself, _) => work.judge().await,
     };
+    let failure = match (&end, run) {
+        (AttemptEnd::Failed(error), Some(run)) => evidence::of(error, name, run, id),
+        _ => None,
+    };
     tell.tell(AttemptNews::Ended(end));
+    if let Some(seen) = failure {
+        evidence::report(rim, seen).await;
+    }
     if let Some(run) = run
         && work.settled(run).await
     {
@@ -200,10 +214,16 @@ impl<'a> Work<'a> {
     async fn follow(&mut self, run: RunId, tell: &Teller) -> Ending {
         let mut stopped = false;
         let mut progress: Option<JobProgress> = None;
+        let mut stillness = self.stillness();
+        let mut stuck = None;
         loop {
             let now = self.status.borrow_and_update().clone();
             if course::is_over(&now, run) {
-                return if stopped { Ending::Judged(AttemptEnd::Stopped) } else { Ending::ByItself };
+                return match stuck {
+                    Some(why) if stopped => self.stood_still(why),
+                    _ if stopped => Ending::Judged(AttemptEnd::Stopped),
+                    _ => Ending::ByItself,
+                };
             }
             if let Some(placement) = &now.placement {
                 self.gpus.clone_from(&placement.gpus);
@@ -214,10 +234,26 @@ impl<'a> Work<'a> {
             }
             if let Some(step) = now.step.filter(|step| progress != Some(*step)) {
                 progress = Some(step);
+                if let Some(stillness) = &mut stillness {
+                    stillness.is_at(step.done, step.total, clock::now());
+                }
                 tell.tell(AttemptNews::Progress(step));
             }
             let order = *self.order.borrow_and_update();
+            let is_stuck = stillness.as_ref().is_some_and(|stillness| stillness.is_stuck(clock::now()));
             match order {
+                Order::Go if is_stuck && !stopped => {
+                    stuck = stillness.take().map(|stillness| stillness.told());
+                    if self
+                        .send(StopService { reason: "its job stood still (limits.progress)".to_owned() })
+                        .await
+                        .is_err()
+                    {
+                        return Ending::Judged(AttemptEnd::Stopped);
+                    }
+                    stopped = !course::is_over(&self.status.borrow(), run);
+                    continue;
+                }
                 Order::Go => {}
                 Order::Stop(_) | Order::Kill if !stopped => {
                     if self.send(StopService { reason: told(order) }).await.is_err() {
@@ -235,6 +271,7 @@ impl<'a> Work<'a> {
                 biased;
                 heard = self.order.changed() => self.heard(heard),
                 changed = self.status.changed() => changed.map_err(|_| gone()),
+                () = until(stillness.as_ref().and_then(Stillness::due)), if !stopped => Ok(()),
             };
             if let Err(end) = heard {
                 return end;
@@ -242,12 +279,31 @@ impl<'a> Work<'a> {
         }
     }
 
+    /// Where its output tells how it gets on.
+    fn stillness(&self) -> Option<Stillness> {
+        let told = self.spec.worker.as_ref().is_some_and(|worker| worker.progress.is_some());
+        let is_told = told || !self.spec.engine.step_lines().is_empty();
+        is_told.then(|| Stillness::new(self.spec.limits.progress, clock::now())).flatten()
+    }
+
+    fn stood_still(&self, why: String) -> Ending {
+        let name = &self.spec.name;
+        raise(JOB_STUCK, name, format!("a job of `{name}` was ended: {why}"), self.rim);
+        Ending::Judged(AttemptEnd::Failed(JobError::new(Some(FailureClass::Timeout), why)))
+    }
+
     /// What the end of the process amounts to.
     async fn judge(&self) -> AttemptEnd {
         let now = self.status.borrow().clone();
         let Some(exit) = now.last_exit else { return outcome::never_begun("nobody knows how its process ended") };
         match list(self.folder.output()).await {
-            Ok(made) => outcome::judge(&exit, now.reason.as_deref(), made, command::uses_output(&self.spec)),
+            Ok(made) => {
+                let end = outcome::judge(&exit, now.reason.as_deref(), made, command::uses_output(&self.spec));
+                if let AttemptEnd::Done(_) = end {
+                    clear(JOB_STUCK, &self.spec.name, self.rim);
+                }
+                outcome::with_action(end, &self.spec.failure)
+            }
             Err(error) => outcome::never_begun(format!("what it made cannot be listed: {error}")),
         }
     }

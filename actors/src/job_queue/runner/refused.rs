@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     engines::{FailureRules, hint},
-    failure::FailureClass,
+    failure::{FailureAction, FailureClass},
     job::JobError,
 };
 
@@ -28,12 +28,13 @@ pub fn refused(who: &str, status: u16, body: &[u8], rules: Option<&FailureRules>
 /// A failure that is told by a text in which the rules may find its class.
 #[must_use]
 pub fn failed(what: String, text: &[u8], rules: Option<&FailureRules>) -> JobError {
-    let class = rules.and_then(|rules| rules.class_of(text)).map(|(_, class)| class);
-    let message = match class {
-        Some(class) => format!("{what}; {}", hint(class)),
-        None => what,
-    };
-    JobError::new(Some(class.unwrap_or(FailureClass::Unknown)), message)
+    match rules.and_then(|rules| rules.action_of(text)) {
+        Some((class, action)) => {
+            let error = JobError::new(Some(class), format!("{what}; {}", hint(class)));
+            JobError { action: Some(action).filter(|action| *action != FailureAction::None), ..error }
+        }
+        None => JobError::new(Some(FailureClass::Unknown), what),
+    }
 }
 
 /// What an error in JSON says, in the words of those who write such: OpenAI's `error.message`, FastAPI's `detail` (a text,
@@ -123,6 +124,7 @@ mod tests {
             let error = refused("webui", 500, body.as_bytes(), Some(&rules(engine)));
             assert!(error.message.starts_with(&format!("`webui` answered with status 500: {told}")), "{error:?}");
             assert_eq!((error.class, error.status), (Some(class), Some(500)));
+            assert_eq!(error.poisons(), class == Nan, "{error:?}");
             assert_eq!(error.message.contains("; "), class != Unknown || told.contains("; "), "{}", error.message);
         }
         assert_eq!(refused("pod", 503, b"", None).message, "`pod` answered with status 503 and no word");

@@ -7,10 +7,12 @@
 //!
 //! It never says that work has stopped that goes on: what cannot be told to stop is restarted.
 
+mod aftermath;
 mod at_service;
 mod body;
 mod errand;
 mod remote;
+mod reset;
 mod restart;
 
 use self::errand::Errand;

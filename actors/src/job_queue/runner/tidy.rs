@@ -7,9 +7,14 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use crate::ids::{RunId, ServiceName};
+use super::dirty::{Rows, Verdict};
+use crate::{
+    failure::FailureClass,
+    ids::{RunId, ServiceName},
+};
 
 /// What is known of it. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +23,10 @@ pub struct Tidy(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     services: HashMap<ServiceName, Accounts>,
-    alarmed: HashSet<ServiceName>,
+    alarmed: HashSet<(&'static str, ServiceName)>,
+    rows: Rows,
+    /// When a service was restarted last for a line that kept no job from its end.
+    restarted: HashMap<(ServiceName, FailureClass), Instant>,
 }
 
 /// Of one service.
@@ -48,16 +56,43 @@ impl Tidy {
         self.known().services.insert(service.clone(), Accounts { run, accounted: entries });
     }
 
-    /// A clean-up has failed, or not; says whether that is news.
+    /// What this alert is about has happened, or is over; says whether that is news.
     #[must_use]
-    pub fn alarm(&self, service: &ServiceName, has_failed: bool) -> bool {
+    pub fn alarm(&self, alert: &'static str, service: &ServiceName, has_happened: bool) -> bool {
         let alarmed = &mut self.known().alarmed;
-        if !has_failed {
-            return alarmed.remove(service);
+        let key = (alert, service.clone());
+        if !has_happened {
+            return alarmed.remove(&key);
         }
-        // One that fails again may have failed in another way.
-        alarmed.insert(service.clone());
+        // What happens again may have happened in another way.
+        alarmed.insert(key);
         true
+    }
+
+    /// Counts the end of a job at this run of a service, or at a remote; says after how many failures in a row the last resort
+    /// is due, which is after so many (0: never).
+    #[must_use]
+    pub(super) fn count(&self, name: &ServiceName, run: Option<RunId>, verdict: Verdict, after: u32) -> Option<u32> {
+        self.known().rows.count(name, run, verdict, after)
+    }
+
+    /// Whether a service may be restarted for a line of this class that kept no job from its end: not again within so long.
+    /// If so, it counts as done.
+    #[must_use]
+    pub(super) fn may_restart(
+        &self,
+        service: &ServiceName,
+        class: FailureClass,
+        again_after: Duration,
+        now: Instant,
+    ) -> bool {
+        let restarted = &mut self.known().restarted;
+        let key = (service.clone(), class);
+        let may = restarted.get(&key).is_none_or(|last| now.saturating_duration_since(*last) >= again_after);
+        if may {
+            restarted.insert(key, now);
+        }
+        may
     }
 
     /// Nothing panics while it is locked.
@@ -69,6 +104,7 @@ impl Tidy {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::clock;
 
     #[test]
     fn others_are_seen_and_jobs_are_not_others() {
@@ -86,7 +122,18 @@ mod tests {
     #[test]
     fn a_failure_is_always_news_and_its_end_once() {
         let (tidy, service) = (Tidy::default(), "webui".parse().expect("a name"));
-        let told = [false, true, true, false, false].map(|failed| tidy.alarm(&service, failed));
+        let told = [false, true, true, false, false].map(|failed| tidy.alarm("dirty", &service, failed));
         assert_eq!(told, [false, true, true, true, false]);
+    }
+
+    #[test]
+    fn a_line_restarts_a_service_once_in_a_while() {
+        let (tidy, service, start) = (Tidy::default(), "webui".parse().expect("a name"), clock::now());
+        let may = |class, after| {
+            tidy.may_restart(&service, class, Duration::from_secs(600), start + Duration::from_secs(after))
+        };
+        let told =
+            [(FailureClass::Nan, 0), (FailureClass::Nan, 599), (FailureClass::Driver, 599), (FailureClass::Nan, 600)];
+        assert_eq!(told.map(|(class, after)| may(class, after)), [true, false, true, true]);
     }
 }

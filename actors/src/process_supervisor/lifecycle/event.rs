@@ -62,6 +62,19 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// This run of it does harm, or is of no use. One that is over is left alone.
+    Condemn {
+        /// The run.
+        run: RunId,
+        /// What for, as the class of a failure.
+        class: FailureClass,
+        /// What for.
+        reason: String,
+        /// Its whole tree is killed now: nobody is waited for, and it has no grace.
+        at_once: bool,
+        /// What follows.
+        sentence: Sentence,
+    },
     /// Its failures are to be forgotten.
     Reset,
     /// Its configuration has changed.
@@ -116,10 +129,12 @@ impl Event {
             | Self::Restart { .. }
             | Self::Recycle { .. }
             | Self::Reconfigure { restart: true, .. }
+            | Self::Condemn { at_once: false, .. }
             | Self::Retire { .. }
             | Self::Close { .. } => true,
             Self::Start(_)
             | Self::Load { .. }
+            | Self::Condemn { at_once: true, .. }
             | Self::Reset
             | Self::Reconfigure { restart: false, .. }
             | Self::Adopt { .. }
@@ -130,6 +145,18 @@ impl Event {
             | Self::Run(..) => false,
         }
     }
+}
+
+/// What follows when a run has been condemned. Of a worker it is always the first: whoever gave it the job says what becomes
+/// of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sentence {
+    /// It is a failure, and its restart policy says what follows.
+    Restart,
+    /// It is stopped and stays down, as a person stops it.
+    Stop,
+    /// It is stopped, and starts for nobody but a person or a changed configuration.
+    Quarantine,
 }
 
 /// What the owner of a run tells about it.
@@ -279,6 +306,8 @@ pub enum Alert {
     Stuck,
     /// The service gave up.
     Failed,
+    /// The service is kept from starting.
+    Quarantined,
 }
 
 impl Alert {
@@ -288,6 +317,7 @@ impl Alert {
         match self {
             Self::Stuck => "stuck",
             Self::Failed => "failed",
+            Self::Quarantined => "quarantined",
         }
     }
 }

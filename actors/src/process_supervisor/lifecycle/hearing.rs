@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{
-    event::{Alert, Effect, Moment, RunNews},
+    event::{Alert, Effect, Moment, RunNews, Sentence},
     machine::{Closing, Lifecycle, tell},
     state::{Drain, Hands, Next, Phase, Rest, Run, Stage},
 };
@@ -74,7 +74,7 @@ impl Lifecycle {
                 self.reason = Some(reason);
             }
             RunNews::Failing { class, reason } if !run.stage.is_ending() => {
-                run.next = Next::Failed { class, reason: reason.clone() };
+                run.next = Next::Failed { class, reason: reason.clone(), sentence: Sentence::Restart };
                 self.reason = Some(reason);
                 self.end_now(at.now, todo);
             }
@@ -84,8 +84,11 @@ impl Lifecycle {
                 if let Stage::Asleep { wish: Some(wish), .. } = run.stage {
                     run.next = Next::Again(wish);
                 }
-                run.stage = Stage::Killing;
-                self.reason = Some(reason);
+                // Whoever has ordered it has said why.
+                let is_ordered = std::mem::replace(&mut run.stage, Stage::Killing) == Stage::Killing;
+                if !is_ordered {
+                    self.reason = Some(reason);
+                }
                 self.tell_leaving(todo);
             }
             // What was said just before the end began.
@@ -136,6 +139,9 @@ impl Lifecycle {
         if run.pid.is_some() {
             todo.push(Effect::NoteEnded { run: run.id, exit: exit.clone(), wanted });
         }
+        if !run.was_ready && exit.class == Some(FailureClass::OomGpu) {
+            tell(&run, Fate::RanOut, todo);
+        }
         // Also of a run without a lease: whoever keeps books closes the page.
         todo.push(Effect::TellLease { run: run.id, fate: Fate::Ended { failed: exit.class.is_some() } });
         let lease = run.holds_lease().then_some(run.id);
@@ -155,7 +161,8 @@ impl Lifecycle {
                 Stage::Asleep { wish: Some(wish), .. } => self.begin(wish, None, at, todo),
                 _ => self.settle(lease, Rest::Offloaded, Some(format!("it ended while it slept: {told}")), todo),
             },
-            Next::Judge | Next::Failed { .. } => self.judge(end, told, lease, at, todo),
+            Next::Failed { sentence, .. } => self.carry_out(sentence, end, told, lease, at, todo),
+            Next::Judge => self.judge(end, told, lease, at, todo),
         }
         if matches!(self.closing, Closing::By(_)) {
             todo.push(Effect::Answer(match (killed, self.cut_short) {
@@ -166,7 +173,14 @@ impl Lifecycle {
         }
     }
 
-    fn judge(&mut self, end: RunEnd, told: String, lease: Option<RunId>, at: &Moment, todo: &mut Vec<Effect>) {
+    pub(super) fn judge(
+        &mut self,
+        end: RunEnd,
+        told: String,
+        lease: Option<RunId>,
+        at: &Moment,
+        todo: &mut Vec<Effect>,
+    ) {
         if self.spec.worker {
             // Whoever gave it the job judges that, and whether it is tried again.
             return self.settle(lease, Rest::Stopped, Some(told), todo);

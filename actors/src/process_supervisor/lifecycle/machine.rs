@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    event::{Alert, Effect, Event, Moment},
+    condemn::Charge,
+    event::{Effect, Event, Moment},
     state::{Ask, Drain, Hands, Next, Phase, Rest, Run, Stage, View},
 };
 use crate::{
@@ -173,6 +174,9 @@ impl Lifecycle {
                 self.stop(reason, at, &mut todo);
                 self.closing = Closing::Retired;
             }
+            Event::Condemn { run, class, reason, at_once, sentence } => {
+                self.condemn(run, Charge { class, reason, sentence }, at_once, at, &mut todo);
+            }
             Event::Reset => self.reset(&mut todo),
             Event::Reconfigure { spec, restart, blocked } => {
                 self.blocked = blocked;
@@ -181,7 +185,7 @@ impl Lifecycle {
             Event::Adopt { run, pid, port } => {
                 if !matches!(self.phase, Phase::Live(_)) {
                     self.lift();
-                    self.leave_failed(&mut todo);
+                    self.leave_rest(&mut todo);
                     self.withdraw(&mut todo);
                     let hands = Hands::Adopted;
                     self.live(Run { pid: Some(pid), port, stage: Stage::Starting, hands, ..self.fresh(run) });
@@ -237,7 +241,7 @@ impl Lifecycle {
     /// Asks for the memory of a new run, which begins when that is granted, or waits for the dependencies to allow one.
     /// What was asked before is taken back.
     pub(super) fn begin(&mut self, wish: Wish, why: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
-        self.leave_failed(todo);
+        self.leave_rest(todo);
         self.withdraw(todo);
         self.refusal = None;
         let from = self.phase.rest();
@@ -292,18 +296,21 @@ impl Lifecycle {
 
     pub(super) fn rest(&mut self, rest: Rest, reason: Option<String>, todo: &mut Vec<Effect>) {
         let rest = if self.spec.worker { Rest::Stopped } else { rest };
-        self.leave_failed(todo);
+        self.leave_rest(todo);
         self.withdraw(todo);
-        if rest == Rest::Failed {
-            todo.push(Effect::Raise(Alert::Failed, reason.clone().unwrap_or_default()));
+        if let Some(alert) = rest.alert() {
+            todo.push(Effect::Raise(alert, reason.clone().unwrap_or_default()));
         }
         self.phase = Phase::Resting(rest);
         self.reason = reason;
     }
 
-    pub(super) fn leave_failed(&self, todo: &mut Vec<Effect>) {
-        if self.phase == Phase::Resting(Rest::Failed) {
-            todo.push(Effect::Clear(Alert::Failed));
+    /// What needed attention while it rested does so no more.
+    pub(super) fn leave_rest(&self, todo: &mut Vec<Effect>) {
+        if let Phase::Resting(rest) = self.phase
+            && let Some(alert) = rest.alert()
+        {
+            todo.push(Effect::Clear(alert));
         }
     }
 

@@ -23,9 +23,11 @@
 //!   asked for, nothing is told;
 //! - after a stop under answers that come at all, the state is `stopped` or `stuck`, and nothing begins any more;
 //! - a run that was let go of is neither stopped nor killed;
+//! - what is in quarantine begins for nobody but a person or a changed configuration;
 //! - without enough health in between, failures in a row never exceed `restart.max`;
 //! - news of an earlier run, and timers that were set for an earlier situation, change nothing.
 
+mod condemn;
 mod ending;
 mod event;
 mod hearing;
@@ -35,6 +37,6 @@ mod offload;
 mod state;
 mod wishes;
 
-pub use event::{Alert, Effect, Event, Moment, RunNews};
+pub use event::{Alert, Effect, Event, Moment, RunNews, Sentence};
 pub use machine::{LifeSpec, Lifecycle};
 pub use state::View;

@@ -24,8 +24,8 @@ impl Lifecycle {
                 self.end_now(at.now, todo);
             }
             Phase::Live(run) if run.stage.is_ending() => {
-                // A stop stays one.
-                if !matches!(run.next, Next::Rest(_)) {
+                // A stop stays one, and what was condemned is not pardoned.
+                if !matches!(run.next, Next::Rest(_)) && !run.next.is_banned() {
                     run.next = Next::Rest(Rest::Offloaded);
                 }
             }

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use super::machine::LifeSpec;
+use super::{
+    event::{Alert, Sentence},
+    machine::LifeSpec,
+};
 use crate::{
     ids::{Pid, RunId},
     job::JobProgress,
@@ -51,6 +54,7 @@ pub(super) enum Rest {
     Offloaded,
     Completed,
     Failed,
+    Quarantined,
 }
 
 /// The live run.
@@ -137,8 +141,8 @@ pub(super) enum Drain {
 pub(super) enum Next {
     /// It ended by itself: the restart policy decides.
     Judge,
-    /// It was ended because it failed: the restart policy decides about this failure.
-    Failed { class: FailureClass, reason: String },
+    /// It was ended because it failed: the sentence says what follows.
+    Failed { class: FailureClass, reason: String, sentence: Sentence },
     /// It slept: nobody misses it before somebody wants it.
     Slept,
     /// Another run, since somebody wants one.
@@ -224,12 +228,22 @@ impl Phase {
 }
 
 impl Rest {
+    /// What needs attention while it rests so.
+    pub(super) fn alert(self) -> Option<Alert> {
+        match self {
+            Self::Failed => Some(Alert::Failed),
+            Self::Quarantined => Some(Alert::Quarantined),
+            Self::Stopped | Self::Offloaded | Self::Completed => None,
+        }
+    }
+
     fn state(self) -> ServiceState {
         match self {
             Self::Stopped => ServiceState::Stopped,
             Self::Offloaded => ServiceState::Offloaded,
             Self::Completed => ServiceState::Completed,
             Self::Failed => ServiceState::Failed,
+            Self::Quarantined => ServiceState::Quarantined,
         }
     }
 }

@@ -22,12 +22,12 @@ impl Lifecycle {
     /// Into memory. What is wanted of it stays as it is, but that it is not down any more if this `lifts` it.
     pub(super) fn load(&mut self, wish: Wish, lifts: bool, at: &Moment, todo: &mut Vec<Effect>) {
         let is_kept_down = self.disposition == Disposition::Down && !lifts;
-        if is_kept_down || (wish == Wish::Reload && !self.may_be_reloaded()) {
+        if is_kept_down || (self.is_quarantined() && !lifts) || (wish == Wish::Reload && !self.may_be_reloaded()) {
             return;
         }
         self.lift();
         // A service that fails with each request that loads it is to be given up like any other.
-        if matches!(self.phase, Phase::Resting(Rest::Stopped | Rest::Completed | Rest::Failed)) {
+        if matches!(self.phase, Phase::Resting(Rest::Stopped | Rest::Completed | Rest::Failed | Rest::Quarantined)) {
             self.failures = 0;
         }
         self.bring_up(wish, None, at, todo);
@@ -131,7 +131,9 @@ impl Lifecycle {
 
     pub(super) fn reset(&mut self, todo: &mut Vec<Effect>) {
         self.failures = 0;
-        if let Phase::Resting(Rest::Failed) | Phase::Reclaiming { then: Rest::Failed, .. } = self.phase {
+        if let Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } = self.phase
+            && rest.alert().is_some()
+        {
             self.rest_as(Rest::Stopped, "its failures were forgotten".to_owned(), todo);
         }
     }
@@ -151,6 +153,10 @@ impl Lifecycle {
                 self.end(at, todo);
             }
             Phase::Live(run) if restart && run.stage.is_ending() && matches!(run.next, Next::Rest(_)) => {}
+            // It is what it was condemned as no more, and begins again only if it is wanted.
+            Phase::Live(run) if restart && run.next.is_banned() && self.disposition != Disposition::Up => {
+                run.next = Next::Rest(Rest::Stopped);
+            }
             Phase::Live(_) if restart => {
                 self.failures = 0;
                 self.run_anew(CHANGED.to_owned(), at, todo);
@@ -179,9 +185,9 @@ impl Lifecycle {
             }
             Phase::Backoff { .. } => {}
             Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } => match rest {
-                // What had given up gets another chance with any change; what is done is done again only as something
-                // else.
-                Rest::Failed => self.refresh(newly_wanted, at, todo),
+                // What had given up, or was to be kept from starting, gets another chance with any change; what is done is
+                // done again only as something else.
+                Rest::Failed | Rest::Quarantined => self.refresh(newly_wanted, at, todo),
                 Rest::Completed if restart || newly_wanted => self.refresh(newly_wanted, at, todo),
                 Rest::Stopped | Rest::Offloaded if newly_wanted => self.refresh(true, at, todo),
                 Rest::Stopped | Rest::Offloaded | Rest::Completed => {}

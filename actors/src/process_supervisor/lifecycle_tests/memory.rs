@@ -9,7 +9,8 @@ use crate::{
     lease::{Fate, LeaseVerdict, Wish},
     memory::Placement,
     process_supervisor::lifecycle::*,
-    state::ServiceState,
+    spec::FailureClass,
+    state::{ExitReport, ServiceState},
 };
 
 #[test]
@@ -173,4 +174,28 @@ fn what_an_adopted_run_holds_is_asked_for_and_what_it_went_through_is_told_after
     w.tell(offload());
     w.news(exit(143));
     assert_eq!(w.state(), ServiceState::Reclaiming);
+}
+
+#[test]
+fn a_load_that_ran_out_of_gpu_memory_is_told_as_that() {
+    let ends = |class| {
+        let RunNews::Ended { exit, .. } = exit(1) else { unreachable!("an end") };
+        RunNews::Ended { exit: ExitReport { class: Some(class), ..exit }, cause: None, killed: false }
+    };
+    for (class, was_ready, told) in [
+        (FailureClass::OomGpu, false, &[Fate::RanOut, Fate::Ended { failed: true }][..]),
+        (FailureClass::OomHost, false, &[Fate::Ended { failed: true }][..]),
+        (FailureClass::OomGpu, true, &[Fate::Ready, Fate::Ended { failed: true }][..]),
+    ] {
+        let mut w = World::with_memory(spec());
+        w.tell(Event::Start(Wish::Wanted));
+        w.news(RunNews::Spawned { pid: Pid(7), port: Some(4000) });
+        if was_ready {
+            w.news(RunNews::Ready);
+        }
+        let first = w.live.expect("a run");
+        w.news(ends(class));
+        assert_eq!(w.leases[&first].told, told, "{class:?}");
+        assert_eq!(w.asks.map(|(_, wish)| wish), Some(Wish::Restart), "and is followed at once by the next");
+    }
 }

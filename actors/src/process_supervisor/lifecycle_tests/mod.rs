@@ -1,6 +1,7 @@
 //! A service's life under every order of events: by example, and at random.
 
 mod changes;
+mod condemned;
 mod ends;
 mod given;
 mod memory;

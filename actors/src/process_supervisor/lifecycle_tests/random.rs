@@ -18,7 +18,7 @@ use crate::{
 fn happen(w: &mut World, dice: u8, wait: u16) {
     w.now += Duration::from_millis(u64::from(wait));
     let live = w.live;
-    match (dice % 22, live) {
+    match (dice % 25, live) {
         (0, _) => drop(w.tell(Event::Start(Wish::Wanted))),
         (1, _) => drop(w.tell(stop())),
         (2, _) => drop(w.tell(restart())),
@@ -43,13 +43,29 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
         (19, _) => w.leave(),
         (20, Some(run)) => drop(w.tell(Event::Drained(run))),
         (21, Some(_)) => drop(w.news(RunNews::Released)),
+        (22, _) => drop(w.tell(condemn(live.filter(|_| dice > 40), dice))),
+        (23, Some(_)) => drop(w.tell(condemn(live, dice))),
+        (24, _) => {
+            let (before, begun) = (w.life.view(), w.begun);
+            w.tell(Event::Load { wish: Wish::Wanted, lifts: false });
+            let is_banned = before.state == ServiceState::Quarantined;
+            assert!(!is_banned || (w.state() == before.state && w.begun == begun), "a request lifts a quarantine");
+        }
         _ => {}
     }
     let view = w.life.view();
     assert!(view.failures <= MAX, "more failures in a row than allowed");
     assert_eq!(view.state.is_live(), w.live.is_some(), "{:?} with live run {:?}", view.state, w.live);
     assert_eq!(w.alerts.contains(&Alert::Failed), view.state == ServiceState::Failed);
+    assert_eq!(w.alerts.contains(&Alert::Quarantined), view.state == ServiceState::Quarantined);
     assert_eq!(w.alerts.contains(&Alert::Stuck), view.state == ServiceState::Stuck);
+}
+
+/// Of the live run, or of one that is over.
+fn condemn(live: Option<RunId>, dice: u8) -> Event {
+    let sentence = [Sentence::Restart, Sentence::Stop, Sentence::Quarantine][usize::from(dice / 64 % 3)];
+    let run = live.unwrap_or_else(RunId::fresh);
+    Event::Condemn { run, class: FailureClass::Nan, reason: String::new(), at_once: dice % 2 == 0, sentence }
 }
 
 proptest! {
@@ -81,8 +97,8 @@ proptest! {
         } else if w.live.is_some() {
             w.news(exit(143));
         }
-        use ServiceState::{Completed, Failed, Offloaded, Stopped};
-        let at_rest = matches!(w.state(), Stopped | Offloaded | Failed | Completed);
+        use ServiceState::{Completed, Failed, Offloaded, Quarantined, Stopped};
+        let at_rest = matches!(w.state(), Stopped | Offloaded | Failed | Quarantined | Completed);
         prop_assert!(at_rest || w.released.is_some(), "{:?}", w.state());
         if let Some((timer, at)) = w.timer {
             w.now = at;

@@ -170,7 +170,7 @@ impl World {
                     assert!(!ended, "{fate:?} is told of a run after its end: {:?}", lease.told);
                     assert!(*fate != Fate::Withdrawn || self.live != Some(*run), "a live run is withdrawn");
                     assert!(
-                        matches!(fate, Fate::Ended { .. } | Fate::Withdrawn) || self.live == Some(*run),
+                        matches!(fate, Fate::Ended { .. } | Fate::RanOut | Fate::Withdrawn) || self.live == Some(*run),
                         "{fate:?} of a run that is not live"
                     );
                     lease.told.push(fate.clone());

@@ -13,4 +13,4 @@ pub use crate::os::service_log::{CURRENT, LogFile, log_dir, rotated_name};
 pub use pace::Pace;
 pub use splitter::{Ending, Line, MAX_LINE, Splitter};
 pub use tail::{TAIL_LINES, Tail};
-pub use view::{Cause, OutputView, Source};
+pub use view::{Cause, Noticed, OutputView, Source};

@@ -1,8 +1,9 @@
 //! What is looked for in the output while it passes. Pure.
 //!
-//! Four things: the last lines of each stream, the line that names the cause of a failure, and, while they are waited for,
-//! the line that says "I am ready" and those that tell how a load gets on. A block in which no pattern can match is not split: of it only the last lines are
-//! looked at. Lines that lie across two blocks are always looked at.
+//! Five things: the last lines of each stream, the line that names the cause of a failure, lines after which something is to
+//! be done although the program goes on, and, while they are waited for, the line that says "I am ready" and those that tell
+//! how a load gets on. A block in which no pattern can match is not split: of it only the last lines are looked at. Lines that
+//! lie across two blocks are always looked at. Every byte is looked at once, whatever comes, and what is kept has its bounds.
 
 use memchr::{memchr, memrchr};
 use regex::bytes::Regex;
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     engines::{FailureRules, LoadLines, LoadStep},
-    spec::FailureClass,
+    spec::{FailureAction, FailureClass},
 };
 
 /// Bytes kept of the line that names a cause.
@@ -40,6 +41,17 @@ pub struct Cause {
     pub line: String,
 }
 
+/// A line after which something is to be done, although the program goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noticed {
+    /// The class that it stands for.
+    pub class: FailureClass,
+    /// What its rule wants done.
+    pub action: FailureAction,
+    /// The line, shortened.
+    pub line: String,
+}
+
 #[derive(Debug, Default)]
 struct Stream {
     splitter: Splitter,
@@ -61,6 +73,8 @@ struct Search {
     ready: Option<Regex>,
     is_ready: bool,
     cause: Option<(usize, Cause)>,
+    /// The first line for each rule since they were taken, by the rank of the rule; `None` for one that wants nothing done.
+    noticed: Vec<(usize, Option<Noticed>)>,
     loading: Option<LoadLines>,
     /// Whether progress is looked for.
     is_loading: bool,
@@ -71,13 +85,23 @@ impl OutputView {
     /// A view that names causes by `rules`, sees readiness by `ready` and progress by `loading`.
     #[must_use]
     pub fn new(rules: FailureRules, ready: Option<Regex>, loading: Option<LoadLines>) -> Self {
-        let search = Search { rules, ready, is_ready: false, cause: None, loading, is_loading: true, step: None };
+        let search = Search {
+            rules,
+            ready,
+            is_ready: false,
+            cause: None,
+            noticed: Vec::new(),
+            loading,
+            is_loading: true,
+            step: None,
+        };
         Self { stdout: Stream::default(), stderr: Stream::default(), search }
     }
 
     /// Searches for something else from now on. What was found stays found, the place of a cause among its rules too.
     pub fn replace(&mut self, rules: FailureRules, ready: Option<Regex>) {
         self.search.rules = rules;
+        self.search.noticed.clear();
         self.search.ready = ready.filter(|_| !self.search.is_ready);
     }
 
@@ -132,6 +156,12 @@ impl OutputView {
         self.search.is_loading = wanted;
     }
 
+    /// The lines since the last time after which something is to be done, the first for each rule.
+    pub fn take_noticed(&mut self) -> Vec<Noticed> {
+        let noticed = std::mem::take(&mut self.search.noticed);
+        noticed.into_iter().filter_map(|(_, noticed)| noticed).collect()
+    }
+
     /// The line closest to the cause of a failure, the latest of its kind.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
@@ -161,8 +191,12 @@ impl Search {
         self.look_for_progress(text);
         let Some((rank, class)) = self.rules.class_of(text) else { return };
         if self.cause.as_ref().is_none_or(|(best, _)| rank <= *best) {
-            let line = String::from_utf8_lossy(&text[..text.len().min(CAUSE_BYTES)]).trim().to_owned();
-            self.cause = Some((rank, Cause { class, line }));
+            self.cause = Some((rank, Cause { class, line: shortened(text) }));
+        }
+        if !self.noticed.iter().any(|(seen, _)| *seen == rank) {
+            let rule = self.rules.action_of(text).filter(|(_, action)| *action != FailureAction::None);
+            let noticed = rule.map(|(class, action)| Noticed { class, action, line: shortened(text) });
+            self.noticed.push((rank, noticed));
         }
     }
 
@@ -185,6 +219,11 @@ impl Search {
     }
 }
 
+/// As much of a line as is shown, as text.
+fn shortened(text: &[u8]) -> String {
+    String::from_utf8_lossy(&text[..text.len().min(CAUSE_BYTES)]).trim().to_owned()
+}
+
 /// The part of `block` that begins with the last `count` line breaks' lines: the whole block if it has fewer.
 fn last_lines(block: &[u8], count: usize) -> &[u8] {
     let mut end = block.len();
@@ -200,7 +239,13 @@ fn last_lines(block: &[u8], count: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engines::Engines;
+    use std::time::Duration;
+
+    use crate::{
+        engines::{EngineRef, Engines},
+        failure::FailureRule,
+        os::clock,
+    };
     use proptest::prelude::*;
 
     fn view_of(engine: &str, ready: Option<&str>) -> OutputView {
@@ -260,6 +305,62 @@ mod tests {
         let cause = view.cause().expect("a cause");
         assert_eq!((cause.class, cause.line.as_str()), (FailureClass::OomGpu, "unable to allocate CUDA0 buffer"));
         assert_eq!(view.last_lines(), ["unable to allocate CUDA0 buffer", "exiting due to model loading error"]);
+    }
+
+    #[test]
+    fn what_is_to_be_acted_on_is_noticed_once_for_each_rule_wherever_the_chunks_end() {
+        let nan = "NansException: \u{1b}[2J all of it\n";
+        for cut in 0..nan.len() {
+            let mut view = view(None);
+            let (a, b) = nan.as_bytes().split_at(cut);
+            for _ in 0..3 {
+                view.take(Source::Stderr, a);
+                view.take(Source::Stderr, b);
+            }
+            view.take(Source::Stderr, b"torch.OutOfMemoryError: of which nothing is made while it goes on\n");
+            let (class, action) = (FailureClass::Nan, FailureAction::RestartOnce);
+            let line = nan.trim_end().to_owned();
+            assert_eq!(view.take_noticed(), [Noticed { class, action, line }], "cut at {cut}");
+            assert_eq!(view.take_noticed(), []);
+        }
+    }
+
+    #[test]
+    fn two_rules_of_one_class_want_what_each_of_them_says() {
+        let rule =
+            |pattern: &str, action| FailureRule { pattern: pattern.to_owned(), class: FailureClass::Driver, action };
+        let own = [rule("^soft", FailureAction::None), rule("^hard", FailureAction::Quarantine)];
+        let rules = FailureRules::new(&EngineRef::generic(), &own).expect("rules");
+        let mut view = OutputView::new(rules, None, None);
+        view.take(Source::Stdout, b"soft\nhard\nsoft\nhard again\n");
+        let noticed: Vec<_> = view.take_noticed().into_iter().map(|n| (n.action, n.line)).collect();
+        assert_eq!(noticed, [(FailureAction::Quarantine, "hard".to_owned())]);
+        assert_eq!(view.cause().map(|cause| cause.line.as_str()), Some("soft"));
+    }
+
+    #[test]
+    fn hostile_output_is_looked_at_in_linear_time_and_bounded_memory() {
+        let own = ["(x+x+)+y", "x*x*x*x*b", "(?:x|xx)*$z"].map(|pattern| FailureRule {
+            pattern: pattern.to_owned(),
+            class: FailureClass::Driver,
+            action: FailureAction::Restart,
+        });
+        let rules = FailureRules::new(&EngineRef::generic(), &own).expect("rules");
+        let mut view = OutputView::new(rules, None, None);
+        let mut looked = |block: &[u8], times: u32| {
+            let began = clock::now();
+            for _ in 0..times {
+                view.take(Source::Stdout, block);
+                assert_eq!(view.take_noticed(), []);
+            }
+            began.elapsed()
+        };
+        // One line without an end, with what no terminal should see and what is no text.
+        let block = [&[b'x'; 4000][..], b"\0\x1b[2J\xff\xfe"].concat();
+        let (short, long) = (looked(&block, 50), looked(&block, 500));
+        // Ten times as much; quadratic would be a hundred times as long. The rest is for a machine that does other things.
+        assert!(long < short * 40 + Duration::from_secs(5), "{short:?} became {long:?}");
+        assert!(view.stdout.splitter.pending().len() <= 16 * 1024);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Readiness, then liveness, of one run.
 
-use std::{fs, sync::Arc};
+use std::{cell::Cell, fs, rc::Rc, sync::Arc};
 
 use futures_util::future::join;
 use tokio::{
@@ -10,13 +10,15 @@ use tokio::{
 
 use super::{
     attempt::{Found, attempt},
+    generation::watch_generation,
     loading::{tell_loading, tell_steps},
     patience::Patience,
     pauses::pause,
-    pulse::{Pulse, Pulses},
+    pulse::{Pulse, Pulses, Signs, Try},
 };
 use crate::{
     engines::LoadStep,
+    gate::Gate,
     ids::Pid,
     os::{clock, containment::Hold},
     process_supervisor::{
@@ -47,6 +49,10 @@ pub struct Health {
     /// Where its output tells how its load gets on; listened to until it is ready. Of a worker, how its job gets on,
     /// listened to as long as it runs.
     pub loading: watch::Sender<Option<LoadStep>>,
+    /// Bytes of output so far.
+    pub said: Rc<Cell<u64>>,
+    /// Where those come in who use it: looked at only.
+    pub gate: Gate,
 }
 
 /// What has been told of a run's health so far.
@@ -92,12 +98,15 @@ pub async fn watch_health(mut health: Health, known: Known, report: Reporter) {
 /// Tells when one that is, or was, ready is unready and of no use any more.
 async fn watch_life(health: &Health, known: Known, report: &Reporter) {
     let was_unready = known == Known::Unready;
-    if health.spec.alive.probe != Probe::None {
-        alive(health, was_unready, report).await;
-    } else if was_unready {
-        // Nobody asks any more, and it runs.
-        report(RunNews::Ready);
-    }
+    let probed = async {
+        if health.spec.alive.probe != Probe::None {
+            alive(health, was_unready, report).await;
+        } else if was_unready {
+            // Nobody asks any more, and it runs.
+            report(RunNews::Ready);
+        }
+    };
+    join(probed, watch_generation(health, report)).await;
 }
 
 async fn ready(health: &mut Health) -> Result<(), NotReady> {
@@ -175,11 +184,13 @@ fn read_bytes(pid: Pid) -> Option<u64> {
 
 async fn alive(health: &Health, was_unready: bool, report: &Reporter) {
     let spec = &health.spec.alive;
-    let mut pulses = if was_unready { Pulses::after_a_failure(spec.failures) } else { Pulses::new(spec.failures) };
+    let mut pulses = Pulses::new(spec.failures, spec.busy_timeout, was_unready, clock::now());
     loop {
         sleep(spec.interval).await;
         let found = attempt(health, &spec.probe, spec.timeout).await;
-        let pulse = pulses.note(found == Found::Up);
+        let signs = Signs { said: health.said.get(), moves: health.gate.moves() };
+        let (answered, busy) = (found == Found::Up, health.gate.in_flight() > 0);
+        let pulse = pulses.note(Try { at: clock::now(), answered, busy, signs });
         let (Found::Down(reason) | Found::Stranger(reason)) = found else {
             if pulse == Pulse::Back {
                 report(RunNews::Ready);
@@ -190,6 +201,11 @@ async fn alive(health: &Health, was_unready: bool, report: &Reporter) {
             Pulse::Lost => report(RunNews::Unready { reason: format!("its liveness probe fails: {reason}") }),
             Pulse::Dead => {
                 let reason = format!("its liveness probe failed {} times in a row: {reason}", spec.failures.max(1));
+                return report(RunNews::Failing { class: FailureClass::Timeout, reason });
+            }
+            Pulse::Still => {
+                let still = format_duration(spec.busy_timeout);
+                let reason = format!("its liveness probe fails, and it has not got on for {still}: {reason}");
                 return report(RunNews::Failing { class: FailureClass::Timeout, reason });
             }
             Pulse::Same | Pulse::Back => {}

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use crate::{
     event::EventBus,
-    ids::{Pid, RunId},
+    gate::Gate,
+    ids::{Pid, RunId, ServiceName},
     memory::Placement,
     os::{
         containment::{Containment, Hold},
@@ -23,7 +24,7 @@ use crate::{
         spawn::Spawned,
     },
     process_supervisor::lifecycle::RunNews,
-    spec::{GpuLayers, Probe, ServiceLogSpec, ServiceSpec},
+    spec::{GpuLayers, InheritEnv, Probe, ServiceLogSpec, ServiceSpec},
     template::{Part, RunValues, Template},
     witness::Witness,
 };
@@ -150,6 +151,8 @@ pub struct RunContext {
     pub state_dir: PathBuf,
     /// Where it is told what its output shows to have failed.
     pub witness: Witness,
+    /// Where those come in who use it: looked at only.
+    pub gate: Gate,
     /// Where the run is; of no run in particular: nowhere.
     pub placement: Arc<Placement>,
 }
@@ -216,14 +219,29 @@ pub fn surroundings(
     hold: &dyn Hold,
     values: &RunValues,
 ) -> Vec<(OsString, OsString)> {
-    let own = spec.env.iter().map(|(name, value)| (name.clone(), value.render(values)));
+    let own = spec.env.iter().map(|(name, value)| (name.into(), value.render(values).into()));
+    inherited(&spec.inherit_env).chain(own).chain(marks(&spec.name, state_dir, run, hold)).collect()
+}
+
+/// The whole environment of a program that is run for something that is no service of this machine.
+#[must_use]
+pub fn foreign_surroundings(
+    name: &ServiceName,
+    state_dir: &Path,
+    run: RunId,
+    hold: &dyn Hold,
+) -> Vec<(OsString, OsString)> {
+    inherited(&InheritEnv::All).chain(marks(name, state_dir, run, hold)).collect()
+}
+
+/// What a sweep looks for.
+fn marks(name: &ServiceName, state_dir: &Path, run: RunId, hold: &dyn Hold) -> Vec<(OsString, OsString)> {
     let marks = [
         ("GREENROOM_STATE_DIR".to_owned(), state_dir.display().to_string()),
-        ("GREENROOM_SERVICE".to_owned(), spec.name.to_string()),
+        ("GREENROOM_SERVICE".to_owned(), name.to_string()),
         ("GREENROOM_RUN".to_owned(), run.to_string()),
     ];
-    let text = own.chain(marks).chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
-    inherited(&spec.inherit_env).chain(text).collect()
+    marks.into_iter().chain(hold.marker()).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
 /// Every text with its holes filled.

@@ -6,6 +6,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::{ids::Pid, units::format_duration};
+
 /// From the kill until what is left is called stuck. A killed tree of a thousand processes is gone after 60 ms. A little
 /// under 2 s, so that whoever asked for the stop has the answer within the grace and 2 s.
 pub const STUCK_AFTER: Duration = Duration::from_millis(1800);
@@ -150,6 +152,17 @@ impl Ending {
         // While the main process lives, its end will be told; what it leaves behind has to be looked at.
         if sight.main_gone { planned.min(pause) } else { planned }
     }
+}
+
+/// What there is to say about processes that outlived SIGKILL.
+pub(super) fn stuck(pids: &[Pid]) -> String {
+    let pids: Vec<String> = pids.iter().map(Pid::to_string).collect();
+    format!(
+        "process {} outlived SIGKILL for {}, as a hung driver or disk makes it; nothing is started in its place. \
+         See what it waits for (/proc/PID/stack, dmesg); if it does not go, only a reboot ends it",
+        pids.join(", "),
+        format_duration(STUCK_AFTER)
+    )
 }
 
 #[cfg(test)]

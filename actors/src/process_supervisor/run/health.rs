@@ -43,6 +43,11 @@ impl HealthWatch {
         watch
     }
 
+    /// What was told last; not ready while nobody watches.
+    pub(super) fn known(&self) -> Rc<Cell<Known>> {
+        Rc::clone(&self.known)
+    }
+
     fn begin(&mut self) {
         self.task = Some(Box::pin(watch_health(self.health.clone(), self.known.get(), self.report.clone())));
     }
@@ -50,7 +55,10 @@ impl HealthWatch {
     /// Goes on by another spec: what was ready stays so until a new probe says otherwise.
     pub(super) fn replace(&mut self, spec: Arc<ServiceSpec>) {
         let before = std::mem::replace(&mut self.health.spec, Arc::clone(&spec));
-        let same = before.ready == spec.ready && before.alive == spec.alive && before.owner_check == spec.owner_check;
+        let same = before.ready == spec.ready
+            && before.alive == spec.alive
+            && before.owner_check == spec.owner_check
+            && before.door == spec.door;
         if !same && !self.over && !self.paused {
             self.begin();
         }
@@ -60,12 +68,12 @@ impl HealthWatch {
     pub(super) fn pause(&mut self) {
         self.task = None;
         self.paused = true;
+        self.known.set(Known::NotReady);
     }
 
     /// Waits for its readiness as after a start.
     pub(super) fn resume(&mut self) {
         self.paused = false;
-        self.known.set(Known::NotReady);
         if !self.over {
             self.begin();
         }
@@ -75,6 +83,7 @@ impl HealthWatch {
     pub(super) fn end(&mut self) {
         self.over = true;
         self.task = None;
+        self.known.set(Known::NotReady);
     }
 
     /// Drives the watch. Cancel-safe; never ready while there is nothing to watch.

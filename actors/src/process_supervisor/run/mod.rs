@@ -18,12 +18,13 @@ mod launch;
 mod output;
 mod owner;
 mod slumber;
+mod telling;
 mod waits;
 
 pub use adopt::{Inherited, end_of};
 pub use context::{
-    AdoptedRun, Environment, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver, render,
-    surroundings,
+    AdoptedRun, Environment, Order, Orders, Origin, Reporter, RunContext, TakeOver, TakeOverError, TakenOver,
+    foreign_surroundings, render, surroundings,
 };
 pub use exec::{ExecError, exec_alone, exec_in_hold};
 pub use owner::own;

@@ -1,13 +1,13 @@
 //! Where a run's output goes: the log file, the view, and word of trouble with the log.
 
-use std::path::PathBuf;
+use std::{cell::Cell, path::PathBuf, rc::Rc};
 
 use bytes::Bytes;
 use regex::bytes::{Regex, RegexBuilder};
 use tokio::sync::watch;
 use tokio_process_stream::Item;
 
-use super::context::RunContext;
+use super::{context::RunContext, telling::Telling};
 use crate::{
     engines::{FailureRules, LoadLines, LoadStep},
     event::{EventKind, Severity},
@@ -33,6 +33,10 @@ pub(super) struct Output {
     pub(super) view: OutputView,
     ready: watch::Sender<bool>,
     loading: watch::Sender<Option<LoadStep>>,
+    /// Who tells of failures, once there is anything to know of its health.
+    telling: Option<Telling>,
+    /// Bytes so far.
+    said: Rc<Cell<u64>>,
     in_trouble: bool,
 }
 
@@ -50,12 +54,23 @@ impl Output {
         let (loading, _) = watch::channel(None);
         let is_ours = spec.stop.on_runtime_exit == OnRuntimeExit::Stop;
         let log = is_ours.then(|| LogFile::new(folder_of(ctx), ctx.logs));
-        Ok((Self { log, view, ready, loading, in_trouble: false }, seen))
+        let said = Rc::default();
+        Ok((Self { log, view, ready, loading, telling: None, said, in_trouble: false }, seen))
     }
 
     /// Where it is told how the load, or the job, gets on, the latest only. It is looked for while anybody listens.
     pub(super) fn loading(&self) -> watch::Sender<Option<LoadStep>> {
         self.loading.clone()
+    }
+
+    /// How many bytes have come so far.
+    pub(super) fn said(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.said)
+    }
+
+    /// Lines after which something is to be done are told from now on.
+    pub(super) fn tell_by(&mut self, telling: Telling) {
+        self.telling = Some(telling);
     }
 
     /// For a run of an earlier runtime: whether the line that says "ready" stands in the log already. It was printed once,
@@ -86,6 +101,7 @@ impl Output {
         if let Some(log) = &mut self.log {
             log.take(bytes);
         }
+        self.said.set(self.said.get().wrapping_add(bytes.len() as u64));
         self.view.take(source, bytes);
     }
 
@@ -106,6 +122,10 @@ impl Output {
         self.view.watch_load(!self.loading.is_closed());
         if let Some(step) = self.view.take_step() {
             self.loading.send_replace(Some(step));
+        }
+        let noticed = self.view.take_noticed();
+        if let Some(telling) = &mut self.telling {
+            telling.tell(ctx, noticed);
         }
         let trouble = match &self.log {
             Some(log) => log.trouble().map(str::to_owned),

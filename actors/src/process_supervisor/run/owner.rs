@@ -15,11 +15,12 @@ use tokio_process_stream::Item;
 use super::{
     ask::{ask, has_request},
     context::{Environment, Order, Orders, Origin, Reporter, RunContext},
-    ending::{Act, Ending, STUCK_AFTER, Sight},
+    ending::{Act, Ending, Sight, stuck},
     health::HealthWatch,
     launch::{LaunchError, Launched, launch, never_started, take_over},
     output::Output,
     slumber::{Slumber, slumber},
+    telling::Telling,
     waits::{Task, ended, exit_of, is_empty, maybe, signal, until},
 };
 use crate::{
@@ -39,7 +40,6 @@ use crate::{
     spec::{ServiceSpec, StopSignal},
     state::ExitReport,
     template::RunValues,
-    units::format_duration,
 };
 
 /// How long output is still read after the last process has ended. Nobody is left to write; what there is lies in the
@@ -68,7 +68,7 @@ pub async fn own(ctx: Arc<RunContext>, origin: Origin, orders: Orders, report: R
         }
         (Err(error), _) => Err(LaunchError::Pattern(error)),
     };
-    let (launched, (output, log_ready)) = match begun {
+    let (launched, (mut output, log_ready)) = match begun {
         Ok(begun) => begun,
         Err(error) => return report(never_started(Some(error.class()), Some(error.told()))),
     };
@@ -80,8 +80,11 @@ pub async fn own(ctx: Arc<RunContext>, origin: Origin, orders: Orders, report: R
         env: launched.env.clone(),
         log_ready,
         loading: output.loading(),
+        said: output.said(),
+        gate: ctx.gate.clone(),
     };
     let watch = HealthWatch::new(health, report.clone());
+    output.tell_by(Telling::new(run, watch.known()));
     Owner::new(ctx, run, launched, output, report).live(orders, watch).await;
 }
 
@@ -316,13 +319,7 @@ impl Owner {
         if self.exit.is_none() && !pids.contains(&self.main) {
             pids.push(self.main);
         }
-        let pids: Vec<String> = pids.iter().map(Pid::to_string).collect();
-        format!(
-            "process {} outlived SIGKILL for {}, as a hung driver or disk makes it; nothing is started in its place. \
-             See what it waits for (/proc/PID/stack, dmesg); if it does not go, only a reboot ends it",
-            pids.join(", "),
-            format_duration(STUCK_AFTER)
-        )
+        stuck(&pids)
     }
 
     async fn reap(&mut self) {

@@ -91,8 +91,12 @@ impl Admission {
 
     pub(super) fn demand_of(&self, query: Query<'_>) -> Demand {
         let asleep = query.run.and_then(|run| self.ledger.leases.get(&run)).map(|lease| lease.placement.clone());
-        let places = (asleep, self.place_before(query));
-        demand(&self.ledger, query.spec, query.need, query.wish.may_push_out(), places)
+        let at_most =
+            self.members.get(&query.spec.name).and_then(|member| member.smaller).map(|smaller| smaller.at_most);
+        let is_small =
+            |place: &Placement| at_most.is_none_or(|most| place.gpu_layers.is_none_or(|layers| layers <= most));
+        let places = (asleep, self.place_before(query).filter(is_small));
+        demand(&self.ledger, query.spec, query.need, query.wish.may_push_out(), places, at_most)
     }
 
     /// A reload goes where it was, unless it is configured otherwise by now.
@@ -183,7 +187,7 @@ impl Admission {
         };
         let mut gpus: Vec<_> = self.ledger.working().filter(listed).map(|book| book.card.id.clone()).collect();
         if gpus.is_empty() {
-            let wanted = demand(&self.ledger, spec, need, false, (None, None));
+            let wanted = demand(&self.ledger, spec, need, false, (None, None), None);
             gpus = wanted.gpus.into_iter().take(if wanted.all_of_them { usize::MAX } else { 1 }).collect();
         }
         let bytes = match need.vram {

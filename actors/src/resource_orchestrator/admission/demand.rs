@@ -8,13 +8,15 @@ use crate::{
 };
 
 /// The planner's question. Cards that do not work are left out; where all of several are wanted and one does not work,
-/// there is none. `asleep`: where its run sleeps, which can wake up there and nowhere else. `again`: where it was.
+/// there is none. `asleep`: where its run sleeps, which can wake up there and nowhere else. `again`: where it was. `at_most`:
+/// layers that may go to cards.
 pub(super) fn demand(
     ledger: &Ledger,
     spec: &ServiceSpec,
     need: &Need,
     may_push_out: bool,
     (asleep, again): (Option<Placement>, Option<Placement>),
+    at_most: Option<u32>,
 ) -> Demand {
     let (gpus, all_of_them) = match &spec.memory.gpu {
         GpuChoice::Any => (ledger.working().map(|book| book.card.id.clone()).collect(), false),
@@ -30,7 +32,7 @@ pub(super) fn demand(
             (gpus, again)
         }
     };
-    Demand { service: spec.name.clone(), need: need.clone(), gpus, all_of_them, may_push_out, again }
+    Demand { service: spec.name.clone(), need: need.clone(), gpus, all_of_them, may_push_out, again, at_most }
 }
 
 fn these(ledger: &Ledger, names: &[GpuName]) -> Vec<GpuId> {

@@ -11,7 +11,7 @@ use crate::{
     gate::Waiting,
     ids::{Pid, RunId, ServiceName},
     lease::{Fate, LeaseVerdict, Wish},
-    memory::{Amounts, Need, Placement},
+    memory::{Amounts, Layered, Need, Placement},
     os::{gpu::Reading, host::HostMemory},
     resource_orchestrator::ledger::Figures,
     spec::ServiceSpec,
@@ -39,6 +39,15 @@ pub enum Event {
         run: RunId,
         /// What happened to it.
         fate: Fate,
+    },
+    /// A run that has never been ready is about to be told of as ended: it ran out of GPU memory.
+    RanOut {
+        /// Who.
+        service: ServiceName,
+        /// Which run.
+        run: RunId,
+        /// What its layers take, where the planner could choose how many go to the card but the configuration says it.
+        model: Option<Layered>,
     },
     /// A service that was asked to leave does not: somebody holds it.
     Held {

@@ -7,7 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Around, Effect, Event, Question, ask::Ask, returning::Return, swap::Course};
+use super::{
+    Around, Effect, Event, Question,
+    ask::Ask,
+    returning::Return,
+    smaller::{OOM_ON_LOAD, Smaller, loads_alike},
+    swap::Course,
+};
 use crate::{
     event::{EventKind, Severity},
     ids::{RunId, ServiceName},
@@ -33,6 +39,8 @@ pub(super) struct Member {
     pub before: u64,
     /// When it was asked to leave for being idle.
     pub dismissed: Option<Instant>,
+    /// What it may take since a load ran out of GPU memory.
+    pub smaller: Option<Smaller>,
 }
 
 /// Decides who may hold memory. See the [module](super).
@@ -97,6 +105,7 @@ impl Admission {
                 self.forget_asks_of(&service);
                 self.clear("reload_failed", &service);
                 self.clear("reclaim_timeout", &service);
+                self.clear(OOM_ON_LOAD, &service);
             }
             // Most services need nothing. They are granted without a look at anything.
             Event::Asked(question) if question.need.is_nothing() => {
@@ -106,6 +115,7 @@ impl Admission {
             }
             Event::Asked(question) => self.ask(question, now),
             Event::Fared { service, run, fate } => self.fared(&service, run, &fate, around),
+            Event::RanOut { service, run, model } => self.ran_out(&service, run, model),
             Event::Held { service, run } => self.held(&service, run),
             Event::Drained(run) => self.drained(run, now),
             Event::Read(reading) => {
@@ -222,11 +232,18 @@ impl Admission {
 
     fn enlist(&mut self, spec: Arc<ServiceSpec>, need: Need, now: Instant) {
         let before = self.members.remove(&spec.name);
-        let new = Member { spec, need, loaded_in: None, used: now, entries: 0, before: 0, dismissed: None };
+        let new =
+            Member { spec, need, loaded_in: None, used: now, entries: 0, before: 0, dismissed: None, smaller: None };
         let member = match before {
-            Some(before) => Member { spec: new.spec, need: new.need, ..before },
+            Some(before) => {
+                let smaller = before.smaller.filter(|_| loads_alike(&before.spec, &new.spec));
+                Member { spec: new.spec, need: new.need, smaller, ..before }
+            }
             None => new,
         };
+        if member.smaller.is_none() {
+            self.clear(OOM_ON_LOAD, &member.spec.name);
+        }
         self.members.insert(member.spec.name.clone(), member);
     }
 

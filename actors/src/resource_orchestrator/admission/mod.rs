@@ -12,6 +12,9 @@
 //! **Bounds.** Whoever waits is answered at the latest when everybody that it waits for must have gone: the fairness, their
 //! drains, their ends and the time that memory may take to come back, added up, each service once.
 //!
+//! **Too large after all.** A load that runs out of GPU memory is followed by one with fewer layers on the card, once, where
+//! the planner chooses how many; see `smaller`.
+//!
 //! **Never**: more given out than is measured to be free; anybody told to leave who is pinned, held or still loading;
 //! anything pushed out for a reload, a restart or an eager start.
 
@@ -28,6 +31,7 @@ mod reclaim;
 mod returning;
 mod settle;
 mod showing;
+mod smaller;
 mod swap;
 pub mod turn;
 

@@ -23,6 +23,8 @@ impl Admission {
             Fate::Leaving => self.leaving(run),
             Fate::Stays => self.stays(service, run, Stays::Busy, now),
             Fate::Asleep => self.asleep(run, now),
+            // Comes as an event of its own, with what is known of the model.
+            Fate::RanOut => {}
             Fate::Ended { failed } => self.ended(service, run, *failed, around),
         }
     }
@@ -59,6 +61,7 @@ impl Admission {
         self.returning.remove(service);
         self.clear("reload_failed", service);
         self.clear("reclaim_timeout", service);
+        self.note_fits(service, run);
         let Some(lease) = self.ledger.leases.get_mut(&run).filter(|lease| !lease.has_ended()) else { return };
         // Ready again after a failed probe is no news.
         let came = lease.is_coming();

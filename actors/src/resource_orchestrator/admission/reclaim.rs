@@ -25,8 +25,8 @@ impl Admission {
         let ended = self.ledger.leases.values().filter(|lease| lease.has_ended());
         let back: Vec<RunId> = ended.filter(|lease| self.is_back(lease)).map(|lease| lease.run).collect();
         for run in back {
-            self.ledger.leases.remove(&run);
-            self.reclaimed(run, None);
+            let advice = self.ledger.leases.remove(&run).and_then(|lease| lease.advice);
+            self.reclaimed(run, advice);
         }
         let late = self
             .ledger

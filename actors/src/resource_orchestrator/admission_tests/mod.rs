@@ -10,5 +10,6 @@ mod others;
 mod promises;
 mod random;
 mod sleepers;
+mod smaller;
 mod supervisors;
 mod world;

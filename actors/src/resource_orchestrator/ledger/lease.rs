@@ -108,6 +108,8 @@ pub struct Lease {
     pub peak: Amounts,
     /// Of that, what was told to be remembered.
     pub learned: Amounts,
+    /// What to configure, as is said when its memory is back.
+    pub advice: Option<String>,
 }
 
 impl Lease {
@@ -143,6 +145,7 @@ impl Lease {
             ram: 0,
             peak: Amounts::default(),
             learned: Amounts::default(),
+            advice: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Beyond the lease by more than one part in this many is worth an alert.
-const TOLERANCE: u64 = 10;
+pub const TOLERANCE: u64 = 10;
 /// Less than this above the lease troubles nobody, however small the lease is.
 const NEGLIGIBLE: u64 = 64 << 20;
 

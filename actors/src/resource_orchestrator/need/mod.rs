@@ -23,6 +23,7 @@ mod learned;
 use std::sync::Arc;
 
 pub use book::Book;
+pub use drift::TOLERANCE;
 pub use figure::{Facts, need};
 pub use given::Given;
 pub use learned::Peak;

@@ -42,6 +42,12 @@ fn place(demand: &Demand, room: &Room, plan: &Plan) -> Vec<String> {
         (VramNeed::WholeCard, _) => {
             told.push("has it to itself: nobody knows yet how much it needs".to_owned());
         }
+        (VramNeed::Layers(model), Some(layers)) if layers < model.layers && demand.at_most == Some(layers) => {
+            told.push(format!(
+                "{layers} of {} layers go to a card: with more of them it ran out of GPU memory while it was loaded",
+                model.layers
+            ));
+        }
         (VramNeed::Layers(model), Some(0)) if !demand.gpus.is_empty() => {
             told.push(format!("none of its {} layers fits on a card", model.layers));
         }

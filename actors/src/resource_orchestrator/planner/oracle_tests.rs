@@ -64,7 +64,7 @@ fn spots(demand: &Demand) -> Vec<Spot> {
                 spots.push(spot((false, 0, count), 0, 1, ram));
             }
             VramNeed::Layers(model) => {
-                for layers in 0..=model.layers {
+                for layers in 0..=demand.most_layers(model) {
                     let lost = model.layers - layers;
                     let ram = ram + u64::from(lost) * model.layer;
                     let vram = u64::from(layers) * model.layer + count as u64 * model.card;
@@ -184,20 +184,23 @@ fn needs() -> impl Strategy<Value = Need> {
 fn demands() -> impl Strategy<Value = (Room, Demand)> {
     let again = prop::option::weighted(0.15, (0..4_usize, 0..40_u64, 0..40_u64));
     let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.8), prop::bool::weighted(0.2));
-    (rooms(), needs(), flags, again).prop_map(|(room, need, (all_of_them, may_push_out, fewer), again)| {
-        let mut gpus: Vec<GpuId> = room.cards.iter().map(|card| card.id.clone()).collect();
-        if fewer {
-            gpus.pop();
-        }
-        // Who has a card to itself is tried by rules of its own.
-        let again = again.filter(|_| need.vram != VramNeed::WholeCard).map(|(n, bytes, ram)| Placement {
-            gpus: vec![gpu(n)],
-            gpu_layers: None,
-            lease: Amounts { vram: [(gpu(n), bytes)].into(), ram, custom: need.custom.clone() },
-        });
-        let service = "new".parse().expect("a name");
-        (room, Demand { service, need, gpus, all_of_them, may_push_out, again })
-    })
+    let at_most = prop::option::weighted(0.3, 0..9_u32);
+    (rooms(), needs(), flags, again, at_most).prop_map(
+        |(room, need, (all_of_them, may_push_out, fewer), again, at_most)| {
+            let mut gpus: Vec<GpuId> = room.cards.iter().map(|card| card.id.clone()).collect();
+            if fewer {
+                gpus.pop();
+            }
+            // Who has a card to itself is tried by rules of its own.
+            let again = again.filter(|_| need.vram != VramNeed::WholeCard).map(|(n, bytes, ram)| Placement {
+                gpus: vec![gpu(n)],
+                gpu_layers: None,
+                lease: Amounts { vram: [(gpu(n), bytes)].into(), ram, custom: need.custom.clone() },
+            });
+            let service = "new".parse().expect("a name");
+            (room, Demand { service, need, gpus, all_of_them, may_push_out, again, at_most })
+        },
+    )
 }
 
 /// The same but for rounding of sums.

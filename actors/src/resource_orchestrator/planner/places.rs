@@ -71,7 +71,11 @@ pub(super) fn places(demand: &Demand, table: &Table, reach: &Reach) -> Vec<Place
             fitting(sets.into_iter().filter(|cards| !cards.is_empty()).map(alone).collect())
         }
         VramNeed::Layers(model) => {
-            let whole = first_kind(demand, table, reach, |cards| with_layers(model, model.layers, cards, ram));
+            let most = demand.most_layers(model);
+            let whole = match most {
+                0 => Vec::new(),
+                _ => first_kind(demand, table, reach, |cards| with_layers(model, most, cards, ram)),
+            };
             if whole.is_empty() { partial(demand, table, reach, model) } else { whole }
         }
     }
@@ -120,7 +124,8 @@ fn partial(demand: &Demand, table: &Table, reach: &Reach, model: Layered) -> Vec
 
 /// How many layers fit on cards at the most, and on how many cards at the least.
 pub(super) fn split(demand: &Demand, table: &Table, reach: &Reach, model: Layered) -> (u32, usize) {
-    let best = sizes(demand, table).map(|size| (most_layers(table, reach, model, size), size));
+    let most = demand.most_layers(model);
+    let best = sizes(demand, table).map(|size| (most_layers(table, reach, model, size).min(most), size));
     // Only more layers are worth more cards.
     best.reduce(|best, next| if next.0 > best.0 { next } else { best }).unwrap_or_default()
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     ids::ServiceName,
-    memory::{Amounts, GpuId, Need, Placement, Stays},
+    memory::{Amounts, GpuId, Layered, Need, Placement, Stays},
 };
 
 /// What may be given out.
@@ -74,6 +74,15 @@ pub struct Demand {
     pub may_push_out: bool,
     /// Where it ran before: a reload goes nowhere else.
     pub again: Option<Placement>,
+    /// Layers that go to cards at the most, where the planner chooses; `None`: as many as there are.
+    pub at_most: Option<u32>,
+}
+
+impl Demand {
+    /// Layers of its model that may go to cards.
+    pub(super) fn most_layers(&self, model: Layered) -> u32 {
+        self.at_most.map_or(model.layers, |most| most.min(model.layers))
+    }
 }
 
 /// The answer.

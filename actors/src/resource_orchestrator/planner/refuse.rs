@@ -57,8 +57,9 @@ fn short(demand: &Demand, table: &Table, reach: &Reach) -> Vec<(usize, u64)> {
             // What does not fit on cards is RAM's to take. If there is too little of it, VRAM would help as well.
             let (layers, _) = split(demand, table, reach, model);
             let ram = demand.need.ram.saturating_add(model.ram(layers));
-            let helps = ram > reach.gives[table.ram] && layers < model.layers && !table.cards.is_empty();
-            let whole = || bytes_on_cards(demand, table, reach, model.vram(model.layers));
+            let most = demand.most_layers(model);
+            let helps = ram > reach.gives[table.ram] && layers < most && !table.cards.is_empty();
+            let whole = || bytes_on_cards(demand, table, reach, model.vram(most));
             (if helps { whole() } else { Vec::new() }, ram)
         }
     };

@@ -42,6 +42,7 @@ pub(super) fn demand(vram: VramNeed) -> Demand {
         all_of_them: false,
         may_push_out: true,
         again: None,
+        at_most: None,
     }
 }
 
@@ -385,4 +386,29 @@ fn it_is_told_in_sentences() {
     );
     let refusal = plan(&demand(VramNeed::Bytes(9 * GIB)), &room, &[]);
     assert!(explain(&new, &room, &[], &refusal)[0].starts_with("it never fits here"));
+}
+
+#[test]
+fn no_more_layers_go_to_cards_than_it_may_have_there() {
+    let model = Layered { layers: 10, layer: GIB, card: GIB };
+    let with = |at_most| Demand { at_most, ..demand(VramNeed::Layers(model)) };
+    let room = cards(&[16 * GIB]);
+    let placed = |at_most| plan(&with(at_most), &room, &[]).expect("a place").placement;
+    for (at_most, layers) in [(None, 10), (Some(99), 10), (Some(9), 9), (Some(1), 1), (Some(0), 0)] {
+        let Placement { gpus, gpu_layers, lease } = placed(at_most);
+        let left = u64::from(10 - layers) * GIB;
+        assert_eq!(
+            (gpu_layers, lease.total_vram(), lease.ram),
+            (Some(layers), model.vram(layers), left),
+            "{at_most:?}"
+        );
+        assert_eq!(gpus.is_empty(), layers == 0);
+    }
+    let demand = with(Some(9));
+    let told = explain(&demand, &room, &[], &plan(&demand, &room, &[])).join("\n");
+    assert!(told.contains("9 of 10 layers go to a card: with more of them it ran out"), "{told}");
+    // Where fewer fit than it may have, that is the reason.
+    let small = cards(&[6 * GIB]);
+    let told = explain(&demand, &small, &[], &plan(&demand, &small, &[])).join("\n");
+    assert!(told.contains("5 of 10 layers fit on the card"), "{told}");
 }

@@ -47,7 +47,7 @@ pub struct Bundler(Arc<Shared>);
 struct Shared {
     source: Arc<Source>,
     desk: Mutex<Desk<Wish>>,
-    spec: Mutex<BundleSpec>,
+    spec: BundleSpec,
     thread: Mutex<Option<JoinHandle<()>>>,
     over: AtomicBool,
     /// Whether the last one failed.
@@ -78,23 +78,18 @@ impl Bundler {
         Self(Arc::new(Shared {
             source: Arc::new(source),
             desk: Mutex::default(),
-            spec: Mutex::new(spec),
+            spec,
             thread: Mutex::default(),
             over: false.into(),
             failed: false.into(),
         }))
     }
 
-    /// How often and how many, from now on.
-    pub fn configure(&self, spec: BundleSpec) {
-        *lock(&self.0.spec) = spec;
-    }
-
     /// Wants a bundle of the state before whatever follows; `shot` is how the processes are now. Never waits. It is left out
     /// when the last one is younger than `watchdog.bundle_min_interval`, or another one waits already. Says whether it will
     /// be made.
     pub fn ask(&self, occasion: Occasion, shot: Option<TreeShot>) -> bool {
-        let min_interval = lock(&self.0.spec).min_interval;
+        let min_interval = self.0.spec.min_interval;
         let wish = Wish { occasion, shot, answers: Vec::new() };
         let taken = lock(&self.0.desk).by_itself(wish, clock::now(), min_interval);
         self.begin(taken)
@@ -210,7 +205,7 @@ impl Shared {
         let name = |another| folder.join(file_name(at, &occasion.what, another));
         let target = (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
         write_file(&target, &self.source, occasion, shot, || self.over.load(Ordering::Acquire))?;
-        let keep = lock(&self.spec).keep.max(1);
+        let keep = self.spec.keep.max(1);
         if let Err(error) = clear(&folder, keep) {
             tracing::warn!("older bundles in {} cannot be removed: {error}", folder.display());
         }

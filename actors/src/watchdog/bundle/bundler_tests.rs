@@ -183,7 +183,6 @@ async fn of_those_that_nobody_asked_for_one_in_a_while_is_made_and_the_oldest_go
     }
     assert!(bundler.ask(occasion("nan", None, "once"), None));
     assert!(!bundler.ask(occasion("nan", None, "twice"), None), "the first one is too young");
-    bundler.configure(BundleSpec { keep: 2, min_interval: Duration::ZERO, ..BundleSpec::default() });
     // Whether the first one is still being made or not, this one is waited for.
     bundler.make_now(occasion("asked", None, "by a person")).await.expect("a bundle");
     let names = stage.bundles();

@@ -29,7 +29,7 @@ mod within;
 
 pub use archive::{BundleError, write_archive};
 pub use bundler::{Bundler, folder};
-pub use name::file_name;
+pub use name::{file_name, is_file_name};
 pub use secrets::Secrets;
 pub use source::{ConfigText, Running, Shown, Source};
 pub use tree::TreeShot;

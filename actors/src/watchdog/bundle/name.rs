@@ -35,8 +35,9 @@ pub fn partial(name: &str) -> String {
     format!(".{name}{PARTIAL}")
 }
 
-/// Whether a file of this name is a bundle of ours.
-fn is_ours(name: &str) -> bool {
+/// Whether this is the name of a bundle: what [`file_name`] may give, and nothing else.
+#[must_use]
+pub fn is_file_name(name: &str) -> bool {
     let middle = name.strip_prefix(FIRST).and_then(|rest| rest.strip_suffix(LAST));
     let mut parts = middle.unwrap_or_default().split('-');
     let number = |part: Option<&str>, digits: usize| {
@@ -56,14 +57,14 @@ fn is_ours(name: &str) -> bool {
 /// other file is among them.
 #[must_use]
 pub fn outdated(names: &[String], keep: u32) -> Vec<&str> {
-    let mut ours: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_ours(name)).collect();
+    let mut ours: Vec<&str> = names.iter().map(String::as_str).filter(|name| is_file_name(name)).collect();
     // The count of one second's bundles is no part of the order of bytes.
     ours.sort_by_key(|name| (name.get(..FIRST.len() + 15).unwrap_or_default().to_owned(), name.len(), *name));
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
     ours.truncate(ours.len().saturating_sub(keep));
     let is_half = |name: &&str| {
         let inner = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(PARTIAL));
-        inner.is_some_and(is_ours)
+        inner.is_some_and(is_file_name)
     };
     ours.extend(names.iter().map(String::as_str).filter(is_half));
     ours
@@ -114,12 +115,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_we_write_is_ours_and_the_newest_stay(
+        fn what_we_write_is_file_name_and_the_newest_stay(
             moments in proptest::collection::vec((0i64..100_000_000, "\\PC{0,60}", 0u32..20), 1..20),
             keep in 0u32..25,
         ) {
             let files: Vec<String> = moments.iter().map(|(s, what, again)| file_name(at(*s), what, *again)).collect();
-            prop_assert!(files.iter().all(|name| is_ours(name) && !name.contains('/') && name.len() < 100));
+            prop_assert!(files.iter().all(|name| is_file_name(name) && !name.contains('/') && name.len() < 100));
             let gone = outdated(&files, keep);
             prop_assert_eq!(gone.len(), files.len().saturating_sub(keep as usize));
             let second = |name: &str| name[FIRST.len()..FIRST.len() + 15].to_owned();

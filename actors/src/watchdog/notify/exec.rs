@@ -1,18 +1,14 @@
 //! The program that is told of alerts.
 
-use std::{ffi::OsString, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
 use crate::{
     cause::chain,
     ids::{RunId, ServiceName},
-    os::{
-        containment::{Containment, Hold},
-        environment::inherited,
-    },
-    process_supervisor::run::exec_alone,
-    spec::InheritEnv,
+    os::containment::{Containment, Hold},
+    process_supervisor::run::{exec_alone, foreign_surroundings},
 };
 
 /// How long it may take.
@@ -41,7 +37,7 @@ impl Program {
         let (run, name) = (RunId::fresh(), NAME.parse::<ServiceName>().map_err(|error| error.to_string())?);
         let hold: Arc<dyn Hold> = Arc::from(self.containment.open(&name, run).map_err(|error| chain(&error))?);
         let command = self.command.iter().cloned().chain([message]).collect();
-        let env = self.environment(&name, run, hold.as_ref());
+        let env = foreign_surroundings(&name, &self.state_dir, run, hold.as_ref());
         let mut ended = Box::pin(exec_alone(command, env, self.state_dir.clone(), Arc::clone(&hold), BOUND));
         let outcome = tokio::select! {
             outcome = &mut ended => outcome,
@@ -55,16 +51,5 @@ impl Program {
             status if status.success() => Ok(()),
             status => Err(format!("it ended with {status}")),
         }
-    }
-
-    /// Its environment: ours, and by what a sweep would find it.
-    fn environment(&self, name: &ServiceName, run: RunId, hold: &dyn Hold) -> Vec<(OsString, OsString)> {
-        let marks = [
-            ("GREENROOM_STATE_DIR".to_owned(), self.state_dir.display().to_string()),
-            ("GREENROOM_SERVICE".to_owned(), name.to_string()),
-            ("GREENROOM_RUN".to_owned(), run.to_string()),
-        ];
-        let marks = marks.into_iter().chain(hold.marker()).map(|(name, value)| (name.into(), value.into()));
-        inherited(&InheritEnv::All).chain(marks).collect()
     }
 }

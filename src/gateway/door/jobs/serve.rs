@@ -27,7 +27,8 @@ use super::{
     works::Works,
 };
 use crate::gateway::{
-    door::{accounting::Tab, headers::X_GREENROOM_JOB, outgoing::Outgoing, pass::unless_closing},
+    closing::unless_closing,
+    door::{accounting::Tab, headers::X_GREENROOM_JOB, outgoing::Outgoing},
     errors::ApiError,
 };
 

@@ -26,6 +26,7 @@ pub(super) fn jobs() -> Shapes {
                     ("status", nullable(whole("HTTP status of the answer."))),
                     ("stderr", list(text("The last lines, oldest first."))),
                     ("no_memory?", boolean("There is no memory for it, whoever leaves.")),
+                    ("action?", text("What the rule that has recognised the failure wants done about the program.")),
                 ],
             ),
         ),

@@ -85,7 +85,6 @@ pub(super) fn reloads() -> Shapes {
                             ("key", text("")),
                             ("from", nullable(text("As TOML, secrets masked."))),
                             ("to", nullable(text(""))),
-                            ("in_force", boolean("Whether this version acts on it.")),
                         ],
                     )),
                 ),

@@ -19,6 +19,8 @@ pub(super) enum Told {
     Failed(String),
     /// Somebody interrupted it.
     Interrupted,
+    /// It gets on, or its turn has not come.
+    Moves,
     /// Nothing about it.
     Nothing,
 }
@@ -54,6 +56,7 @@ pub(super) fn hear(message: &str, prompt: &str) -> Told {
             _ => Told::Nothing,
         },
         "executing" if data.get("node").is_some_and(Value::is_null) => Told::Done,
+        "executing" | "execution_start" | "execution_cached" | "executed" => Told::Moves,
         "execution_success" => Told::Done,
         "execution_error" => Told::Failed(error(data)),
         "execution_interrupted" => Told::Interrupted,
@@ -186,7 +189,7 @@ mod tests {
             (r#"{"type":"progress","data":{"value":3,"max":20,"prompt_id":"p","node":"3"}}"#, Told::Step(3, 20)),
             (r#"{"type":"progress","data":{"value":3,"max":20}}"#, Told::Step(3, 20)),
             (r#"{"type":"progress","data":{"value":3,"max":20,"prompt_id":"q"}}"#, Told::Nothing),
-            (r#"{"type":"executing","data":{"node":"3","prompt_id":"p"}}"#, Told::Nothing),
+            (r#"{"type":"executing","data":{"node":"3","prompt_id":"p"}}"#, Told::Moves),
             (r#"{"type":"executing","data":{"node":null,"prompt_id":"p"}}"#, Told::Done),
             (r#"{"type":"executing","data":{"node":null,"prompt_id":"q"}}"#, Told::Nothing),
             (r#"{"type":"executing","data":{"node":null}}"#, Told::Nothing),

@@ -2,9 +2,9 @@
 
 use crate::{
     engines::hint,
-    failure::FailureClass,
+    failure::{FailureAction, FailureClass, FailureRule},
     job::{JobError, JobResult},
-    job_queue::attempt::AttemptEnd,
+    job_queue::{attempt::AttemptEnd, runner::failing::action_about},
     memory::Refusal,
     state::ExitReport,
 };
@@ -28,6 +28,14 @@ pub(super) fn judge(exit: &ExitReport, told: Option<&str>, made: JobResult, expe
         }
         None => AttemptEnd::Done(made),
     }
+}
+
+/// With what is to be done about a failure of this class. A run is over with its job: what is left of that is whether the job
+/// gets one more.
+pub(super) fn with_action(end: AttemptEnd, own: &[FailureRule]) -> AttemptEnd {
+    let AttemptEnd::Failed(error) = end else { return end };
+    let action = error.class.map(|class| action_about(class, own));
+    AttemptEnd::Failed(JobError { action: action.filter(|action| *action == FailureAction::RestartOnce), ..error })
 }
 
 /// A job for which there will never be room.
@@ -78,6 +86,17 @@ mod tests {
         assert!(failed.message.starts_with(&format!("{told}; give it less to hold")), "{}", failed.message);
         assert_eq!((failed.class, failed.code, failed.signal), (Some(FailureClass::OomGpu), Some(1), None));
         assert_eq!(failed.stderr, ["last words"]);
+    }
+
+    #[test]
+    fn only_what_is_tried_once_more_on_a_clean_run_is_said_of_a_run_that_is_over() {
+        let poisons = |class, own: &[FailureRule]| {
+            error(with_action(judge(&exit(Some(1), Some(class)), None, made(&[]), true), own)).poisons()
+        };
+        assert!(poisons(FailureClass::Nan, &[]) && !poisons(FailureClass::OomGpu, &[]));
+        let rule = |action| FailureRule { pattern: "x".to_owned(), class: FailureClass::OomGpu, action };
+        assert!(poisons(FailureClass::OomGpu, &[rule(FailureAction::RestartOnce)]));
+        assert!(!poisons(FailureClass::OomGpu, &[rule(FailureAction::Quarantine)]));
     }
 
     #[test]

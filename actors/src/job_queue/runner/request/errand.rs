@@ -1,9 +1,9 @@
 //! One request and all that belongs to it: its progress, its answer, and how it is told to stop.
 
-use std::{cell::RefCell, path::PathBuf, sync::Arc, time::Duration};
+use std::{cell::RefCell, future::pending, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_rt::time::sleep;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 use super::Trouble;
 use crate::{
@@ -12,9 +12,10 @@ use crate::{
     job_queue::{
         attempt::{AttemptNews, Teller},
         runner::{
-            comfyui::Prompt,
+            comfyui::{Course, Prompt},
             kept::keep,
             refused::{LONGEST_ERROR, refused},
+            stillness::Stillness,
             wire::{Letter, Wire},
         },
     },
@@ -53,6 +54,8 @@ pub(super) struct Errand<'a> {
     pub tell: &'a Teller,
     /// Of a prompt: its id, once it has one.
     pub prompt: RefCell<Option<String>>,
+    /// Since when it has not got on, where that matters and can be told.
+    pub stillness: RefCell<Option<Stillness>>,
 }
 
 impl Errand<'_> {
@@ -65,8 +68,8 @@ impl Errand<'_> {
                 never = self.watch(&path) => match never {},
             },
             Followed::ByPrompt => {
-                let step = self.steps();
-                self.as_prompt().done(self.letter, self.rules.as_ref(), &self.folder, &step).await
+                let course = Course { step: &self.steps(), moves: &|| self.moves() };
+                self.as_prompt().done(self.letter, self.rules.as_ref(), &self.folder, course).await
             }
         }
     }
@@ -103,12 +106,43 @@ impl Errand<'_> {
     fn steps(&self) -> impl Fn(u64, u64) {
         let (began, last) = (clock::now(), RefCell::new(None));
         move |done, total| {
+            if let Some(stillness) = &mut *self.stillness.borrow_mut() {
+                stillness.is_at(done, total, clock::now());
+            }
             if last.replace(Some((done, total))) == Some((done, total)) {
                 return;
             }
             let spent = clock::now().saturating_duration_since(began).as_secs_f64();
             let eta = (done > 0).then(|| spent / done as f64 * total.saturating_sub(done) as f64);
             self.tell.tell(AttemptNews::Progress(JobProgress::of(done, total, eta)));
+        }
+    }
+
+    fn moves(&self) {
+        if let Some(stillness) = &mut *self.stillness.borrow_mut() {
+            stillness.moves(clock::now());
+        }
+    }
+
+    /// Its work begins, and may stand still for so long, where its engine tells how it gets on; zero: for ever.
+    pub fn begins(&self, bound: Duration) {
+        let is_told = self.engine.follows(&self.letter.method, &self.letter.path) != Followed::ByAnswer;
+        let stillness = is_told.then(|| Stillness::new(bound, clock::now())).flatten();
+        self.stillness.replace(stillness);
+    }
+
+    /// Waits until it has stood still for too long, and says so.
+    pub async fn stands_still(&self) -> String {
+        loop {
+            let (due, told) = match &*self.stillness.borrow() {
+                Some(stillness) => (stillness.due(), stillness.is_stuck(clock::now()).then(|| stillness.told())),
+                None => (None, None),
+            };
+            match (told, due) {
+                (Some(told), _) => return told,
+                (None, Some(due)) => sleep_until(due.into()).await,
+                (None, None) => pending().await,
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::{cell::RefCell, pin::pin, sync::Arc, time::Duration};
 use actix_rt::time::sleep;
 use tokio::time::timeout;
 
-use super::{Errand, Trouble, errand::STOP_BOUND};
+use super::{Errand, Trouble, errand::STOP_BOUND, reset::reset};
 use crate::{
     engines::{FailureRules, Interrupt},
     failure::FailureClass,
@@ -15,7 +15,9 @@ use crate::{
         runner::{
             Rim,
             admission::{killed, ordered},
+            alarm::{DIRTY, clear},
             cleanup::{CleanPlace, clean},
+            dirty::Verdict,
             wire::{Letter, WireError},
         },
     },
@@ -59,6 +61,7 @@ pub(super) async fn run(
             folder: attempt.folder.output(),
             tell,
             prompt: RefCell::new(None),
+            stillness: RefCell::new(None),
         };
         let mut order = attempt.order.clone();
         let end = match work(&errand, &mut order).await {
@@ -72,6 +75,7 @@ pub(super) async fn run(
             None => return Some(AttemptEnd::Stopped),
         };
         let wire = Arc::clone(&errand.wire);
+        let (end, failures) = judged(end, remote, rim);
         tell.tell(AttemptNews::Ended(end));
         let place = CleanPlace {
             name: remote.name().clone(),
@@ -84,6 +88,9 @@ pub(super) async fn run(
                 // What has failed is told there; a remote cannot be restarted from here.
                 drop(clean(spec, &place, rim).await);
             }
+            if let Some(failures) = failures {
+                reset(remote, failures, rim).await;
+            }
         };
         tokio::select! {
             () = clean_up => {}
@@ -92,6 +99,22 @@ pub(super) async fn run(
         drop(in_flight);
         return None;
     }
+}
+
+/// The end, and after how many failures in a row the last resort is due, if it is. Nothing of a remote is restarted for one
+/// job, so that another attempt is as good as any.
+fn judged(end: AttemptEnd, remote: &Arc<Remote>, rim: &Rim) -> (AttemptEnd, Option<u32>) {
+    let end = match end {
+        AttemptEnd::Failed(error) => AttemptEnd::Failed(JobError { action: None, ..error }),
+        AttemptEnd::Done(_) => {
+            clear(DIRTY, remote.name(), rim);
+            end
+        }
+        AttemptEnd::Stopped => end,
+    };
+    let after = remote.spec().cleanup.last_resort_after;
+    let failures = rim.tidy.count(remote.name(), None, Verdict::of(&end), after);
+    (end, failures)
 }
 
 /// A URL that may be asked, as soon as there is one; `None` when the attempt is to stop.

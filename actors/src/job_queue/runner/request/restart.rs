@@ -1,13 +1,17 @@
-//! Restarts a service for a job, and only when nobody else works with it.
+//! Restarts or ends a service for a job.
 
 use std::time::Duration;
 
+use actix::{Handler, Message};
 use tokio::time::timeout;
 
 use crate::{
     gate::{Permit, Shut},
     ids::RunId,
-    process_supervisor::messages::RecycleService,
+    process_supervisor::{
+        ProcessSupervisor,
+        messages::{CondemnService, RecycleService},
+    },
     services::Supervised,
     state::{ServiceState, ServiceStatus},
 };
@@ -40,9 +44,30 @@ pub(super) async fn restart(
     target: &Supervised,
     run: RunId,
     permit: Permit,
-    _shut: &Shut,
+    shut: &Shut,
     why: String,
 ) -> Result<(), String> {
+    end(target, run, permit, shut, RecycleService { reason: why, when_idle: false }).await
+}
+
+/// Has a run ended for what it has done, and waits until it is gone, as [`restart`] does.
+///
+/// # Errors
+/// Why it is not known to be gone.
+pub(super) async fn condemn(
+    target: &Supervised,
+    permit: Permit,
+    shut: &Shut,
+    condemned: CondemnService,
+) -> Result<(), String> {
+    end(target, condemned.run, permit, shut, condemned).await
+}
+
+async fn end<M>(target: &Supervised, run: RunId, permit: Permit, _shut: &Shut, message: M) -> Result<(), String>
+where
+    M: Message<Result = ()> + Send + 'static,
+    ProcessSupervisor: Handler<M>,
+{
     drop(permit);
     if is_over(&target.status.borrow(), run) {
         return Ok(());
@@ -50,7 +75,7 @@ pub(super) async fn restart(
     let name = &target.spec.name;
     let supervisor =
         target.supervisor.upgrade().ok_or_else(|| format!("`{name}` cannot be restarted: nobody supervises it"))?;
-    supervisor.do_send(RecycleService { reason: why, when_idle: false });
+    supervisor.do_send(message);
     let mut status = target.status.clone();
     let bound = target.spec.stop.grace + GONE_WITHIN;
     let gone = status.wait_for(|status| is_over(status, run) || status.state == ServiceState::Stuck);
@@ -58,6 +83,6 @@ pub(super) async fn restart(
         Ok(Ok(status)) if !is_over(&status, run) => Err(format!("`{name}` is stuck")),
         // Without a supervisor nothing of it runs.
         Ok(_) => Ok(()),
-        Err(_) => Err(format!("`{name}` was restarted and has not ended within {bound:?}")),
+        Err(_) => Err(format!("`{name}` was to end and has not within {bound:?}")),
     }
 }

@@ -1,0 +1,7 @@
+//! Jobs by processes of their own, on a worker with the whole of the actors behind it.
+
+mod attempts;
+mod memory;
+mod queue;
+
+pub use queue::{Begun, Hears};

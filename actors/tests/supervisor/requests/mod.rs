@@ -1,0 +1,10 @@
+//! Jobs by requests to a service, with real supervisors and processes, and the service's HTTP in the test.
+
+mod answers;
+mod cleanup;
+mod comfyui;
+mod remote;
+mod shop;
+
+pub use remote::Near;
+pub use shop::{Shop, service, soon};
