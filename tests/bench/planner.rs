@@ -155,5 +155,5 @@ fn question(need: Need, residents: Vec<Resident>) -> Question {
     let gpus = (0..4).map(gpu).collect();
     let service = "newcomer".parse().expect("a name");
     let again: Option<Placement> = None;
-    (Demand { service, need, gpus, all_of_them: false, may_push_out: true, again }, room, residents)
+    (Demand { service, need, gpus, all_of_them: false, may_push_out: true, again, at_most: None }, room, residents)
 }
