@@ -92,6 +92,12 @@ impl Witness {
         self.0.judge.store(Some(Arc::new(judge)));
     }
 
+    /// Nobody judges any more. To be called by whoever was appointed, when he goes: the way to him would otherwise keep what
+    /// his thread waits with.
+    pub fn dismiss(&self) {
+        self.0.judge.store(None);
+    }
+
     /// Tells, and does not wait. What does not fit into a full mailbox is dropped: a flood says the same thing over and
     /// over.
     pub fn tell(&self, seen: FailureSeen) {

@@ -227,7 +227,7 @@ fn healthy(
         ram: Some((500 << 20) + (((n * 7 + place * 13) % 32) << 20) as u64),
         vram: 4 << 30,
         descriptors: 40,
-        idle: (n + place) % 5 != 0,
+        idle: !(n + place).is_multiple_of(5),
     };
     let actor = |spec: &Arc<ServiceSpec>| ActorSample {
         name: format!("service {}", spec.name),

@@ -201,6 +201,7 @@ impl Handler<StopUnit> for Watchdog {
     /// From here on everything ends as it should: nothing is judged any more.
     fn handle(&mut self, StopUnit { name, answer, .. }: StopUnit, ctx: &mut Self::Context) {
         self.closed = true;
+        self.witness.dismiss();
         if let Some(next) = self.next.take() {
             ctx.cancel_future(next);
         }
