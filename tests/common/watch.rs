@@ -1,6 +1,10 @@
 //! What the Watchdog of a test's runtime has seen and done.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -109,5 +113,15 @@ impl Greenroom {
         });
         assert_eq!(found.len(), count, "{found:?}");
         found
+    }
+
+    /// Takes a bundle apart with the system's own `tar`; the folder of what was in it.
+    #[track_caller]
+    pub fn unpacked(&self, archive: &Path) -> PathBuf {
+        let folder = self.folder().join("unpacked");
+        fs::create_dir_all(&folder).expect("the test's folder is writable");
+        let done = Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&folder).output().expect("tar runs");
+        assert!(done.status.success(), "{done:?}");
+        folder
     }
 }

@@ -72,6 +72,8 @@ fn nothing_of_it_reaches_a_terminal_as_it_came() {
     ] {
         let seen = on_a_terminal(&greenroom, args);
         let text = without_our_own(&seen);
+        // Or nothing would have been shown of it.
+        assert!(args[0] != "logs" || text.contains("owned") && text.contains("end of hostile output"), "{text:?}");
         let bad: Vec<char> = text.chars().filter(|c| c.is_control() && !"\n\r\t".contains(*c)).collect();
         assert!(bad.is_empty(), "{args:?}: {bad:?} in {text:?}");
         assert!(!text.contains('\u{202e}'), "{args:?}: text that is turned round: {text:?}");
