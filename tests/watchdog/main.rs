@@ -8,6 +8,7 @@ mod liveness;
 mod notify;
 mod resorts;
 mod rules;
+mod shown;
 mod stuck_jobs;
 mod systemd;
 
