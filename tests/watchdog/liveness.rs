@@ -62,7 +62,7 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
     });
     let run = ready_run(&greenroom, "chat");
     // It counts the tokens that it has generated, if asked to; here its log tells of each task.
-    let tasks = || greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("POST /completion").count();
+    let tasks = || greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("processing task").count();
     wait_for("it has been asked for some tokens", BOUND, || tasks() >= 3);
     assert_eq!(ready_run(&greenroom, "chat"), run);
     greenroom.shutdown_clean();
