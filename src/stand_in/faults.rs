@@ -41,7 +41,8 @@ pub struct FaultOptions {
     /// Say at each chat request what a WebUI says when a computation yields not-a-number.
     #[arg(long)]
     pub nan_per_request: bool,
-    /// Once loaded, write what no terminal should see: escapes, NUL, bytes that are not UTF-8.
+    /// Once loaded, write what no terminal should see: escapes, NUL, bytes that are not UTF-8; `POST /hostile` has it written
+    /// at any time.
     #[arg(long)]
     pub hostile: bool,
 }
@@ -125,7 +126,7 @@ impl AtChat {
 
 /// Adds the routes; the [`Engine`] must be there as app data.
 pub fn routes(app: &mut ServiceConfig) {
-    app.route("/fork", web::post().to(fork));
+    app.route("/fork", web::post().to(fork)).route("/hostile", web::post().to(hostile));
 }
 
 #[derive(Debug, Deserialize)]
@@ -137,6 +138,11 @@ async fn fork(engine: Data<Engine>, asked: Query<Fork>) -> HttpResponse {
     let count = asked.n.min(MOST_FORKS);
     engine.wake(Wake::Fork(count));
     HttpResponse::Ok().json(json!({ "forking": count }))
+}
+
+async fn hostile() -> HttpResponse {
+    output::draw_bytes(output::HOSTILE);
+    HttpResponse::Ok().json(json!({}))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! What the Watchdog of a test's runtime has seen and done.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
@@ -79,14 +83,16 @@ impl Greenroom {
         });
     }
 
-    /// Waits until the Watchdog has seen a service in the state in which it is: what comes next is measured against that.
+    /// Waits until the Watchdog has seen a service that is ready: what comes next is measured against that.
     #[track_caller]
     pub fn wait_watched(&self, service: &str) {
-        let line = format!("greenroom_service_processes{{service=\"{service}\"}} ");
+        self.wait_state(service, "ready");
         wait_until(&format!("{service} is watched"), BOUND, || {
-            let metrics = self.api().get("/metrics").expect("the runtime answers").body;
-            let count = metrics.lines().find_map(|text| text.strip_prefix(&line)?.parse::<f64>().ok());
-            count.filter(|count| *count > 0.0).map(drop)
+            let status = self.status();
+            let of = |one: &&Value| one["name"] == service;
+            let ready = status["services"].as_array()?.iter().find(of)?["ready_since"].as_str()?.to_owned();
+            // Both are written the same way, to the microsecond, in UTC.
+            status["watch"]["sampled_at"].as_str().filter(|sampled| **sampled > *ready).map(drop)
         });
     }
 
@@ -107,5 +113,15 @@ impl Greenroom {
         });
         assert_eq!(found.len(), count, "{found:?}");
         found
+    }
+
+    /// Takes a bundle apart with the system's own `tar`; the folder of what was in it.
+    #[track_caller]
+    pub fn unpacked(&self, archive: &Path) -> PathBuf {
+        let folder = self.folder().join("unpacked");
+        fs::create_dir_all(&folder).expect("the test's folder is writable");
+        let done = Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&folder).output().expect("tar runs");
+        assert!(done.status.success(), "{done:?}");
+        folder
     }
 }

@@ -116,8 +116,10 @@ fn i2_it_is_told_with_its_class_and_the_evidence_is_kept() {
 
 #[test]
 fn i2_without_a_job_it_is_seen_in_the_output_and_the_service_is_restarted_once() {
-    let greenroom = Greenroom::running(|g| config(g, "", ""));
-    greenroom.cli(&["load", "webui"]).expect(0);
+    // Wanted up: one that is loaded on demand rests until somebody needs it again.
+    let eager = "gpu = \"none\"\nstart = \"eager\"\n";
+    let greenroom = Greenroom::running(|g| config(g, "", "").replace("gpu = \"none\"\n", eager));
+    greenroom.wait_state("webui", "ready");
     let port = |g: &Greenroom| g.service("webui")["endpoint"].as_str().and_then(|e| e.rsplit(':').next()?.parse().ok());
     // Past the gateway, as somebody's browser does it.
     let paint = |prompt: &str| {

@@ -1,5 +1,7 @@
 //! I5, the half that counts: a service starts processes without end; 14 to 26 zombies.
 
+use std::fs;
+
 use crate::common::{BOUND, Greenroom, Http, note, stopwatch, wait_for, watch::LEVELS};
 
 /// Processes that the runaway starts.
@@ -54,6 +56,13 @@ fn i5_twenty_forked_processes_are_told_level_by_level_and_their_tree_is_ended() 
     let bundles = greenroom.wait_bundles(1);
     let name = bundles[0].file_name().expect("a name").to_string_lossy().into_owned();
     assert!(name.contains("runaway"), "{name}");
+    // The tree as it was before it was ended.
+    let unpacked = greenroom.unpacked(&bundles[0]);
+    let inside = fs::read_dir(&unpacked).expect("a folder").flatten().map(|entry| entry.path());
+    let trees = inside.flat_map(|path| [path.join("tree.txt"), path]).filter(|path| path.ends_with("tree.txt"));
+    let tree: String = trees.filter_map(|path| fs::read_to_string(path).ok()).collect();
+    let seen = tree.matches(&greenroom.tag("runaway")).count();
+    assert!(seen > FORKS, "{seen} of its processes in {tree}");
     greenroom.wait_cleared(Some("runaway"), "runaway");
     assert_eq!(greenroom.bundles().len(), 1, "one and no more");
     greenroom.shutdown_clean();

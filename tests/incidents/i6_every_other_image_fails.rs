@@ -112,11 +112,24 @@ fn the_answer_does_not_wait_for_the_clean_up() {
 
 #[test]
 fn without_the_clean_up_one_of_ten_succeeds() {
-    let greenroom = Greenroom::running(|g| config(g, "nan", ""));
+    // As it was: nobody restarts what stays dirty.
+    let greenroom = Greenroom::running(|g| config(g, "error", "cleanup.last_resort_after = 0"));
     let ids: Vec<String> = (0..10).map(|n| greenroom.submit("image", &params(&format!("heron {n}")))).collect();
     let ends = greenroom.wait_jobs_over(&ids, ALL);
     assert_eq!((ends.get("succeeded"), ends.get("failed")), (Some(&1), Some(&9)), "{ends:?}");
     let failed = greenroom.job(&ids[9]);
-    assert_eq!(failed["error"]["class"], "nan", "{failed:#}");
+    assert_eq!(failed["error"]["status"], 500, "{failed:#}");
     note(&format!("without clean-up: {ends:?}"));
+}
+
+#[test]
+fn without_the_clean_up_a_service_is_restarted_that_fails_three_times_in_a_row() {
+    let greenroom = Greenroom::running(|g| config(g, "error", ""));
+    let ids: Vec<String> = (0..9).map(|n| greenroom.submit("image", &params(&format!("heron {n}")))).collect();
+    let ends = greenroom.wait_jobs_over(&ids, ALL);
+    // One that succeeds, three that fail, a restart, and again; and the last one has a clean card.
+    assert_eq!((ends.get("succeeded"), ends.get("failed")), (Some(&3), Some(&6)), "{ends:?}");
+    note(&format!("without clean-up, with the last resort: {ends:?}"));
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
 }

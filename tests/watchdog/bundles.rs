@@ -3,7 +3,6 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use crate::{
@@ -25,16 +24,6 @@ fn config(greenroom: &Greenroom, keys: &str) -> String {
     )
 }
 
-/// Takes an archive apart with the system's own `tar`; the folder of what was in it.
-#[track_caller]
-fn unpacked(greenroom: &Greenroom, archive: &Path) -> PathBuf {
-    let folder = greenroom.folder().join("unpacked");
-    fs::create_dir_all(&folder).expect("the test's folder is writable");
-    let done = Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(&folder).output().expect("tar runs");
-    assert!(done.status.success(), "{done:?}");
-    folder
-}
-
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -53,7 +42,7 @@ fn a_bundle_that_is_asked_for_has_everything_but_secrets() {
     let archive = greenroom.folder().join("mine.tar");
     let cli = greenroom.cli(&["bundle", "-o", &archive.display().to_string()]).expect(0);
     assert!(!cli.text().contains(SECRET), "{cli:?}");
-    let files = files(&unpacked(&greenroom, &archive));
+    let files = files(&greenroom.unpacked(&archive));
     let summary = fs::read_to_string(named(&files, "SUMMARY.md")).expect("text");
     assert!(!summary.trim().is_empty() && summary.len() < 16_384, "{summary}");
     for part in ["config.toml", "events.jsonl", "memory.json", "watch.json", "system.txt", "logs/chat.log"] {
@@ -81,7 +70,7 @@ fn without_a_runtime_one_is_made_of_what_is_on_disk() {
     let archive = greenroom.folder().join("after.tar");
     let file = greenroom.config_file().display().to_string();
     greenroom.bare(&["bundle", "-c", &file, "-o", &archive.display().to_string()]).expect(0);
-    let files = files(&unpacked(&greenroom, &archive));
+    let files = files(&greenroom.unpacked(&archive));
     named(&files, "SUMMARY.md");
     named(&files, "events.jsonl");
     for path in &files {

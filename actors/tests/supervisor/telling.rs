@@ -16,7 +16,7 @@ use nix::{sys::stat::Mode, unistd::mkfifo};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-use crate::rig::{PATIENCE, Rig, line_of, script};
+use crate::rig::{PATIENCE, Rig, script};
 
 struct Judge(mpsc::UnboundedSender<FailureSeen>);
 

@@ -65,7 +65,7 @@ fn happen(w: &mut World, dice: u8, wait: u16) {
 fn condemn(live: Option<RunId>, dice: u8) -> Event {
     let sentence = [Sentence::Restart, Sentence::Stop, Sentence::Quarantine][usize::from(dice / 64 % 3)];
     let run = live.unwrap_or_else(RunId::fresh);
-    Event::Condemn { run, class: FailureClass::Nan, reason: String::new(), at_once: dice % 2 == 0, sentence }
+    Event::Condemn { run, class: FailureClass::Nan, reason: String::new(), at_once: dice.is_multiple_of(2), sentence }
 }
 
 proptest! {

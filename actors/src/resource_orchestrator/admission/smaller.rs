@@ -35,7 +35,7 @@ pub(super) struct Smaller {
 fn fewer(model: Layered, layers: u32) -> Option<u32> {
     let layers = layers.min(model.layers);
     let to_free = model.vram(layers).div_ceil(TOLERANCE);
-    let less = to_free.checked_div(model.layer).map_or(1, |whole| whole + u64::from(to_free % model.layer > 0)).max(1);
+    let less = if model.layer == 0 { 1 } else { to_free.div_ceil(model.layer).max(1) };
     (layers > 0).then(|| layers.saturating_sub(u32::try_from(less).unwrap_or(u32::MAX)))
 }
 

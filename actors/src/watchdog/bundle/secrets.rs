@@ -81,7 +81,7 @@ impl Secrets {
             for part in [value].into_iter().chain(after).chain(words).chain(lines) {
                 // As it stands, and as JSON writes it.
                 let quoted = serde_json::Value::from(part).to_string();
-                let within = quoted[1..quoted.len() - 1].as_bytes().to_vec();
+                let within = quoted.as_bytes()[1..quoted.len() - 1].to_vec();
                 known.extend([part.as_bytes().to_vec(), within].into_iter().filter(|part| part.len() >= SHORTEST));
             }
         }

@@ -14,12 +14,12 @@ mod docket;
 mod failure;
 pub mod growth;
 mod host;
-mod judge;
 pub mod level;
 mod limit;
 mod own;
 pub mod processes;
 mod service;
 mod standing;
+mod verdicts;
 
-pub use self::{judge::Judge, standing::StandingAlert};
+pub use self::{standing::StandingAlert, verdicts::Judge};
