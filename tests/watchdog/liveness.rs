@@ -54,16 +54,19 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
         crate::common::gguf::write(&g.folder().join("model.gguf"), shape).expect("the test's folder is writable");
         format!(
             "{}[service.chat]\ncommand = [\"{}\", \"--port\", \"${{port}}\", \"-m\", \"${{model_file}}\", \"-c\", \"1024\", \"-np\", \"1\", \
-             \"-ngl\", \"0\", \"--device\", \"none\", \"--cache-ram\", \"0\", \"-fit\", \"off\"]\nmodel_file = \"model.gguf\"\n\
+             \"-ngl\", \"0\", \"--device\", \"none\", \"--cache-ram\", \"0\", \"-fit\", \"off\", \"--metrics\"]\nmodel_file = \"model.gguf\"\n\
              gpu = \"none\"\nstart = \"eager\"\nalive.generation = {{ every = \"50ms\", timeout = \"20s\" }}\n",
             watchdog(""),
             server.display()
         )
     });
     let run = ready_run(&greenroom, "chat");
-    // It counts the tokens that it has generated, if asked to; here its log tells of each task.
-    let tasks = || greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("processing task").count();
-    wait_for("it has been asked for some tokens", BOUND, || tasks() >= 3);
+    let tokens = || {
+        let figures = engine(&greenroom, "chat").get("/metrics").expect("an answer").body;
+        let generated = figures.lines().find_map(|line| line.strip_prefix("llamacpp:tokens_predicted_total "));
+        generated.and_then(|count| count.trim().parse::<f64>().ok()).unwrap_or_default()
+    };
+    wait_for("it has generated some tokens", BOUND, || tokens() >= 3.0);
     assert_eq!(ready_run(&greenroom, "chat"), run);
     greenroom.shutdown_clean();
     greenroom.assert_clean();

@@ -1,5 +1,6 @@
 //! What lives and is wrong: it is noticed, told, and what follows is done.
 
+mod bundle_command;
 mod bundles;
 #[path = "../common/mod.rs"]
 mod common;

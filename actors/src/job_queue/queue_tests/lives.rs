@@ -85,14 +85,19 @@ fn what_poisons_its_service_is_tried_once_more_whatever_retries_says_and_no_thir
         let error = JobError::new(Some(FailureClass::Nan), "NansException");
         AttemptEnd::Failed(JobError { action: Some(FailureAction::RestartOnce), ..error })
     };
-    for retries in [0, 3] {
+    for (retries, is_killed) in [(0, false), (0, true), (3, false)] {
         let mut world = World::new(vec![kind("image", 1, retries, 0)]);
         let id = running(&mut world);
         world.end(id, poison());
         assert_eq!((world.view(id).outcome, world.view(id).attempts.len()), (None, 1), "retries = {retries}");
-        world.tell(id, AttemptNews::Over);
-        world.pass(1.1);
-        assert_eq!(world.doing[&id].0, 2);
+        if is_killed {
+            // With the service half restarted.
+            world = World::after(world.kinds.clone(), world.disk.clone(), world.submitted.clone());
+        } else {
+            world.tell(id, AttemptNews::Over);
+        }
+        world.write_all();
+        assert_eq!(world.doing[&id].0, 2, "at once");
         world.tell(id, AttemptNews::Running);
         world.write_all();
         world.end(id, poison());

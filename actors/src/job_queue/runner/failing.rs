@@ -8,6 +8,7 @@ use crate::{
     failure::{FailureAction, FailureClass, FailureRule},
     job::JobError,
     job_queue::attempt::AttemptEnd,
+    plain::plain,
     process_supervisor::messages::Sentence,
     witness::Trace,
 };
@@ -71,15 +72,11 @@ pub(super) fn explained(end: AttemptEnd, omen: Option<&Trace>) -> AttemptEnd {
     let mut error = error.clone();
     if error.class.is_none_or(|class| class == FailureClass::Unknown) {
         error.class = Some(omen.class);
-        error.message = format!("{}; meanwhile it printed: {}; {}", error.message, plain(&omen.line), hint(omen.class));
+        error.message =
+            format!("{}; meanwhile it printed: {}; {}", error.message, plain(omen.line.trim()), hint(omen.class));
     }
     error.action.get_or_insert(omen.action);
     AttemptEnd::Failed(error)
-}
-
-/// A line for people: a program may print what a terminal would act on.
-fn plain(line: &str) -> String {
-    line.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// What is to be done about the run after this end. `has_poisoned`: an earlier attempt at this job has had its run restarted
@@ -100,7 +97,7 @@ pub(super) fn remedy(
         }
         AttemptEnd::Done(_) | AttemptEnd::Stopped => {
             let omen = omen?;
-            let why = format!("it printed while a job worked with it: {}", plain(&omen.line));
+            let why = format!("it printed while a job worked with it: {}", plain(omen.line.trim()));
             Remedy::by(omen.action, omen.class, why, || may_restart(omen.class))
         }
     }

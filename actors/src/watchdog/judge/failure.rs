@@ -192,9 +192,13 @@ fn severity(class: FailureClass) -> Severity {
     }
 }
 
-/// A line as a message may repeat it: shortened, and without anything that does something to a terminal.
+/// A line as a message may repeat it between back quotes: shortened, and without anything that does something to a terminal.
 fn shown(line: &str) -> String {
-    let clean = line.trim().chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = line.trim().chars().map(|c| match c {
+        '`' => '\'',
+        c if c.is_control() => ' ',
+        c => c,
+    });
     let mut shown: String = clean.clone().take(LINE).collect();
     if clean.count() > LINE {
         shown.push('…');

@@ -1,6 +1,6 @@
 //! How one attempt is made, what is told of it, and how it ends.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use greenroom_actors::{
     engines::Engines,
@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::queue::*;
 use crate::{
+    requests::soon,
     rig::{line_of, runs},
     roster::until,
 };
@@ -204,5 +205,45 @@ async fn a_folder_that_cannot_be_made_is_named() {
     fs::set_permissions(queue.path("jobs"), fs::Permissions::from_mode(0o400)).expect("a mode");
     let error = queue.begin(nothing()).failed().await;
     assert!(error.message.contains("cannot be made"), "{}", error.message);
+    queue.stop().await;
+}
+
+#[actix::test]
+async fn one_that_stands_still_is_ended_and_says_at_which_step() {
+    let text = "echo step 3 of 10; exec sleep 1000";
+    let queue = Queue::with(text, Vec::new(), ResourcesSpec::default(), |service| {
+        service.limits.progress = Duration::from_secs(1);
+        let progress = r"step (?<step>[0-9]+) of (?<steps>[0-9]+)".to_owned();
+        service.worker.as_mut().expect("a worker").progress = Some(progress);
+    })
+    .await;
+    let error = queue.begin(nothing()).failed().await;
+    assert_eq!(error.class, Some(FailureClass::Timeout));
+    assert!(error.message.contains("stood still for 1s at step 3 of 10"), "{}", error.message);
+    assert_eq!(queue.house.find("image").status.borrow().state, ServiceState::Stopped);
+    queue.stop().await;
+}
+
+#[actix::test]
+async fn one_that_tells_no_steps_may_take_its_time() {
+    let text = "sleep 1.5; : > \"$1\"";
+    let queue = Queue::with(text, Vec::new(), ResourcesSpec::default(), |service| {
+        service.limits.progress = Duration::from_millis(300);
+    })
+    .await;
+    queue.begin(nothing()).done().await;
+    queue.stop().await;
+}
+
+#[actix::test]
+async fn not_a_number_is_worth_one_more_run_and_is_left_to_the_job() {
+    let text = "echo NansException >&2; : > \"$2/said\"; while [ ! -e \"$2/end\" ]; do sleep 0.02; done; exit 1";
+    let queue = Queue::new(text).await;
+    let begun = queue.begin(nothing());
+    soon("it has said so", || queue.path("said").exists()).await;
+    assert!(queue.rim.witness.has_job(&"image".parse().expect("a name")), "nobody else ends it for that");
+    fs::write(queue.path("end"), "").expect("the flag");
+    let error = begun.failed().await;
+    assert_eq!((error.class, error.poisons()), (Some(FailureClass::Nan), true));
     queue.stop().await;
 }

@@ -3,8 +3,8 @@
 mod answers;
 mod cleanup;
 mod comfyui;
+mod remedies;
 mod remote;
 mod shop;
 
-pub use remote::Near;
-pub use shop::{Shop, service, soon};
+pub use shop::soon;

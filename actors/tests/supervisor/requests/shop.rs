@@ -105,6 +105,15 @@ impl Shop {
     }
 
     pub fn begin_number(&self, number: u32, params: Value) -> Begun {
+        self.begin_as(number, false, params)
+    }
+
+    /// Another attempt at a job that has had its run restarted.
+    pub fn begin_again(&self, params: Value) -> Begun {
+        self.begin_as(2, true, params)
+    }
+
+    fn begin_as(&self, number: u32, has_poisoned: bool, params: Value) -> Begun {
         let Value::Object(params) = params else { panic!("an object") };
         let id = JobId::fresh();
         let folder = JobFolder::of(self.dir.path(), id);
@@ -128,7 +137,7 @@ impl Shop {
             folder: folder.clone(),
             ticket: Ticket { arrival: clock::now(), priority: 0 },
             slot: 1,
-            has_poisoned: false,
+            has_poisoned,
             order: ordered,
         };
         let (told, news) = mpsc::unbounded_channel();

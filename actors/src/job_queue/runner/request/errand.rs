@@ -93,7 +93,14 @@ impl Errand<'_> {
         let step = self.steps();
         loop {
             sleep(PROGRESS).await;
-            let asked = async { self.wire.send(&Letter::get(path)).await?.whole(LONGEST_CALL).await };
+            let asked = async {
+                let answer = self.wire.send(&Letter::get(path)).await?;
+                // There is no such path, or it is not for us: nobody can tell how it gets on.
+                if (400..500).contains(&answer.status) {
+                    self.moves();
+                }
+                answer.whole(LONGEST_CALL).await
+            };
             if let Ok(Ok(answer)) = timeout(CALL_BOUND, asked).await
                 && let Some((done, total)) = self.engine.request_step(&answer)
             {

@@ -20,8 +20,11 @@ use greenroom_actors::{
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
+use super::{
+    remote::Near,
+    shop::{Shop, service, soon},
+};
 use crate::{
-    requests::{Near, Shop, service, soon},
     roster::until,
     web::{Asked, Reply, Web},
 };
