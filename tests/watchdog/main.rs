@@ -9,6 +9,7 @@ mod liveness;
 mod notify;
 mod resorts;
 mod rules;
+mod shown;
 mod stuck_jobs;
 mod systemd;
 

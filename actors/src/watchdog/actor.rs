@@ -111,7 +111,8 @@ impl Watchdog {
         let services = sample.services.len();
         self.seen = Some(sample);
         self.carry_out(deeds);
-        tracing::trace!(us = clock::now().saturating_duration_since(now).as_micros(), services, "looked");
+        let us = u64::try_from(clock::now().saturating_duration_since(now).as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(us, services, "looked");
         // From the end of one look to the next, so that looks that take long do not become the load.
         self.next = Some(ctx.run_later(self.interval, Self::look));
     }

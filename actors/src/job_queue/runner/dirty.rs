@@ -6,7 +6,7 @@ use crate::{
     failure::FailureClass,
     ids::{RunId, ServiceName},
     job::JobError,
-    job_queue::attempt::AttemptEnd,
+    job_queue::attempt::{AttemptEnd, Order, StopWhy},
 };
 
 /// What the end of a job says of the program that it worked with.
@@ -21,11 +21,12 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    /// Of this end.
-    pub fn of(end: &AttemptEnd) -> Self {
+    /// Of this end, with the last order that was given.
+    pub fn of(end: &AttemptEnd, order: Order) -> Self {
         match end {
             AttemptEnd::Done(_) => Self::Clean,
             AttemptEnd::Failed(error) if is_dirty(error) => Self::Dirty,
+            AttemptEnd::Stopped if order == Order::Stop(StopWhy::TimedOut) => Self::Dirty,
             AttemptEnd::Failed(_) | AttemptEnd::Stopped => Self::Nothing,
         }
     }
@@ -101,8 +102,13 @@ mod tests {
             (failed(Unknown, None), Verdict::Nothing),
             (failed(BadModel, Some(500)), Verdict::Nothing),
         ] {
-            assert_eq!(Verdict::of(&end), verdict, "{end:?}");
+            assert_eq!(Verdict::of(&end, Order::Go), verdict, "{end:?}");
         }
+        let stopped = |why| Verdict::of(&AttemptEnd::Stopped, Order::Stop(why));
+        assert_eq!(
+            [StopWhy::Cancelled, StopWhy::TimedOut, StopWhy::Shutdown].map(stopped),
+            [Verdict::Nothing, Verdict::Dirty, Verdict::Nothing]
+        );
     }
 
     #[test]

@@ -96,8 +96,9 @@ impl Containment for ShimContainment {
 
     fn members(&self, service: &ServiceName, run: RunId) -> io::Result<Vec<Pid>> {
         let name = self.name_of(service, run);
-        let hold = self.open_holds().into_iter().find(|hold| hold.tree.name() == name);
-        hold.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.members()
+        // Asked of every run again and again, so the others are not so much as copied.
+        let found = lock(&self.holds).iter().find(|hold| hold.tree.name() == name && !hold.is_removed()).cloned();
+        found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.members()
     }
 
     fn kill_all(&self) -> io::Result<()> {

@@ -70,7 +70,7 @@ impl Watched {
         match change {
             Change::Up { from, to } => {
                 let past = to == processes::CRITICAL && names_critical(limits);
-                let reason = format!("{} processes, more than `limits.processes` allows", seen.processes);
+                let reason = format!("{}, more than `limits.processes` allows", counted(seen.processes));
                 let then = if past { self.judged(seen, reason, true, budget, docket.at) } else { "" };
                 let alerts = (from + 1..=to).map(|level| self.runaway(seen, level, spec, then));
                 docket.raise(alerts.collect::<Vec<_>>(), None);
@@ -85,7 +85,7 @@ impl Watched {
                 service: seen.name().clone(),
                 run: seen.run,
                 class: FailureClass::Unknown,
-                reason: format!("its tree ran away: {} processes", seen.processes),
+                reason: format!("its tree ran away: {}", counted(seen.processes)),
                 at_once: true,
                 sentence: Sentence::Restart,
             });
@@ -96,22 +96,22 @@ impl Watched {
         let limits = seen.spec.limits.processes;
         let levels = self.processes.levels(limits);
         let before = self.processes.at_ready().map(|n| format!(", {n} when it was ready")).unwrap_or_default();
-        let count = seen.processes;
+        let count = counted(seen.processes);
         let look = "`greenroom bundle` shows its tree; if so many are right, raise `limits.processes`";
         let (severity, message) = match level {
             processes::WARNING => {
                 let from = levels.warning;
-                (Severity::Warning, format!("{count} processes{before}; a warning from {from} on: {look}"))
+                (Severity::Warning, format!("{count}{before}; a warning from {from} on: {look}"))
             }
             processes::CRITICAL => {
                 let from = levels.critical;
-                (Severity::Critical, format!("{count} processes{before}; critical from {from} on: {look}{then}"))
+                (Severity::Critical, format!("{count}{before}; critical from {from} on: {look}{then}"))
             }
             _ => {
-                let lowest = self.processes.lowest().unwrap_or(count);
+                let lowest = self.processes.lowest().unwrap_or(seen.processes);
                 let within = format_duration(spec.double_within);
                 let message = format!(
-                    "{count} processes{before}, and {lowest} within the last {within}: it runs away; its whole tree is \
+                    "{count}{before}, and {lowest} within the last {within}: it runs away; its whole tree is \
                      ended at once, and its restart policy says what follows. Its log and the bundle show what it started"
                 );
                 (Severity::Emergency, message)
@@ -241,6 +241,12 @@ fn exceeded(seen: &ServiceSample, reason: &str, docket: &mut Docket<'_>) {
 /// Whether the configuration says from how many processes on it is critical. What is guessed costs nobody a run.
 fn names_critical(limits: ProcessLimits) -> bool {
     matches!(limits, ProcessLimits::Set { critical: Some(_), .. })
+}
+
+/// `1 process`, `7 processes`.
+fn counted(processes: u32) -> String {
+    let what = if processes == 1 { "process" } else { "processes" };
+    format!("{processes} {what}")
 }
 
 fn warning(alert: &'static str, seen: &ServiceSample, message: String) -> Alert {

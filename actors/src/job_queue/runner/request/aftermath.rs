@@ -15,7 +15,7 @@ use crate::{
     ids::RunId,
     job::{JobError, JobId},
     job_queue::{
-        attempt::AttemptEnd,
+        attempt::{Attempt, AttemptEnd},
         runner::{
             Rim,
             alarm::{DIRTY, JOB_STUCK, clear, raise},
@@ -74,9 +74,9 @@ impl<'a> Stay<'a> {
         AttemptEnd::Failed(JobError::new(Some(FailureClass::Timeout), why))
     }
 
-    /// The end of the work with everything in it that is known, and what follows. `has_poisoned`: an earlier attempt at this
-    /// job has had its run restarted.
-    pub fn judge(&self, end: AttemptEnd, has_poisoned: bool) -> (AttemptEnd, After) {
+    /// The end of the work with everything in it that is known, and what follows.
+    pub fn judge(&self, end: AttemptEnd, attempt: &Attempt) -> (AttemptEnd, After) {
+        let has_poisoned = attempt.has_poisoned;
         let name = &self.target.spec.name;
         let omen = omen(self.rim.witness.traces(name, self.run), self.began, &end);
         let end = explained(end, omen.as_ref());
@@ -88,7 +88,7 @@ impl<'a> Stay<'a> {
             clear(DIRTY, name, self.rim);
         }
         let after = self.target.spec.cleanup.last_resort_after;
-        let row = self.rim.tidy.count(name, Some(self.run), Verdict::of(&end), after);
+        let row = self.rim.tidy.count(name, Some(self.run), Verdict::of(&end, *attempt.order.borrow()), after);
         if let (Some(row), None) = (row, &remedy) {
             let why = format!("{row} jobs in a row have failed on it (cleanup.last_resort_after)");
             raise(DIRTY, name, format!("`{name}` is restarted: {why}"), self.rim);

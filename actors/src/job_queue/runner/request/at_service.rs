@@ -87,7 +87,7 @@ pub(super) async fn run(
         }
         Worked::Stuck(why) => stay.give_up_on(&shut, why).await,
     };
-    let (end, after) = stay.judge(end, attempt.has_poisoned);
+    let (end, after) = stay.judge(end, attempt);
     tell.tell(AttemptNews::Ended(end));
     let mut order = attempt.order.clone();
     tokio::select! {

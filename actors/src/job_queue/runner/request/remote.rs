@@ -75,7 +75,7 @@ pub(super) async fn run(
             None => return Some(AttemptEnd::Stopped),
         };
         let wire = Arc::clone(&errand.wire);
-        let (end, failures) = judged(end, remote, rim);
+        let (end, failures) = judged(end, *order.borrow(), remote, rim);
         tell.tell(AttemptNews::Ended(end));
         let place = CleanPlace {
             name: remote.name().clone(),
@@ -103,7 +103,7 @@ pub(super) async fn run(
 
 /// The end, and after how many failures in a row the last resort is due, if it is. Nothing of a remote is restarted for one
 /// job, so that another attempt is as good as any.
-fn judged(end: AttemptEnd, remote: &Arc<Remote>, rim: &Rim) -> (AttemptEnd, Option<u32>) {
+fn judged(end: AttemptEnd, order: Order, remote: &Arc<Remote>, rim: &Rim) -> (AttemptEnd, Option<u32>) {
     let end = match end {
         AttemptEnd::Failed(error) => AttemptEnd::Failed(JobError { action: None, ..error }),
         AttemptEnd::Done(_) => {
@@ -113,7 +113,7 @@ fn judged(end: AttemptEnd, remote: &Arc<Remote>, rim: &Rim) -> (AttemptEnd, Opti
         AttemptEnd::Stopped => end,
     };
     let after = remote.spec().cleanup.last_resort_after;
-    let failures = rim.tidy.count(remote.name(), None, Verdict::of(&end), after);
+    let failures = rim.tidy.count(remote.name(), None, Verdict::of(&end, order), after);
     (end, failures)
 }
 
