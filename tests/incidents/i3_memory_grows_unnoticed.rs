@@ -74,6 +74,8 @@ fn i3_whoever_is_at_work_is_not_replaced_before_the_answer_has_ended() {
     let gateway = |g: &Greenroom| format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", g.port(0));
     let greenroom = Greenroom::running(|g| gateway(g) + &config(g, "--leak-per-request 80MiB --token-ms 50", limits));
     let first = run(&greenroom, "engine");
+    // What it holds when it is seen first is its own.
+    greenroom.wait_watched("engine");
     let door = Http::Tcp(greenroom.port(0));
     let body = json!({ "model": "engine", "max_tokens": 60, "stream": true });
     let answer = door.post("/v1/chat/completions", Some(&body)).expect("an answer");
@@ -93,6 +95,7 @@ fn i3_on_exceed_says_what_follows() {
         let limits = format!("limits.ram = \"64MiB\"\nlimits.on_exceed = \"{on_exceed}\"");
         let greenroom = Greenroom::running(|g| config(g, "--leak-per-request 80MiB", &limits));
         let first = run(&greenroom, "engine");
+        greenroom.wait_watched("engine");
         assert_eq!(
             port(&greenroom, "engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
             200

@@ -91,6 +91,8 @@ fn bundles_are_kept_to_a_number_and_nothing_else_in_their_folder_is_touched() {
     let folder = greenroom.state_dir().join("bundles");
     for round in 1..=4 {
         let run = ready_run(&greenroom, "chat");
+        // What it holds when it is seen first is its own.
+        greenroom.wait_watched("chat");
         word(&greenroom, "chat");
         crate::wait_replaced(&greenroom, "chat", &run);
         wait_for("it is told", BOUND, || greenroom.levels("chat", "ram_limit").len() >= round);
@@ -108,6 +110,8 @@ fn there_is_time_between_two_bundles() {
     let greenroom = Greenroom::running(|g| over_its_limit(g, "bundle_min_interval = \"1h\""));
     for round in 1..=3 {
         let run = ready_run(&greenroom, "chat");
+        // What it holds when it is seen first is its own.
+        greenroom.wait_watched("chat");
         word(&greenroom, "chat");
         crate::wait_replaced(&greenroom, "chat", &run);
         wait_for("it is told", BOUND, || greenroom.levels("chat", "ram_limit").len() >= round);

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     CHAT,
     common::{BOUND, Greenroom, Http, wait_for},
-    gateway, ready_run, service, wait_replaced, watchdog, word,
+    engine, gateway, ready_run, service, wait_replaced, watchdog,
 };
 
 /// A chat that says not-a-number at each request, which its own rule takes for a failure of the driver.
@@ -21,6 +21,11 @@ fn acting(action: &str) -> Greenroom {
     Greenroom::running(|g| saying(g, &format!("action = \"{action}\"")))
 }
 
+/// Has it say so. What is done about it may come before the end of its answer.
+fn provoke(greenroom: &Greenroom) {
+    engine(greenroom, "chat").post(CHAT, Some(&json!({ "max_tokens": 1 }))).ok();
+}
+
 /// How many lines about it are in its log.
 fn said(greenroom: &Greenroom) -> usize {
     greenroom.cli(&["logs", "-n", "100000", "chat"]).text().matches("NansException").count()
@@ -31,7 +36,7 @@ fn restart_takes_place_each_time() {
     let greenroom = acting("restart");
     for _ in 0..2 {
         let run = ready_run(&greenroom, "chat");
-        word(&greenroom, "chat");
+        provoke(&greenroom);
         wait_replaced(&greenroom, "chat", &run);
     }
     let exit = greenroom.service("chat")["last_exit"].clone();
@@ -45,10 +50,10 @@ fn restart_takes_place_each_time() {
 fn restart_once_takes_place_once() {
     let greenroom = acting("restart_once");
     let run = ready_run(&greenroom, "chat");
-    word(&greenroom, "chat");
+    provoke(&greenroom);
     wait_replaced(&greenroom, "chat", &run);
     let second = ready_run(&greenroom, "chat");
-    word(&greenroom, "chat");
+    provoke(&greenroom);
     wait_for("it is told again", BOUND, || greenroom.levels("chat", "driver").len() >= 2);
     assert_eq!((ready_run(&greenroom, "chat"), greenroom.starts("chat")), (second, 2));
     greenroom.shutdown_clean();
@@ -59,7 +64,7 @@ fn restart_once_takes_place_once() {
 fn stop_leaves_it_down() {
     let greenroom = acting("stop");
     greenroom.wait_state("chat", "ready");
-    word(&greenroom, "chat");
+    provoke(&greenroom);
     greenroom.wait_state("chat", "stopped");
     let refused = Http::Tcp(greenroom.port(0)).post(CHAT, Some(&json!({ "model": "chat" }))).expect("the door answers");
     assert_eq!((refused.status, &refused.json()["error"]["code"]), (503, &json!("service_stopped")), "{refused:?}");
@@ -72,7 +77,7 @@ fn stop_leaves_it_down() {
 fn quarantine_lets_nobody_start_it_but_a_person() {
     let greenroom = acting("quarantine");
     greenroom.wait_state("chat", "ready");
-    word(&greenroom, "chat");
+    provoke(&greenroom);
     greenroom.wait_state("chat", "quarantined");
     let refused = Http::Tcp(greenroom.port(0)).post(CHAT, Some(&json!({ "model": "chat" }))).expect("the door answers");
     assert!(refused.status >= 500 && refused.body.contains("quarantined"), "{refused:?}");
@@ -93,7 +98,7 @@ fn none_names_a_cause_and_ends_nothing() {
         let greenroom = Greenroom::running(|g| saying(g, action));
         let run = ready_run(&greenroom, "chat");
         for _ in 0..3 {
-            word(&greenroom, "chat");
+            provoke(&greenroom);
         }
         wait_for("it has said so", BOUND, || said(&greenroom) >= 3);
         crate::common::signal(greenroom.service_pid("chat"), nix::sys::signal::Signal::SIGKILL);
@@ -109,10 +114,10 @@ fn none_names_a_cause_and_ends_nothing() {
 fn a_flood_of_the_same_line_is_told_once() {
     let greenroom = acting("restart_once");
     let run = ready_run(&greenroom, "chat");
-    word(&greenroom, "chat");
+    provoke(&greenroom);
     wait_replaced(&greenroom, "chat", &run);
     for _ in 0..200 {
-        word(&greenroom, "chat");
+        provoke(&greenroom);
     }
     wait_for("it has said so", BOUND, || said(&greenroom) >= 201);
     let told = greenroom.levels("chat", "driver").len();
