@@ -49,14 +49,17 @@ impl Completion {
 
 async fn llama_completion(engine: Data<Engine>, asked: Json<Completion>) -> HttpResponse {
     let (content, tokens) = asked.text(&engine).await;
-    HttpResponse::Ok().json(json!({ "content": content, "tokens_predicted": tokens, "stop": true }))
+    HttpResponse::Ok().json(
+        json!({ "content": content, "tokens_predicted": tokens, "stop": true, "system_fingerprint": engine.name() }),
+    )
 }
 
 async fn completion(engine: Data<Engine>, asked: Json<Completion>) -> HttpResponse {
     let (text, tokens) = asked.text(&engine).await;
     let usage = json!({ "completion_tokens": tokens, "prompt_tokens": 1, "total_tokens": tokens + 1 });
     let choice = json!({ "index": 0, "text": text, "finish_reason": "length" });
-    HttpResponse::Ok().json(json!({ "object": "text_completion", "choices": [choice], "usage": usage }))
+    let (object, who) = ("text_completion", engine.name());
+    HttpResponse::Ok().json(json!({ "object": object, "choices": [choice], "usage": usage, "system_fingerprint": who }))
 }
 
 #[derive(Debug, Deserialize)]

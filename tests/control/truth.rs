@@ -76,10 +76,11 @@ fn a_log_level_that_is_none_is_refused_before_anything_starts() {
 
 #[test]
 fn a_start_in_the_background_that_fails_says_each_warning_once() {
-    let greenroom = Greenroom::running(|g| pair(g) + "[watchdog]\ninterval = \"3s\"\n");
+    let greenroom =
+        Greenroom::running(|g| pair(g) + "[service.ghost]\ncommand = \"no-such-program-here\"\nstart = \"manual\"\n");
     let file = greenroom.config_file().display().to_string();
     let cli = greenroom.bare(&["run", "-d", "-c", &file]).expect(4);
-    assert_eq!(cli.stderr.matches("`watchdog.interval`").count(), 1, "{cli:?}");
+    assert_eq!(cli.stderr.matches("it will fail with `missing_command`").count(), 1, "{cli:?}");
     assert!(cli.stderr.contains(&greenroom.pid().to_string()), "it names who is there: {cli:?}");
     greenroom.shutdown_clean();
 }

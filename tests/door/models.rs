@@ -49,7 +49,7 @@ fn every_endpoint_of_a_model_goes_to_the_one_that_is_named() {
     let greenroom = two();
     let door = door(&greenroom);
     // Those that the stand-in does not answer itself.
-    let posted = ["completions", "responses", "rerank", "images/edits"];
+    let posted = ["responses", "rerank", "images/edits"];
     let audio = ["audio/speech", "audio/transcriptions", "audio/translations"];
     let paths = posted.iter().chain(&audio).map(|path| format!("/v1/{path}"));
     for (path, body) in [
@@ -61,8 +61,7 @@ fn every_endpoint_of_a_model_goes_to_the_one_that_is_named() {
         assert_eq!(door.post(path, Some(&body)).expect("it answers").status, 200, "{path}");
     }
     assert_eq!((greenroom.state("one").as_str(), greenroom.state("two").as_str()), ("stopped", "ready"));
-    for path in paths.chain(["/infill", "/completion", "/slots/0?action=save", "/sdapi/v1/txt2img"].map(str::to_owned))
-    {
+    for path in paths.chain(["/infill", "/slots/0?action=save", "/sdapi/v1/txt2img"].map(str::to_owned)) {
         for (model, service) in [("gemma", "one"), ("qwen", "two")] {
             let body = json!({ "input": "x", "model": model }).to_string();
             let (who, asked) = asked(&door.ask("POST", &path, JSON, &body).expect("it answers"));
@@ -71,6 +70,12 @@ fn every_endpoint_of_a_model_goes_to_the_one_that_is_named() {
                 (service, &json!(path), &json!(body)),
                 "{path}"
             );
+        }
+    }
+    for path in ["/v1/completions", "/completion"] {
+        for (model, service) in [("gemma", "one"), ("qwen", "two")] {
+            let answer = door.post(path, Some(&json!({ "model": model, "prompt": "x" }))).expect("it answers");
+            assert_eq!((answer.status, asked(&answer).0.as_str()), (200, service), "{path}");
         }
     }
     let (who, asked) = asked(&door.get("/sdapi/v1/samplers?model=qwen").expect("it answers"));

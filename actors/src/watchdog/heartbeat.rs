@@ -173,7 +173,7 @@ impl Heartbeat {
     }
 
     /// Picks up the answers that have come and asks again. Gives what is known of everybody; one that was never asked
-    /// before is among them from the next look on.
+    /// before is among them once it has answered, at the latest from the next look on.
     pub fn look(&mut self, now: Instant) -> Vec<ActorSample> {
         // Whoever was held up himself, with the whole process for example, must not blame others for it.
         let late = self.looked.is_some_and(|last| now.saturating_duration_since(last) > self.patience);

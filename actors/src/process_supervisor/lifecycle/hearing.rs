@@ -173,6 +173,13 @@ impl Lifecycle {
         }
     }
 
+    /// Whether somebody was faster on a port that was free when it was chosen. Whoever asked for the start still wants it, and
+    /// another port will do: once.
+    fn lost_its_port(&self, end: RunEnd) -> bool {
+        let taken = matches!(end, RunEnd::Failure { class: FailureClass::PortInUse, .. });
+        taken && self.spec.assigned_port && self.failures == 1
+    }
+
     pub(super) fn judge(
         &mut self,
         end: RunEnd,
@@ -191,7 +198,7 @@ impl Lifecycle {
                 self.failures = 0;
                 return self.settle(lease, Rest::Completed, Some(told), todo);
             }
-            Verdict::Restart(_) if !self.is_missed(at) => {
+            Verdict::Restart(_) if !self.is_missed(at) && !self.lost_its_port(end) => {
                 return self.settle(lease, Rest::Offloaded, Some(told), todo);
             }
             Verdict::Restart(wait) => {

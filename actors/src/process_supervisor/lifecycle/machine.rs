@@ -14,7 +14,7 @@ use crate::{
     ids::RunId,
     lease::{Fate, Wish},
     memory::{Placement, Refusal},
-    spec::{BusySpec, OffloadHow, OnRuntimeExit, RestartSpec, ServiceSpec},
+    spec::{BusySpec, OffloadHow, OnRuntimeExit, PortSpec, RestartSpec, ServiceSpec},
     state::{Disposition, ExitReport},
 };
 
@@ -39,6 +39,8 @@ pub struct LifeSpec {
     pub keep: bool,
     /// What its start mode wants of it.
     pub wanted: Disposition,
+    /// Whether its port is chosen at each start.
+    pub assigned_port: bool,
     /// Whether it does jobs, each in a run of its own. After any end of a run it rests as stopped, ready for the next job:
     /// it is never begun again by itself, and no end of it is a failure of its own.
     pub worker: bool,
@@ -60,6 +62,7 @@ impl LifeSpec {
             pinned: spec.memory.pinned,
             keep: spec.stop.on_runtime_exit == OnRuntimeExit::Keep,
             wanted: Disposition::of(spec.start),
+            assigned_port: spec.port == Some(PortSpec::Assigned),
             worker,
         }
     }

@@ -220,3 +220,27 @@ fn one_that_runs_on_demand_comes_back_after_a_failure_only_where_somebody_needs_
         assert_eq!(w.life.needs_others(), needed > 0);
     }
 }
+
+#[test]
+fn a_load_whose_port_was_taken_in_between_is_tried_once_on_another() {
+    let taken = || {
+        let RunNews::Ended { exit, cause, killed } = exit(1) else { panic!("an end") };
+        RunNews::Ended { exit: ExitReport { class: Some(FailureClass::PortInUse), ..exit }, cause, killed }
+    };
+    for (assigned_port, states) in [
+        (true, [ServiceState::Spawning, ServiceState::Offloaded]),
+        (false, [ServiceState::Offloaded, ServiceState::Offloaded]),
+    ] {
+        let mut w = World::new();
+        let spec = LifeSpec { wanted: Disposition::OnDemand, assigned_port, ..spec() };
+        w.life = Lifecycle::new(spec, Disposition::OnDemand);
+        w.tell(Event::Load { wish: Wish::Wanted, lifts: false });
+        let seen = states.map(|_| {
+            if w.state() == ServiceState::Spawning {
+                w.news(taken());
+            }
+            w.state()
+        });
+        assert_eq!(seen, states);
+    }
+}

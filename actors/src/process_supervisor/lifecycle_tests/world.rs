@@ -34,6 +34,7 @@ pub fn spec() -> LifeSpec {
         pinned: false,
         keep: false,
         wanted: Disposition::Down,
+        assigned_port: false,
         worker: false,
     }
 }
