@@ -191,13 +191,20 @@ impl Search {
         self.look_for_progress(text);
         let Some((rank, class)) = self.rules.class_of(text) else { return };
         if self.cause.as_ref().is_none_or(|(best, _)| rank <= *best) {
-            self.cause = Some((rank, Cause { class, line: shortened(text) }));
+            self.cause = Some((rank, Cause { class, line: self.told(text) }));
         }
         if !self.noticed.iter().any(|(seen, _)| *seen == rank) {
             let rule = self.rules.action_of(text).filter(|(_, action)| *action != FailureAction::None);
-            let noticed = rule.map(|(class, action)| Noticed { class, action, line: shortened(text) });
+            let noticed = rule.map(|(class, action)| Noticed { class, action, line: self.told(text) });
             self.noticed.push((rank, noticed));
         }
+    }
+
+    /// As much of a line that a rule knows as is shown: where a bar was drawn over itself before it, without the bar.
+    fn told(&self, text: &[u8]) -> String {
+        let mut parts = text.rsplit(|byte| *byte == b'\r');
+        let known = parts.find(|part| self.rules.class_of(part).is_some()).unwrap_or(text);
+        String::from_utf8_lossy(&known[..known.len().min(CAUSE_BYTES)]).trim().to_owned()
     }
 
     /// The lines that tell how the load gets on, while anybody wants to know.
@@ -217,11 +224,6 @@ impl Search {
             self.step = Some(step);
         }
     }
-}
-
-/// As much of a line as is shown, as text.
-fn shortened(text: &[u8]) -> String {
-    String::from_utf8_lossy(&text[..text.len().min(CAUSE_BYTES)]).trim().to_owned()
 }
 
 /// The part of `block` that begins with the last `count` line breaks' lines: the whole block if it has fewer.
@@ -361,6 +363,13 @@ mod tests {
         // Ten times as much; quadratic would be a hundred times as long. The rest is for a machine that does other things.
         assert!(long < short * 40 + Duration::from_secs(5), "{short:?} became {long:?}");
         assert!(view.stdout.splitter.pending().len() <= 16 * 1024);
+    }
+
+    #[test]
+    fn what_was_drawn_over_before_a_cause_is_not_told_with_it() {
+        let mut view = view(None);
+        view.take(Source::Stderr, b" 25%|##   | 1/4\r 50%|###  | 2/4\runable to allocate CUDA0 buffer\r\n");
+        assert_eq!(view.cause().map(|cause| cause.line.as_str()), Some("unable to allocate CUDA0 buffer"));
     }
 
     #[test]

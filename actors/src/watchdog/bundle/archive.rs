@@ -88,8 +88,10 @@ pub fn write_archive(
     tape.add("jobs.json", look(source, |source| parts::jobs(source)))?;
     tape.add("runs.jsonl", look(source, |source| parts::runs(source)))?;
     tape.add("system.txt", look(source, |source| Ok(system(&source.version, &source.state_dir))))?;
-    if source.state_dir.join("shutdown.log").exists() {
-        tape.add("shutdown.log", look(source, |source| parts::last_ends(source)))?;
+    for (name, file) in [("shutdown.log", "shutdown.log"), ("memory.jsonl", "logs/memory.jsonl")] {
+        if source.state_dir.join(file).exists() {
+            tape.add(name, look(source, move |source| parts::last_of(source, file)))?;
+        }
     }
     tape.logs(source, occasion)?;
     let started = source.running.as_ref().map(|running| running.started);

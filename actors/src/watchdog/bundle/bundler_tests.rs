@@ -102,6 +102,9 @@ async fn a_bundle_holds_everything_and_no_secret() {
     let printed = format!("loading\n\x1b[31mkey {KNOWN}\n--api-key {UNKNOWN}\nAuthorization: Bearer {UNKNOWN}\n\n");
     fs::write(log.join("current.log"), printed).expect("written");
     fs::write(stage.dir.path().join("shutdown.log"), format!("stopped: {KNOWN}\n")).expect("written");
+    // It lies among the logs, and is nobody's.
+    fs::write(stage.dir.path().join("logs/memory.jsonl"), format!("{{\"host\":1,\"was\":\"{KNOWN}\"}}\n"))
+        .expect("written");
     let message = format!("chat --password {UNKNOWN} said {KNOWN}");
     let (alert, severity) = ("nan".to_owned(), Severity::Critical);
     stage.bus.emit(EventKind::AlertRaised { alert, severity, service: None, message: message.clone() });
@@ -118,6 +121,7 @@ async fn a_bundle_holds_everything_and_no_secret() {
         "gpus.json",
         "logs/chat.log",
         "memory.json",
+        "memory.jsonl",
         "services.json",
         "shutdown.log",
         "system.txt",

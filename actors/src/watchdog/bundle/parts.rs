@@ -95,9 +95,9 @@ pub(super) fn runs(source: &Source) -> Had {
     Ok(newest(lines.filter_map(|run| Some(format!("{}\n", serde_json::to_string(&run).ok()?))).collect()))
 }
 
-/// The reports of earlier ends, for people: the last of them.
-pub(super) fn last_ends(source: &Source) -> Had {
-    let bytes = tail(&source.state_dir.join("shutdown.log"), LOG_BYTES as u64).map_err(|error| error.to_string())?;
+/// The last lines of a file below the state dir: the reports of earlier ends, the memory log.
+pub(super) fn last_of(source: &Source, file: &str) -> Had {
+    let bytes = tail(&source.state_dir.join(file), LOG_BYTES as u64).map_err(|error| error.to_string())?;
     Ok(last_lines(&bytes, LOG_LINES, LOG_BYTES - 1).to_vec())
 }
 
@@ -108,7 +108,10 @@ pub(super) fn logged(source: &Source, about: Option<&ServiceName>) -> Result<Vec
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.to_string()),
     };
-    let name = |entry: io::Result<fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<ServiceName>().ok();
+    let name = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))?;
+        entry.file_name().to_str()?.parse::<ServiceName>().ok()
+    };
     let mut names: Vec<ServiceName> = entries.filter_map(name).collect();
     names.sort_by_key(|name| (Some(name) != about, name.clone()));
     names.truncate(LOGS);
