@@ -1,11 +1,20 @@
 //! Processes as `/proc` shows them.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::PathBuf, sync::OnceLock};
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use nix::unistd::{SysconfVar, sysconf};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Pid;
+
+/// Bytes that are asked for at a time: more than most files of a process hold.
+const PIECE: usize = 4096;
 
 /// Longest command line shown to people, in characters.
 const COMMAND_SHOWN: usize = 120;
@@ -92,7 +101,7 @@ fn parse_stat(text: &str) -> Option<Stat> {
 /// # Errors
 /// `NotFound` when there is none with this id.
 pub fn stat(pid: Pid) -> io::Result<Stat> {
-    let bytes = read(pid, "stat")?;
+    let bytes = short(&path(pid, "stat")).map_err(gone)?;
     // The name may hold any bytes.
     parse_stat(&String::from_utf8_lossy(&bytes))
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as documented")))
@@ -100,10 +109,28 @@ pub fn stat(pid: Pid) -> io::Result<Stat> {
 
 /// One file of a process. A process that ended meanwhile is `NotFound`, whichever way the kernel says it.
 fn read(pid: Pid, file: &str) -> io::Result<Vec<u8>> {
-    fs::read(path(pid, file)).map_err(|error| match error.raw_os_error() {
+    fs::read(path(pid, file)).map_err(gone)
+}
+
+fn gone(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
         Some(raw) if raw == nix::errno::Errno::ESRCH as i32 => io::Error::from(io::ErrorKind::NotFound),
         _ => error,
-    })
+    }
+}
+
+/// All of a file that the kernel writes record by record (`seq_file`), in one piece where it is short, as `stat` and
+/// `children` are: hundreds of them are read every other second.
+fn short(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let mut buffer = [0; PIECE];
+    let count = file.read(&mut buffer)?;
+    let mut text = buffer[..count].to_vec();
+    // A record that did not fit any more comes with the next piece, so only much room left means the end.
+    if count > PIECE / 2 {
+        file.read_to_end(&mut text)?;
+    }
+    Ok(text)
 }
 
 fn path(pid: Pid, file: &str) -> PathBuf {
@@ -183,15 +210,28 @@ pub(super) fn lists_children() -> bool {
 
 /// The children of all threads of a process; `None` when the kernel does not list them, or there is no such process.
 pub(super) fn listed_children(pid: Pid) -> Option<Vec<Pid>> {
-    let threads = fs::read_dir(path(pid, "task")).ok()?;
+    let tasks = path(pid, "task");
+    // Most processes have one thread, and hundreds of them are asked every other second. As a folder, `task` has a link for
+    // each thread besides its own two.
+    if fs::metadata(&tasks).is_ok_and(|tasks| tasks.nlink() == 3)
+        && let Ok(text) = short(&tasks.join(pid.to_string()).join("children"))
+    {
+        return Some(numbers(&text).collect());
+    }
+    let threads = fs::read_dir(tasks).ok()?;
     let mut found = None;
     for thread in threads.flatten() {
-        if let Ok(text) = fs::read_to_string(thread.path().join("children")) {
-            let children = text.split_ascii_whitespace().filter_map(|child| child.parse().ok()).map(Pid);
-            found.get_or_insert_with(Vec::new).extend(children);
+        if let Ok(text) = fs::read(thread.path().join("children")) {
+            found.get_or_insert_with(Vec::new).extend(numbers(&text));
         }
     }
     found
+}
+
+/// Process ids that stand in a text, with spaces between them.
+fn numbers(text: &[u8]) -> impl Iterator<Item = Pid> + '_ {
+    let words = text.split(u8::is_ascii_whitespace).filter_map(|word| std::str::from_utf8(word).ok());
+    words.filter_map(|word| word.parse().ok()).map(Pid)
 }
 
 /// The parents of a process, nearest first, as far as they can be seen.
