@@ -204,6 +204,11 @@ impl EventReader {
         Ok(Self { status, chunked: is_chunked(&headers), reader, buffer: Vec::new() })
     }
 
+    /// How many events are still to come, up to the end.
+    pub fn count(mut self) -> usize {
+        std::iter::from_fn(|| self.next()).count()
+    }
+
     /// The next event as its fields (`id`, `event`, `data`); comments are passed over. `None` at the end.
     pub fn next(&mut self) -> Option<SseEvent> {
         loop {

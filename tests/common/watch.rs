@@ -57,6 +57,14 @@ impl Greenroom {
         wait_until(&format!("the end of {alert} about {service:?}"), BOUND, || self.events().into_iter().find(is_it));
     }
 
+    /// Waits until the history tells that a service came into a state, whether it is still in it or not.
+    #[track_caller]
+    pub fn wait_was(&self, service: &str, state: &str) {
+        let is_it =
+            |event: &Value| event["type"] == "service.state" && event["service"] == service && event["to"] == state;
+        wait_until(&format!("{service} is or was {state}"), BOUND, || self.events().into_iter().find(is_it));
+    }
+
     /// How many runs of a service have been started. Whatever has just been seen of a service came after the events that
     /// led to it; the history has them a moment later, so it is asked once it has the newest.
     #[track_caller]

@@ -99,19 +99,14 @@ fn what_it_depends_on_is_loaded_first() {
 #[test]
 fn a_request_in_flight_keeps_it_from_being_offloaded_and_is_counted() {
     let greenroom = with_chat("--token-ms 100", "");
-    let mut stream = tokens(&greenroom, 20);
+    let mut stream = tokens(&greenroom, 50);
     assert_eq!(stream.next().expect("a token").data["system_fingerprint"], "chat");
     assert_eq!(greenroom.service("chat")["in_flight"], 1);
     let pid = greenroom.service_pid("chat");
     greenroom.cli(&["offload", "--no-wait", "chat"]).expect(0);
-    wait_for("its gate is closed", BOUND, || greenroom.state("chat") == "draining");
-    let mut tokens = 1;
-    while stream.next().is_some() {
-        tokens += 1;
-        // With the last words the answer is over, and the service may go.
-        assert!(tokens > 20 || alive(pid), "it is not ended before the answer");
-    }
-    assert_eq!(tokens, 21, "every token, and the end");
+    greenroom.wait_was("chat", "draining");
+    // What was sent may lie in the socket when its sender has ended; an answer that was cut short would lack tokens.
+    assert_eq!(1 + stream.count(), 51, "every token, and the end");
     wait_for("it is out", BOUND, || !alive(pid));
 }
 

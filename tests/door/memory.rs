@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     CHAT, chat,
-    common::{BOUND, Greenroom, alive, wait_for},
+    common::{Greenroom, alive},
     door, gateway, on_demand, refused, tokens,
 };
 
@@ -84,19 +84,15 @@ fn who_gets_no_memory_is_told_who_holds_it() {
 #[test]
 fn a_request_waits_until_the_one_before_has_finished() {
     let greenroom = Greenroom::running(|g| card(g, ""));
-    let mut stream = tokens(&greenroom, 20);
+    let mut stream = tokens(&greenroom, 50);
     stream.next().expect("a token");
     let pid = greenroom.service_pid("chat");
     std::thread::scope(|scope| {
         let other = door(&greenroom);
         let image = scope.spawn(move || crate::chat_at(&other, "image"));
-        wait_for("it is drained for the other one", BOUND, || greenroom.state("chat") == "draining");
-        let mut tokens = 1;
+        greenroom.wait_was("chat", "draining");
         // What was sent may lie in the socket when its sender has ended; an answer that was cut short would lack tokens.
-        while stream.next().is_some() {
-            tokens += 1;
-        }
-        assert_eq!(tokens, 21, "nothing busy is ended");
+        assert_eq!(1 + stream.count(), 51, "nothing busy is ended");
         assert_eq!(image.join().expect("it is answered").status, 200);
     });
     assert!(!alive(pid));
