@@ -16,6 +16,7 @@ pub mod heartbeat;
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;
+pub mod kin;
 pub mod look;
 mod memory_log;
 pub mod notify;
