@@ -5,6 +5,7 @@ mod stir;
 mod text;
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io,
     os::unix::fs::FileExt,
@@ -28,6 +29,17 @@ const LONGEST: usize = 512;
 #[must_use]
 pub fn descriptors(pids: &[Pid]) -> u64 {
     pids.iter().filter_map(|pid| open_below(format!("/proc/{pid}/fd").into())).sum()
+}
+
+/// How many children of these processes have ended and are not waited for: they hold no memory, but their numbers, and a
+/// machine has only so many. None where the kernel does not list children.
+#[must_use]
+pub fn unreaped(pids: &[Pid]) -> u32 {
+    let living: HashSet<Pid> = pids.iter().copied().collect();
+    let children = pids.iter().filter_map(|pid| proc::listed_children(*pid)).flatten();
+    let has_ended = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| !stat.is_alive());
+    let ended = children.filter(|child| !living.contains(child)).filter(has_ended).count();
+    u32::try_from(ended).unwrap_or(u32::MAX)
 }
 
 /// Open descriptors of this process.

@@ -3,8 +3,8 @@
 //! A look at a tree is a walk through it, never through the whole process table. Even that is left out where it can tell
 //! nothing new: as long as no process of the machine begins or ends, all counts are what they were, and where everybody in a
 //! tree descends from one process, whoever has begun since the last look says by its parents to which tree it has come.
-//! Memory and descriptors, which change without that, are measured in turns, one service in [`TURNS`] at each sample; but at
-//! every sample where a limit is set on memory.
+//! Memory, descriptors and who has ended and is not waited for are measured in turns, one service in [`TURNS`] at each sample;
+//! but at every sample where a limit is set on memory.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -14,6 +14,7 @@ use std::{
 };
 
 use super::{
+    idleness::Idleness,
     kin,
     sample::{ActorSample, HostSample, OwnSample, Pressure, Sample, ServiceSample},
 };
@@ -71,6 +72,7 @@ pub struct Looker {
     scene: Scene,
     pressure: MemoryPressure,
     stir: StirWatch,
+    idleness: Idleness,
     known: HashMap<RunId, Seen>,
     /// Samples so far: whose turn it is.
     turn: usize,
@@ -82,6 +84,8 @@ struct Seen {
     members: Vec<Pid>,
     /// Who takes the orphans of its tree.
     reaper: Option<Pid>,
+    /// Processes of its tree that have ended and are not waited for.
+    unreaped: u32,
     ram: Option<u64>,
     descriptors: u32,
     /// The sample in which it was seen last.
@@ -122,7 +126,7 @@ impl Looker {
     #[must_use]
     pub fn new(scene: Scene) -> Self {
         let (pressure, stir) = (MemoryPressure::new(), StirWatch::new());
-        Self { scene, pressure, stir, known: HashMap::new(), turn: 0 }
+        Self { scene, pressure, stir, idleness: Idleness::default(), known: HashMap::new(), turn: 0 }
     }
 
     /// Everything at this moment. `actors` are reported as they are.
@@ -134,10 +138,11 @@ impl Looker {
         let mut samples = Vec::new();
         for (place, service) in services.iter().chain(workers.iter()).enumerate() {
             let lease = leases.leases.get(&service.spec.name);
-            samples.extend(self.service(place, service, &changed, lease));
+            samples.extend(self.service(at, place, service, &changed, lease));
         }
         let turn = self.turn;
         self.known.retain(|_, seen| seen.turn == turn);
+        self.idleness.retain(|run| self.known.contains_key(&run));
         Sample { at, host: self.host(), services: samples, own: own(), actors }
     }
 
@@ -190,6 +195,7 @@ impl Looker {
     /// One service, if a process of it runs.
     fn service(
         &mut self,
+        at: Instant,
         place: usize,
         service: &Supervised,
         changed: &Changed,
@@ -225,16 +231,18 @@ impl Looker {
         }
         let seen = self.known.get_mut(&run)?;
         seen.turn = self.turn;
-        let gate = &service.gate;
+        let (gate, has_job) = (&service.gate, self.scene.witness.has_job(name));
+        let is_unused = gate.in_flight() == 0 && gate.waiting().count == 0 && !has_job;
         Some(ServiceSample {
             spec: Arc::clone(&service.spec),
             run,
             state,
-            processes: u32::try_from(seen.members.len()).unwrap_or(u32::MAX),
+            processes: u32::try_from(seen.members.len()).unwrap_or(u32::MAX).saturating_add(seen.unreaped),
+            unreaped: seen.unreaped,
             ram: leased.or(seen.ram),
             vram: lease.map_or(0, |lease| lease.measured.total_vram()),
             descriptors: seen.descriptors,
-            idle: gate.in_flight() == 0 && gate.waiting().count == 0 && !self.scene.witness.has_job(name),
+            idle: is_unused && self.idleness.look(service, run, at),
         })
     }
 
@@ -250,6 +258,7 @@ impl Seen {
         if measure {
             let few = &members[..members.len().min(MEASURED)];
             self.descriptors = u32::try_from(vitals::descriptors(few)).unwrap_or(u32::MAX);
+            self.unreaped = vitals::unreaped(few);
             if is_unleased {
                 self.ram = Some(proc::anonymous_bytes(few));
             }

@@ -13,6 +13,7 @@ pub mod board;
 pub mod bundle;
 pub mod deed;
 pub mod heartbeat;
+mod idleness;
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;

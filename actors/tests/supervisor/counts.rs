@@ -57,7 +57,7 @@ impl Containment for Below {
     fn members(&self, service: &ServiceName, _: RunId) -> io::Result<Vec<Pid>> {
         self.walks.fetch_add(1, Ordering::Relaxed);
         let main = self.main(service).ok_or(io::ErrorKind::NotFound)?;
-        Ok(proc::tree(main)?.into_iter().map(|(pid, _)| pid).collect())
+        Ok(proc::tree(main)?.into_iter().map(|(pid, _)| pid).chain([main]).collect())
     }
 
     fn reaper(&self, service: &ServiceName, _: RunId) -> Option<Pid> {
@@ -81,28 +81,39 @@ fn named(name: &str, text: &str) -> ServiceSpec {
     ServiceSpec { name: name.parse().expect("a name"), start: StartMode::Eager, ..script(text) }
 }
 
-#[actix_rt::test]
-async fn whoever_has_come_is_counted_at_the_next_look_and_trees_to_which_nobody_came_are_not_walked() {
-    // Each signal makes one child more, and one of that child.
-    let forks = "trap 'sh -c \"sleep 1000 & wait\" &' USR1; sleep 1000 & while :; do wait; done";
-    let mut services = vec![named("forks", forks)];
-    services.extend((0..OTHERS).map(|n| named(&format!("still{n}"), "exec sleep 1000")));
-    let watchdog = WatchdogSpec { enabled: false, ..WatchdogSpec::default() };
-    let house = House::watched(services, watchdog, EventBus::new(1)).await;
-    let all = house.actors.roster.services();
-    for service in all.all().iter() {
-        until(service, |status| status.state == ServiceState::Ready).await;
-    }
-    let main = house.find("forks").status.borrow().pid.expect("it runs");
-    let below = Arc::new(Below { services: all.clone(), walks: AtomicUsize::new(0) });
-    let mut looker = Looker::new(Scene {
-        services: all.clone(),
+/// Somebody who looks at all services of a house.
+fn looker(house: &House) -> (Arc<Below>, Looker) {
+    let services = house.actors.roster.services();
+    let below = Arc::new(Below { services: services.clone(), walks: AtomicUsize::new(0) });
+    let looker = Looker::new(Scene {
+        services: services.clone(),
         workers: ServiceSet::default(),
         containment: Arc::clone(&below) as Arc<dyn Containment>,
         memory: house.actors.memory.clone(),
         witness: house.actors.witness.clone(),
         host: Box::new(ProcHost::new()),
     });
+    (below, looker)
+}
+
+async fn house(services: Vec<ServiceSpec>) -> House {
+    let watchdog = WatchdogSpec { enabled: false, ..WatchdogSpec::default() };
+    let house = House::watched(services, watchdog, EventBus::new(1)).await;
+    for service in house.actors.roster.services().all().iter() {
+        until(service, |status| status.state == ServiceState::Ready).await;
+    }
+    house
+}
+
+#[actix_rt::test]
+async fn whoever_has_come_is_counted_at_the_next_look_and_trees_to_which_nobody_came_are_not_walked() {
+    // Each signal makes one child more, and one of that child.
+    let forks = "trap 'sh -c \"sleep 1000 & wait\" &' USR1; sleep 1000 & while :; do wait; done";
+    let mut services = vec![named("forks", forks)];
+    services.extend((0..OTHERS).map(|n| named(&format!("still{n}"), "exec sleep 1000")));
+    let house = house(services).await;
+    let main = house.find("forks").status.borrow().pid.expect("it runs");
+    let (below, mut looker) = looker(&house);
     let mut count = || {
         let sample = looker.look(clock::now(), Vec::new());
         assert_eq!(sample.services.len(), OTHERS + 1);
@@ -114,11 +125,11 @@ async fn whoever_has_come_is_counted_at_the_next_look_and_trees_to_which_nobody_
     for round in 1..=10_usize {
         kill(nix::unistd::Pid::from_raw(main.0.cast_signed()), Signal::SIGUSR1).expect("told");
         assert!(clock::wait_until(PATIENCE, are(1 + 2 * round)), "{:?}", proc::tree(main));
-        assert_eq!(count(), u32::try_from(1 + 2 * round).ok(), "in round {round}");
+        assert_eq!(count(), u32::try_from(2 + 2 * round).ok(), "in round {round}");
     }
     let (last, _) = proc::tree(main).expect("a tree").pop().expect("somebody");
     kill(nix::unistd::Pid::from_raw(last.0.cast_signed()), Signal::SIGKILL).expect("it is ours");
-    assert!(clock::wait_until(PATIENCE, || count() < Some(21)), "who has ended is missed");
+    assert!(clock::wait_until(PATIENCE, || count() < Some(22)), "who has ended is missed");
     // Other tests begin processes all the time, and where they are too many every tree is walked.
     let few = || {
         let before = below.walks.load(Ordering::Relaxed);
@@ -126,5 +137,18 @@ async fn whoever_has_come_is_counted_at_the_next_look_and_trees_to_which_nobody_
         below.walks.load(Ordering::Relaxed) - before <= OTHERS.div_ceil(TURNS) + 2
     };
     assert!(clock::wait_until(PATIENCE, few), "all trees are walked at each look");
+    house.stop().await;
+}
+
+#[actix_rt::test]
+async fn who_has_ended_and_is_not_waited_for_is_counted_and_named() {
+    // What takes the shell's place knows nothing of its children.
+    let house = house(vec![named("lazy", "sleep 0 & sleep 0 & sleep 1000 & exec sleep 1000")]).await;
+    let (_, mut looker) = looker(&house);
+    let mut counts = || {
+        let sample = looker.look(clock::now(), Vec::new());
+        sample.services.first().map(|service| (service.processes, service.unreaped))
+    };
+    assert!(clock::wait_until(PATIENCE, || counts() == Some((4, 2))), "{:?}", counts());
     house.stop().await;
 }
