@@ -1,7 +1,8 @@
 //! Failures of programs that go on running, as others have seen them. Pure.
 //!
-//! Within one run each class of failure acts once, however often it is repeated. `restart_once` is held against a restart
-//! loop: the same class again, before it has been away for `restart.reset_after`, restarts nothing.
+//! Within one run each class of failure acts once, however often it is repeated. What a job meets is the job's to see to, and
+//! is no act: whoever comes upon it in the same run later, and is no job, has it acted upon. `restart_once` is held against a
+//! restart loop: the same class again, before it has been away for `restart.reset_after`, restarts nothing.
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,9 @@ use crate::{
 
 /// A run that comes after a failure and has been ready for this long is a sound one, for the alert.
 const SOUND: Duration = Duration::from_secs(30);
+/// How long the last lines about a failure that a job has met may be on their way, in an engine that buffers what it prints.
+/// A line within this time after it is taken for the job's: one that fails for good ends nobody's run.
+const LAST_LINES: Duration = Duration::from_secs(5);
 /// Characters of a line of output that a message repeats.
 const LINE: usize = 200;
 
@@ -36,6 +40,8 @@ pub struct Failures(BTreeMap<(ServiceName, &'static str), Seen>);
 #[derive(Debug)]
 struct Seen {
     run: RunId,
+    /// What was made of it in that run.
+    course: Course,
     last: Instant,
     reset_after: Duration,
     /// When it was restarted for this class last.
@@ -44,30 +50,73 @@ struct Seen {
     after: Option<(RunId, Instant)>,
 }
 
+/// What was made of a class of failure in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It was told; nothing was to be done.
+    Told,
+    /// A job sees to it, and has met it last then.
+    LeftToJob(Instant),
+    /// It was acted upon, or not for the sake of an earlier act: nothing more follows.
+    Over,
+}
+
+impl Course {
+    /// The first of its run.
+    fn first(action: FailureAction, sees_to_it: bool, at: Instant) -> Self {
+        match action {
+            _ if sees_to_it => Self::LeftToJob(at),
+            FailureAction::None => Self::Told,
+            FailureAction::RestartOnce | FailureAction::Restart | FailureAction::Stop | FailureAction::Quarantine => {
+                Self::Over
+            }
+        }
+    }
+
+    /// After one more in the same run. What turns it [over](Self::Over) is to be acted upon.
+    fn and_then(self, action: FailureAction, sees_to_it: bool, at: Instant) -> Self {
+        match self {
+            Self::Over => Self::Over,
+            Self::Told | Self::LeftToJob(_) if sees_to_it => Self::LeftToJob(at),
+            Self::LeftToJob(met) if at.saturating_duration_since(met) < LAST_LINES => self,
+            Self::Told | Self::LeftToJob(_) if action == FailureAction::None => self,
+            Self::Told | Self::LeftToJob(_) => Self::Over,
+        }
+    }
+}
+
 impl Failures {
     /// Judges a failure. `has_job`: whether a job works with the service, which then sees to the action itself.
     pub fn seen(&mut self, seen: &FailureSeen, reset_after: Duration, has_job: bool, docket: &mut Docket<'_>) {
         let (at, name) = (docket.at, seen.class.name());
         let key = (seen.service.clone(), name);
-        let away = |known: &Seen| at.saturating_duration_since(known.last) >= reset_after;
-        if let Some(known) = self.0.get_mut(&key)
-            && known.run == seen.run
-            && !away(known)
-        {
-            known.last = known.last.max(at);
-            return;
-        }
-        // A restart that is still to be remembered.
-        let before = self.0.get(&key).filter(|known| !away(known)).and_then(|known| known.restarted);
         let sees_to_it = has_job || matches!(seen.seen, SeenIn::Job(_));
+        let known = self.0.get_mut(&key).filter(|known| !known.is_away(at));
+        let left_to_job = known.as_ref().is_some_and(|known| matches!(known.course, Course::LeftToJob(_)));
+        // A restart that is still to be remembered.
+        let before = known.as_ref().and_then(|known| known.restarted);
+        let course = match known.filter(|known| known.run == seen.run) {
+            None => Course::first(seen.action, sees_to_it, at),
+            Some(known) => {
+                let course = known.course.and_then(seen.action, sees_to_it, at);
+                let acts = course == Course::Over && known.course != Course::Over;
+                (known.course, known.last) = (course, known.last.max(at));
+                if !acts {
+                    return;
+                }
+                course
+            }
+        };
         let action = if sees_to_it { FailureAction::None } else { seen.action };
         let suppressed = action == FailureAction::RestartOnce && before.is_some();
-        if suppressed || !docket.stands(name, Some(&seen.service)) {
+        // What stands says that a job sees to it.
+        let is_otherwise = left_to_job && course == Course::Over;
+        if suppressed || is_otherwise || !docket.stands(name, Some(&seen.service)) {
             docket.raise([alert(seen, sees_to_it, suppressed, reset_after)], Some(seen.class));
         }
         let restarts = matches!(action, FailureAction::Restart | FailureAction::RestartOnce) && !suppressed;
         let restarted = if restarts { Some(at) } else { before };
-        self.0.insert(key, Seen { run: seen.run, last: at, reset_after, restarted, after: None });
+        self.0.insert(key, Seen { run: seen.run, course, last: at, reset_after, restarted, after: None });
         if !suppressed {
             docket.deeds_for(seen, action);
         }
@@ -90,7 +139,7 @@ impl Failures {
             }
         }
         self.0.retain(|(service, class), known| {
-            let keep = at.saturating_duration_since(known.last) < known.reset_after;
+            let keep = !known.is_away(at);
             if !keep {
                 docket.clear(class, Some(service));
             }
@@ -112,6 +161,13 @@ impl Failures {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl Seen {
+    /// Whether it has been away for as long as its service needs to count as healthy; `reset_after` as it was then.
+    fn is_away(&self, at: Instant) -> bool {
+        at.saturating_duration_since(self.last) >= self.reset_after
     }
 }
 
