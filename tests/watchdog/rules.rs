@@ -120,6 +120,20 @@ fn what_it_says_while_it_loads_counts_once_it_is_ready() {
 }
 
 #[test]
+fn what_says_so_at_each_load_is_given_up_and_no_loop() {
+    let greenroom = Greenroom::running(|g| {
+        let keys = "restart = { max = 3, backoff = \"10ms..10ms\" }";
+        let rule = "[[service.chat.failure]]\npattern = \"NansException\"\nclass = \"driver\"\naction = \"restart\"\n";
+        gateway(g) + &watchdog("") + &service(g, "chat", "--print-nan", keys) + rule
+    });
+    greenroom.wait_state("chat", "failed");
+    assert_eq!(greenroom.starts("chat"), 3);
+    assert_eq!(greenroom.service("chat")["last_exit"]["class"], "driver");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn none_names_a_cause_and_ends_nothing() {
     // Also what a rule is without an action.
     for action in ["action = \"none\"", ""] {
