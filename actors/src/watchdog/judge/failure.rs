@@ -26,8 +26,8 @@ use crate::{
 
 /// A run that comes after a failure and has been ready for this long is a sound one, for the alert.
 const SOUND: Duration = Duration::from_secs(30);
-/// How long the last lines about a failure that a job has met may be on their way, in an engine that buffers what it prints.
-/// A line within this time after it is taken for the job's: one that fails for good ends nobody's run.
+/// How long the last lines about a failure that a job has met may be on their way. What comes within this time after it, of
+/// whatever class, is the job's: a second failure of a job is the job's own, and costs nobody a run.
 const LAST_LINES: Duration = Duration::from_secs(5);
 /// Characters of a line of output that a message repeats.
 const LINE: usize = 200;
@@ -53,34 +53,27 @@ struct Seen {
 /// What was made of a class of failure in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Course {
-    /// It was told; nothing was to be done.
+    /// It was told at most; nothing was to be done.
     Told,
-    /// A job sees to it, and has met it last then.
+    /// A job sees to what befalls this run, and has met something last then.
     LeftToJob(Instant),
     /// It was acted upon, or not for the sake of an earlier act: nothing more follows.
     Over,
 }
 
 impl Course {
-    /// The first of its run.
-    fn first(action: FailureAction, sees_to_it: bool, at: Instant) -> Self {
-        match action {
-            _ if sees_to_it => Self::LeftToJob(at),
-            FailureAction::None => Self::Told,
-            FailureAction::RestartOnce | FailureAction::Restart | FailureAction::Stop | FailureAction::Quarantine => {
-                Self::Over
-            }
-        }
-    }
-
-    /// After one more in the same run. What turns it [over](Self::Over) is to be acted upon.
-    fn and_then(self, action: FailureAction, sees_to_it: bool, at: Instant) -> Self {
-        match self {
-            Self::Over => Self::Over,
-            Self::Told | Self::LeftToJob(_) if sees_to_it => Self::LeftToJob(at),
-            Self::LeftToJob(met) if at.saturating_duration_since(met) < LAST_LINES => self,
-            Self::Told | Self::LeftToJob(_) if action == FailureAction::None => self,
-            Self::Told | Self::LeftToJob(_) => Self::Over,
+    /// After one more in the same run, about which this is to be done. `met`: when a job met something in this run last, if
+    /// this is still the job's. What turns it [over](Self::Over) is to be acted upon.
+    fn and_then(self, action: FailureAction, met: Option<Instant>) -> Self {
+        match (self, met, action) {
+            (Self::Over, ..) => Self::Over,
+            (Self::Told | Self::LeftToJob(_), Some(met), _) => Self::LeftToJob(met),
+            (Self::Told | Self::LeftToJob(_), None, FailureAction::None) => self,
+            (
+                Self::Told | Self::LeftToJob(_),
+                None,
+                FailureAction::RestartOnce | FailureAction::Restart | FailureAction::Stop | FailureAction::Quarantine,
+            ) => Self::Over,
         }
     }
 }
@@ -90,15 +83,16 @@ impl Failures {
     pub fn seen(&mut self, seen: &FailureSeen, reset_after: Duration, has_job: bool, docket: &mut Docket<'_>) {
         let (at, name) = (docket.at, seen.class.name());
         let key = (seen.service.clone(), name);
-        let sees_to_it = has_job || matches!(seen.seen, SeenIn::Job(_));
+        let met = self.met(seen, has_job, at);
+        let sees_to_it = met.is_some();
         let known = self.0.get_mut(&key).filter(|known| !known.is_away(at));
-        let left_to_job = known.as_ref().is_some_and(|known| matches!(known.course, Course::LeftToJob(_)));
+        let was_left = known.as_ref().is_some_and(|known| matches!(known.course, Course::LeftToJob(_)));
         // A restart that is still to be remembered.
         let before = known.as_ref().and_then(|known| known.restarted);
         let course = match known.filter(|known| known.run == seen.run) {
-            None => Course::first(seen.action, sees_to_it, at),
+            None => Course::Told.and_then(seen.action, met),
             Some(known) => {
-                let course = known.course.and_then(seen.action, sees_to_it, at);
+                let course = known.course.and_then(seen.action, met);
                 let acts = course == Course::Over && known.course != Course::Over;
                 (known.course, known.last) = (course, known.last.max(at));
                 if !acts {
@@ -110,7 +104,7 @@ impl Failures {
         let action = if sees_to_it { FailureAction::None } else { seen.action };
         let suppressed = action == FailureAction::RestartOnce && before.is_some();
         // What stands says that a job sees to it.
-        let is_otherwise = left_to_job && course == Course::Over;
+        let is_otherwise = was_left && course == Course::Over;
         if suppressed || is_otherwise || !docket.stands(name, Some(&seen.service)) {
             docket.raise([alert(seen, sees_to_it, suppressed, reset_after)], Some(seen.class));
         }
@@ -120,6 +114,18 @@ impl Failures {
         if !suppressed {
             docket.deeds_for(seen, action);
         }
+    }
+
+    /// When a job met something in this run last, if what was seen now is the job's.
+    fn met(&mut self, seen: &FailureSeen, has_job: bool, at: Instant) -> Option<Instant> {
+        if has_job || matches!(seen.seen, SeenIn::Job(_)) {
+            return Some(at);
+        }
+        let left = self.of(&seen.service).filter(|(_, known)| known.run == seen.run).filter_map(|(_, known)| {
+            let Course::LeftToJob(met) = known.course else { return None };
+            (at.saturating_duration_since(met) < LAST_LINES).then_some(met)
+        });
+        left.max()
     }
 
     /// Forgets what has been away for long enough, and clears what is over.

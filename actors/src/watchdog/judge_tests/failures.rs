@@ -170,6 +170,29 @@ fn a_run_that_only_jobs_find_poisoned_is_left_to_them() {
 }
 
 #[test]
+fn the_last_lines_of_a_job_are_its_own_whatever_they_are_about() {
+    let mut world = world();
+    let told = nan(&mut world, FailureAction::RestartOnce, SeenIn::Job(JobId::fresh()));
+    judged(&mut world, &told, true);
+    let other = FailureSeen {
+        class: FailureClass::Driver,
+        action: FailureAction::Restart,
+        seen: SeenIn::Output,
+        ..nan(&mut world, FailureAction::None, SeenIn::Output)
+    };
+    pass(&mut world, 3);
+    assert_eq!(said(&judged(&mut world, &other, false)), ["driver critical"]);
+    // Counted from what the job has met, and not from what came after it.
+    pass(&mut world, 2);
+    assert_eq!(said(&judged(&mut world, &other, false)), ["driver critical", "condemn restart"]);
+    // Another run has nothing to do with it.
+    judged(&mut world, &told, true);
+    next_run(&mut world);
+    let other = FailureSeen { run: world.first().run, ..other };
+    assert_eq!(said(&judged(&mut world, &other, false)), ["condemn restart"]);
+}
+
+#[test]
 fn a_rule_that_wants_nothing_done_does_not_stand_before_one_that_does() {
     let mut world = world();
     let soft = nan(&mut world, FailureAction::None, SeenIn::Answer(500));
