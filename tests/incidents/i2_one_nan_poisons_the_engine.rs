@@ -8,29 +8,18 @@ use crate::common::{BOUND, Greenroom, wait_for};
 
 /// A WebUI with these options, beside a chat, and a job that asks it for an image.
 fn config(greenroom: &Greenroom, options: &str, job: &str) -> String {
-    let webui =
-        greenroom.stand_in("webui", &format!("--engine webui --port ${{port}} --steps 2 --step-ms 10 {options}"));
+    let webui = greenroom.webui(&format!("--step-ms 10 {options}"), "", job);
     let chat = greenroom.stand_in("chat", "--port ${port}");
     format!(
         r#"
 [watchdog]
 interval = "100ms"
 
-[service.webui]
-engine = "a1111"
-command = {webui}
-gpu = "none"
-
 [service.chat]
 command = {chat}
 ready = "/health"
 start = "eager"
-
-[job.image]
-service = "webui"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-{job}
+{webui}
 "#
     )
 }
@@ -120,10 +109,9 @@ fn i2_without_a_job_it_is_seen_in_the_output_and_the_service_is_restarted_once()
     let eager = "gpu = \"none\"\nstart = \"eager\"\n";
     let greenroom = Greenroom::running(|g| config(g, "", "").replace("gpu = \"none\"\n", eager));
     greenroom.wait_state("webui", "ready");
-    let port = |g: &Greenroom| g.service("webui")["endpoint"].as_str().and_then(|e| e.rsplit(':').next()?.parse().ok());
     // Past the gateway, as somebody's browser does it.
     let paint = |prompt: &str| {
-        let http = crate::common::Http::Tcp(port(&greenroom).expect("a port"));
+        let http = greenroom.engine("webui");
         http.post("/sdapi/v1/txt2img", Some(&json!({ "prompt": prompt }))).map(|answer| answer.status)
     };
     assert_eq!(paint("a heron").ok(), Some(200));
