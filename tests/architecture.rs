@@ -67,6 +67,7 @@ const PURE: &[&str] = &[
     "actors/src/process_supervisor/dependencies.rs",
     "actors/src/process_supervisor/lifecycle",
     "actors/src/process_supervisor/output/pace.rs",
+    "actors/src/process_supervisor/output/search.rs",
     "actors/src/process_supervisor/output/splitter.rs",
     "actors/src/process_supervisor/output/tail.rs",
     "actors/src/process_supervisor/output/view.rs",

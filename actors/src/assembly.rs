@@ -84,7 +84,7 @@ pub struct Foundation {
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
     /// Services depend on each other in a circle.
-    #[error("services depend on each other in a circle: {0}")]
+    #[error("services depend on each other")]
     Cycle(#[from] Cycle),
     /// The coordinator refused a registration.
     #[error("the shutdown order cannot be made")]

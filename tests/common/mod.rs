@@ -22,6 +22,7 @@ mod seen;
 mod wait;
 pub mod watch;
 pub mod websocket;
+mod webui;
 
 pub use cli::Cli;
 pub use greenroom::{BIN, Greenroom};
@@ -30,3 +31,4 @@ pub use layer::Layer;
 pub(crate) use layer::{in_every_layer, with_shims};
 pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, taken, threads};
 pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};
+pub use webui::image_job;

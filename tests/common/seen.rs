@@ -44,6 +44,14 @@ impl Greenroom {
         self.api().get(&format!("/api/services/{name}")).expect("the runtime answers").json()
     }
 
+    /// What a service says on its own port, past the gateway.
+    #[track_caller]
+    pub fn engine(&self, name: &str) -> Http {
+        let service = self.service(name);
+        let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
+        Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
+    }
+
     /// A service's state.
     #[track_caller]
     pub fn state(&self, name: &str) -> String {

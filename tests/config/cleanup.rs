@@ -15,8 +15,7 @@ fn http(method: &str, path: &str) -> CleanupAction {
 
 #[test]
 fn every_key_arrives_everywhere() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [service.s]
 command = ["sleep", "${port}"]
@@ -65,8 +64,7 @@ command = ["sleep", "1"]
 
 #[test]
 fn only_folders_of_its_own_are_emptied() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"runtime.state_dir = "state/here"
 [service.unset]
 command = ["sleep", "1"]
@@ -142,8 +140,7 @@ cleanup.actions = [{ purge = "/srv/webui/y" }, { purge = "/srv/other" }, { exec 
 
 #[test]
 fn what_cannot_be_done_there_is_refused() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[remote.r]
 urls = ["http://h"]
 cleanup.actions = [{ purge = "${data_dir}" }, { exec = "sleep 1" }]
@@ -192,6 +189,6 @@ cleanup.actions = [{ http = "POST /free" }]
 #[test]
 fn a_program_that_cleans_up_may_be_told_the_port() {
     let text = "[service.s]\ncommand = \"sleep 1\"\ncleanup.actions = [{ exec = \"sleep ${port}\" }]\n";
-    let spec = Folder::with("g.toml", text).loaded().spec;
+    let spec = Folder::toml(text).loaded().spec;
     assert_eq!(service(&spec, "s").port, Some(PortSpec::Assigned));
 }

@@ -27,7 +27,7 @@ impl Engine for Heron {
 }
 
 fn loaded(engines: Engines, text: &str) -> Result<Loaded, String> {
-    let mut folder = Folder::with("g.toml", text);
+    let mut folder = Folder::toml(text);
     folder.sources.engines = engines;
     folder.load().map_err(|errors| errors.to_string())
 }

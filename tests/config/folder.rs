@@ -25,7 +25,12 @@ impl Folder {
         Self { dir, sources: Sources { env, ..Sources::default() } }
     }
 
-    /// One file that is the whole configuration.
+    /// One file in TOML, `g.toml`, that is the whole configuration.
+    pub fn toml(text: impl AsRef<[u8]>) -> Self {
+        Self::with("g.toml", text)
+    }
+
+    /// One file of another name or kind that is the whole configuration.
     pub fn with(name: &str, text: impl AsRef<[u8]>) -> Self {
         let mut folder = Self::new();
         folder.config(name, text);

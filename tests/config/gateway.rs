@@ -13,7 +13,7 @@ use greenroom::{
 use crate::folder::Folder;
 
 fn gateway(text: &str) -> GatewaySpec {
-    Folder::with("g.toml", text).loaded().spec.gateway
+    Folder::toml(text).loaded().spec.gateway
 }
 
 fn tcp(text: &str) -> ListenAddress {
@@ -29,8 +29,7 @@ fn a_file_that_says_nothing_has_a_door_on_this_machine() {
 
 #[test]
 fn every_key_arrives() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [gateway]
 listen = ["0.0.0.0:8080", "[::1]:0", "localhost:8081", "unix:run/door.sock", "unix:~/door.sock"]
@@ -78,7 +77,7 @@ serves = ["chat-small"]
 
 #[test]
 fn a_door_that_others_can_reach_wants_a_key_and_brings_one() {
-    let open = Folder::with("g.toml", "[gateway]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:2\", \"[::]:3\"]\n");
+    let open = Folder::toml("[gateway]\nlisten = [\"127.0.0.1:1\", \"0.0.0.0:2\", \"[::]:3\"]\n");
     assert_eq!(
         open.problems(),
         [
@@ -100,14 +99,13 @@ fn a_door_that_others_can_reach_wants_a_key_and_brings_one() {
     let text = |line: &str| format!("[gateway]\nlisten = \"0.0.0.0:2\"\n{line}\n");
     assert_eq!(gateway(&text(&format!("api_keys = [\"{one}\"]"))).api_keys, [one]);
     assert_eq!(gateway(&text("allow_unauthenticated = true")).listen, [tcp("0.0.0.0:2")]);
-    let faulty = Folder::with("g.toml", text("api_keys = [\"\"]")).problems();
+    let faulty = Folder::toml(text("api_keys = [\"\"]")).problems();
     assert!(faulty.len() == 1 && faulty[0].contains("`gateway.api_keys`"), "{faulty:?}");
 }
 
 #[test]
 fn doors_that_cannot_be_opened_are_refused() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[runtime]
 state_dir = "s"
 [gateway]
@@ -126,10 +124,10 @@ api_keys = ["k"]
             "g.toml:4:121 `gateway.listen`: `unix:./x` and one before it are the same door",
         ]
     );
-    let long = Folder::with("g.toml", format!("[gateway]\nlisten = \"unix:/{}\"\n", "x".repeat(107))).problems();
+    let long = Folder::toml(format!("[gateway]\nlisten = \"unix:/{}\"\n", "x".repeat(107))).problems();
     assert!(long.len() == 1 && long[0].contains("is too long for a socket: 108 bytes"), "{long:?}");
     for form in ["8484", "127.0.0.1", "unix:", ":8484", "http://127.0.0.1:1"] {
-        assert_eq!(Folder::with("g.toml", format!("[gateway]\nlisten = \"{form}\"\n")).problems().len(), 1, "{form}");
+        assert_eq!(Folder::toml(format!("[gateway]\nlisten = \"{form}\"\n")).problems().len(), 1, "{form}");
     }
 }
 
@@ -137,7 +135,7 @@ api_keys = ["k"]
 fn an_origin_is_what_a_browser_sends() {
     let text = "[gateway]\ncors_origins = [\"https://chat.example/app\", \"*\", \"chat.example\", \"http://a\"]\n";
     assert_eq!(
-        Folder::with("g.toml", text).problems(),
+        Folder::toml(text).problems(),
         [
             "g.toml:2:17 `gateway.cors_origins`: no browser sends the origin `https://chat.example/app`",
             "g.toml:2:50 `gateway.cors_origins`: no browser sends the origin `chat.example`",
@@ -147,7 +145,7 @@ fn an_origin_is_what_a_browser_sends() {
 
 #[test]
 fn a_key_that_no_client_can_send_is_refused_and_not_shown() {
-    let problems = Folder::with("g.toml", "[gateway]\napi_keys = [\"fine\", \"my secret\"]\n").problems();
+    let problems = Folder::toml("[gateway]\napi_keys = [\"fine\", \"my secret\"]\n").problems();
     assert_eq!(problems, ["g.toml:2:21 `gateway.api_keys`: no client can send key 2"]);
 }
 
@@ -161,7 +159,7 @@ fn the_default_model_is_somebodys() {
     for model in ["qwen", "b", ""] {
         assert_eq!(gateway(&text(model)).default_model, model);
     }
-    let folder = Folder::with("g.toml", text("qwem"));
+    let folder = Folder::toml(text("qwem"));
     assert_eq!(folder.problems(), ["g.toml:2:17 `gateway.default_model`: nobody serves `qwem`"]);
     let help = folder.load().map(|_| ()).expect_err("refused").0[0].help.clone();
     assert_eq!(help.as_deref(), Some("did you mean `qwen`?"));
@@ -170,7 +168,7 @@ fn the_default_model_is_somebodys() {
 #[test]
 fn no_service_has_the_port_of_a_door() {
     let text = "[gateway]\nlisten = \"127.0.0.1:8484\"\n[service.a]\ncommand = \"sleep 1\"\nport = 8484\n";
-    let problems = Folder::with("g.toml", text).problems();
+    let problems = Folder::toml(text).problems();
     assert_eq!(problems, ["g.toml:5:8 service `a` and `gateway.listen` have one port, 8484"]);
 }
 

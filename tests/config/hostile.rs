@@ -17,7 +17,7 @@ fn hostile_files_are_refused_in_a_sentence() {
         (format!("[{}a]", "a.".repeat(200_000)).into_bytes(), "g.toml:1:"),
         (format!("x = \"{}\"", "y".repeat(3 << 20)).into_bytes(), "unknown key `x`"),
     ] {
-        let problems = Folder::with("g.toml", &text).problems();
+        let problems = Folder::toml(&text).problems();
         assert!(problems.iter().any(|problem| problem.contains(told)), "{told}: {problems:.300?}");
     }
     let mut folder = Folder::new();
@@ -33,7 +33,7 @@ fn hostile_files_are_refused_in_a_sentence() {
 fn macros_cannot_multiply_without_bound() {
     let chain: String = (0..12).map(|n| format!("m{n} = \"{}\"\n", format!("${{m{}}}", n + 1).repeat(10))).collect();
     let text = format!("[macros]\n{chain}m12 = \"xxxxxxxxxx\"\n[service.a]\ncommand = \"sleep ${{m0}}\"\n");
-    let problems = Folder::with("g.toml", text).problems();
+    let problems = Folder::toml(text).problems();
     assert!(problems.iter().any(|problem| problem.starts_with("g.toml:16:11 macros")), "{problems:?}");
 }
 
@@ -41,7 +41,7 @@ fn macros_cannot_multiply_without_bound() {
 fn more_services_than_a_machine_runs_are_refused() {
     let text: String = (0..5_000).map(|n| format!("[service.s{n}]\n")).collect();
     assert_eq!(
-        Folder::with("g.toml", text).problems(),
+        Folder::toml(text).problems(),
         ["configuration more than 4096 services, jobs, remotes and keys of sections"]
     );
 }

@@ -11,10 +11,8 @@ use crate::folder::{Folder, row, service};
 
 #[test]
 fn one_configuration_in_three_languages() {
-    let toml = Folder::with(
-        "g.toml",
-        "[service.\"qwen2.5\"]\ncommand = \"sleep 1\"\nready = \"/health\"\nport = 8080\nenv.A = \"1\"\n",
-    );
+    let toml =
+        Folder::toml("[service.\"qwen2.5\"]\ncommand = \"sleep 1\"\nready = \"/health\"\nport = 8080\nenv.A = \"1\"\n");
     let yaml = Folder::with(
         "g.yaml",
         "service:\n  qwen2.5:\n    command: sleep 1\n    ready: /health\n    port: 8080\n    env: {A: \"1\"}\n",
@@ -62,7 +60,7 @@ fn later_layers_win_and_every_value_knows_where_it_comes_from() {
 
 #[test]
 fn a_state_dir_argument_stands_above_everything() {
-    let mut folder = Folder::with("g.toml", "[runtime]\nstate_dir = \"here\"\n").set("runtime.state_dir=there");
+    let mut folder = Folder::toml("[runtime]\nstate_dir = \"here\"\n").set("runtime.state_dir=there");
     assert!(folder.loaded().spec.state_dir.ends_with("there"));
     folder.sources.state_dir = Some(PathBuf::from("/tmp/x"));
     let loaded = folder.loaded();
@@ -73,10 +71,8 @@ fn a_state_dir_argument_stands_above_everything() {
 
 #[test]
 fn types_are_not_coerced_between_layers() {
-    let folder = Folder::with(
-        "g.toml",
-        "[runtime]\nname = 5\n[service.a]\ncommand = \"sleep 1\"\nport = \"80\"\nowner_check = 1\n",
-    );
+    let folder =
+        Folder::toml("[runtime]\nname = 5\n[service.a]\ncommand = \"sleep 1\"\nport = \"80\"\nowner_check = 1\n");
     assert_eq!(folder.problems().len(), 3, "{:?}", folder.problems());
     // A variable is text by nature: what looks like a number is still a name where one is wanted.
     let folder = Folder::new().variable("GREENROOM__RUNTIME__NAME", "5");
@@ -93,8 +89,7 @@ fn a_probe_replaces_the_one_below_it_whole() {
 
 #[test]
 fn defaults_of_services_hold_for_all_that_do_not_say_otherwise() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         "[defaults.service]\nrestart.max = 9\nenv.A = \"1\"\n[service.a]\ncommand = \"sleep 1\"\nenv.B = \"2\"\n[service.b]\ncommand = \"sleep 1\"\nrestart.max = 1\nenv.A = \"3\"\n",
     );
     let spec = folder.loaded().spec;
@@ -107,6 +102,6 @@ fn defaults_of_services_hold_for_all_that_do_not_say_otherwise() {
 fn services_keep_their_order() {
     let names = ["zeta", "alpha", "mid", "beta"];
     let text: String = names.iter().map(|name| format!("[service.{name}]\ncommand = \"sleep 1\"\n")).collect();
-    let spec = Folder::with("g.toml", text).loaded().spec;
+    let spec = Folder::toml(text).loaded().spec;
     assert_eq!(spec.services.iter().map(|service| service.name.as_str()).collect::<Vec<_>>(), names);
 }

@@ -6,8 +6,7 @@ use crate::folder::Folder;
 
 #[test]
 fn every_problem_is_told_at_once_with_its_place() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[runtime]
 porst = "1-2"
 ports = "20-10"
@@ -54,7 +53,7 @@ gpu = true
 
 #[test]
 fn a_problem_shows_the_line_and_what_was_meant() {
-    let folder = Folder::with("g.toml", "[service.a]\ncommand = [\"sleep\", \"1\"]\nrestart.polcy = \"never\" # ä\n");
+    let folder = Folder::toml("[service.a]\ncommand = [\"sleep\", \"1\"]\nrestart.polcy = \"never\" # ä\n");
     let errors = folder.load().map(|_| ()).unwrap_err();
     let place = folder.dir.path().join("g.toml");
     assert_eq!(
@@ -114,8 +113,7 @@ fn problems_of_variables_and_arguments_name_them() {
 
 #[test]
 fn what_services_are_to_one_another_is_checked() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[service.a]
 command = "sleep 1"
 port = 8080
@@ -147,19 +145,12 @@ serves = ["m"]
 }
 
 #[test]
-fn jobs_remotes_and_doors_are_checked() {
-    let folder = Folder::with(
-        "g.toml",
+fn remotes_and_doors_are_checked() {
+    let folder = Folder::toml(
         r#"[gateway]
 listen = ["127.0.0.1:1", "0.0.0.0:2"]
 [log]
 level = "inof"
-[job.a]
-command = "sd"
-service = "x"
-[job.b]
-[job.c]
-service = "x"
 [remote.r]
 engine = "a1111"
 "#,
@@ -169,20 +160,16 @@ engine = "a1111"
         [
             "g.toml:2:26 `gateway.listen`: `0.0.0.0:2` is open to others without a key",
             "g.toml:4:9 `log.level`: `inof` is no level",
-            "g.toml:5:6 job `a` has both `command` and `service`",
-            "g.toml:8:6 job `b` has neither `command` nor `service`",
-            "g.toml:9:6 job `c` has a `service` and no `request`",
-            "g.toml:10:11 job `c` asks `x`, which is no service and no remote",
-            "g.toml:11:9 remote `r` has no `urls`",
+            "g.toml:5:9 remote `r` has no `urls`",
         ]
     );
 }
 
 #[test]
 fn duplicate_keys_and_syntax_errors_have_places() {
-    let duplicate = Folder::with("g.toml", "[runtime]\nname = \"a\"\nname = \"b\"\n[service.a]\ncomand = 1\n");
+    let duplicate = Folder::toml("[runtime]\nname = \"a\"\nname = \"b\"\n[service.a]\ncomand = 1\n");
     assert_eq!(duplicate.problems(), ["g.toml:3:1 duplicate key", "g.toml:5:1 unknown key `service.a.comand`"]);
-    let broken = Folder::with("g.toml", "[runtime\nname = \"a\n");
+    let broken = Folder::toml("[runtime\nname = \"a\n");
     assert!(broken.problems()[0].starts_with("g.toml:1:"), "{:?}", broken.problems());
     let yaml = Folder::with("g.yaml", "service:\n  a: [\n");
     assert!(yaml.problems()[0].starts_with("g.yaml:"), "{:?}", yaml.problems());

@@ -7,13 +7,12 @@ use greenroom::actors::spec::{Balance, RemoteSpec};
 use crate::folder::{Folder, row};
 
 fn remotes(text: &str) -> Vec<RemoteSpec> {
-    Folder::with("g.toml", text).loaded().spec.remotes
+    Folder::toml(text).loaded().spec.remotes
 }
 
 #[test]
 fn every_key_arrives() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [remote.pod]
 urls = ["https://a.example:7860/base/", "http://[::1]:81"]
@@ -49,8 +48,7 @@ fn a_remote_that_says_only_where_it_is() {
 
 #[test]
 fn urls_are_those_of_servers_and_none_stands_there_twice() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[remote.a]
 urls = ["http://user:secret@h", "http://h?x=1", "http://h", "http://h/", "http://h:0"]
 [remote.b]
@@ -82,8 +80,7 @@ alive.interval = "0s"
 
 #[test]
 fn nobody_answers_to_the_name_of_another() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[service.a]
 command = "sleep 1"
 serves = ["a", "m"]
@@ -115,5 +112,5 @@ serves = ["c", "b", "n"]
 #[test]
 fn a_remote_may_be_the_default() {
     let text = "[gateway]\ndefault_model = \"pod\"\n[remote.pod]\nurls = [\"http://h\"]\n";
-    assert_eq!(Folder::with("g.toml", text).loaded().spec.gateway.default_model, "pod");
+    assert_eq!(Folder::toml(text).loaded().spec.gateway.default_model, "pod");
 }

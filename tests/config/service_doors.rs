@@ -6,7 +6,7 @@ use crate::folder::{Folder, service};
 
 fn door(lines: &str) -> DoorSpec {
     let text = format!("[service.a]\n{lines}\n");
-    service(&Folder::with("g.toml", text).loaded().spec, "a").door.clone()
+    service(&Folder::toml(text).loaded().spec, "a").door.clone()
 }
 
 fn local(port: u16) -> ListenAddress {
@@ -29,7 +29,7 @@ fn the_slots_of_the_engine_count_where_the_command_tells_them_and_nothing_else_i
     assert_eq!(limit("max_concurrency = 0", "sleep --port ${port} -np 4"), None);
     assert_eq!(limit("", "sleep --port ${port}"), None);
     assert_eq!(door("command = \"sleep -np 4\"").max_concurrency, None, "generic programs have no slots");
-    let refused = Folder::with("g.toml", "[service.a]\ncommand = \"sleep 1\"\nmax_concurrency = -1\n").problems();
+    let refused = Folder::toml("[service.a]\ncommand = \"sleep 1\"\nmax_concurrency = -1\n").problems();
     assert_eq!(refused.len(), 1, "{refused:?}");
 }
 
@@ -37,15 +37,14 @@ fn the_slots_of_the_engine_count_where_the_command_tells_them_and_nothing_else_i
 fn a_name_for_the_engine_and_a_door_arrive() {
     let spec = door("command = \"sleep ${port}\"\nupstream_model = \"own\"\nlisten = \"localhost:8188\"");
     assert_eq!((spec.upstream_model.as_deref(), spec.listen), (Some("own"), Some(local(8188))));
-    let folder = Folder::with("g.toml", "[service.a]\ncommand = \"sleep ${port}\"\nlisten = \"unix:run/a.sock\"\n");
+    let folder = Folder::toml("[service.a]\ncommand = \"sleep ${port}\"\nlisten = \"unix:run/a.sock\"\n");
     let path = folder.dir.path().join("run/a.sock");
     assert_eq!(service(&folder.loaded().spec, "a").door.listen, Some(ListenAddress::Unix(path)));
 }
 
 #[test]
 fn a_door_of_a_service_keeps_the_rules_of_the_gateways() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[runtime]
 state_dir = "s"
 [gateway]
@@ -86,5 +85,5 @@ port = 4
         ]
     );
     let keyed = "[gateway]\napi_keys = [\"k\"]\n[service.a]\ncommand = \"sleep ${port}\"\nlisten = \"0.0.0.0:2\"\n";
-    assert!(Folder::with("g.toml", keyed).load().is_ok());
+    assert!(Folder::toml(keyed).load().is_ok());
 }

@@ -11,8 +11,7 @@ use crate::folder::{Folder, row, service, texts};
 
 #[test]
 fn commands_are_split_before_they_are_filled() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [macros]
 greeting = "hello ${who}"
@@ -39,8 +38,7 @@ command = ["sleep", "${greeting}", "${host}:${port}"]
 
 #[test]
 fn holes_that_nothing_fills_are_told() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[macros]
 loop = "${pool}"
 pool = "${loop}"
@@ -67,15 +65,13 @@ command = ["sleep", "${env.NOPE}", "${param.x}", "${file:nope}"]
         ]
     );
     // What follows from a variable that is not set is not told beside it.
-    let unset = Folder::with("g.toml", "[service.a]\ncommand = \"${env.NOPE}\"\n");
+    let unset = Folder::toml("[service.a]\ncommand = \"${env.NOPE}\"\n");
     assert_eq!(unset.problems(), ["g.toml:2:11 the environment variable `NOPE` is not set"]);
 }
 
 #[test]
 fn secrets_come_from_files_and_are_not_shown() {
-    let folder = Folder::with(
-        "g.toml",
-        "[gateway]\napi_keys = [\"${file:key}\", \"plain\"]\n[service.a]\ncommand = \"sleep 1\"\nenv = { HF_TOKEN = \"abc\", K = \"${file:key}\" }\n[remote.r]\nurls = [\"http://x\"]\napi_key = \"${env.POD}\"\n",
+    let folder = Folder::toml("[gateway]\napi_keys = [\"${file:key}\", \"plain\"]\n[service.a]\ncommand = \"sleep 1\"\nenv = { HF_TOKEN = \"abc\", K = \"${file:key}\" }\n[remote.r]\nurls = [\"http://x\"]\napi_key = \"${env.POD}\"\n",
     )
     .variable("POD", "hidden")
     .set("gateway.default_model=a");
@@ -92,20 +88,20 @@ fn secrets_come_from_files_and_are_not_shown() {
 #[test]
 fn a_variable_fits_a_key_of_any_type() {
     let text = "[service.a]\ncommand = \"sleep 1\"\nport = \"${env.P}\"\nready.timeout = \"${env.T:-20m}\"\nowner_check = \"${env.O}\"\n";
-    let spec = Folder::with("g.toml", text).variable("P", "8080").variable("O", "false").loaded().spec;
+    let spec = Folder::toml(text).variable("P", "8080").variable("O", "false").loaded().spec;
     let a = service(&spec, "a");
     assert_eq!(
         (a.port, a.ready.timeout, a.owner_check),
         (Some(PortSpec::Fixed(8080)), Duration::from_secs(1200), false)
     );
-    let problems = Folder::with("g.toml", text).variable("P", "x").variable("O", "false").problems();
+    let problems = Folder::toml(text).variable("P", "x").variable("O", "false").problems();
     assert_eq!(problems, ["g.toml:3:8 `service.a.port`: expected a whole number from 0 to 65535, found \"x\""]);
 }
 
 #[test]
 fn a_state_dir_too_long_for_a_socket_is_refused() {
     let long = format!("/tmp/{}", "x".repeat(100));
-    let folder = Folder::with("g.toml", format!("[runtime]\nstate_dir = \"{long}\"\n"));
+    let folder = Folder::toml(format!("[runtime]\nstate_dir = \"{long}\"\n"));
     let problems = folder.problems();
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("g.toml:2:13 `runtime.state_dir` is too long for a socket"), "{problems:?}");
@@ -116,8 +112,7 @@ fn a_state_dir_too_long_for_a_socket_is_refused() {
 
 #[test]
 fn files_and_programs_that_are_not_there() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         "[service.a]\ncommand = \"sleep 1\"\nmodel_file = \"no.gguf\"\n[service.b]\ncommand = \"./run.sh\"\n[service.c]\ncommand = \"no-such-program\"\n",
     );
     let dir = folder.dir.path().display().to_string();
@@ -142,8 +137,7 @@ fn files_and_programs_that_are_not_there() {
 
 #[test]
 fn engines_bring_their_probes_and_starts() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         "[service.l]\ncommand = \"llama-server --port ${port}\"\n[service.g]\ncommand = \"sleep 1\"\ninherit_env = [\"PATH\"]\n[service.f]\ncommand = \"sleep 1\"\nengine = \"sd-server\"\nport = 1234\nalive.probe = \"none\"\n",
     );
     let spec = folder.loaded().spec;
@@ -156,7 +150,7 @@ fn engines_bring_their_probes_and_starts() {
     let f = service(&spec, "f");
     assert_eq!((&f.ready.probe, &f.alive.probe), (&Probe::Http("/v1/models".into()), &Probe::None));
     // A probe that asks a port which the program does not know could never succeed.
-    let blind = Folder::with("g.toml", "[service.a]\ncommand = \"sleep 1\"\nready = \"/health\"\n");
+    let blind = Folder::toml("[service.a]\ncommand = \"sleep 1\"\nready = \"/health\"\n");
     assert_eq!(
         blind.problems(),
         ["g.toml:1:10 service `a`: `ready.probe` asks its port, and nothing tells the program which one that is"]

@@ -17,8 +17,7 @@ const LLAMA: &str = "command = [\"sleep\", \"${port}\"]\nengine = \"llama-server
 
 #[test]
 fn every_key_of_the_watchdog_arrives() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [watchdog]
 enabled = false
@@ -58,7 +57,7 @@ notify = { webhook = "https://alerts.example/hook?key=${env.HOOK_KEY}", exec = "
 
 #[test]
 fn what_is_not_said_is_as_documented() {
-    let spec = Folder::with("g.toml", format!("[service.s]\n{LLAMA}[remote.r]\nurls = [\"http://h\"]\n")).loaded().spec;
+    let spec = Folder::toml(format!("[service.s]\n{LLAMA}[remote.r]\nurls = [\"http://h\"]\n")).loaded().spec;
     assert_eq!(spec.watchdog, WatchdogSpec::default());
     let s = service(&spec, "s");
     assert_eq!(s.limits, LimitsSpec::default());
@@ -69,8 +68,7 @@ fn what_is_not_said_is_as_documented() {
 
 #[test]
 fn limits_arrive_in_every_form() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [service.all]
 command = "sleep 1"
@@ -106,8 +104,7 @@ limits.on_exceed = "restart"
 
 #[test]
 fn a_rule_without_an_action_does_what_its_class_does() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [service.s]
 command = "sleep 1"
@@ -127,8 +124,7 @@ failure = [
 
 #[test]
 fn last_resorts_arrive() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [service.s]
 command = "sleep 1"
@@ -156,8 +152,7 @@ cleanup.last_resort_after = 5
 
 #[test]
 fn what_contradicts_itself_is_refused() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[watchdog]
 memory.critical = 0.85
 interval = "1m"
@@ -183,8 +178,7 @@ reset = { http = "POST https:///secret", exec = ["sleep", "${port}"] }
             "g.toml:11:18 `remote.r.reset`: `http`: `POST https:///secret` is not method and URL such as \"POST https://host/restart\"",
         ]
     );
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         "[remote.r]\nurls = [\"http://h\"]\nreset = { http = \"POST https://u:secret@h\", exec = [\"sleep\", \"${port}\"] }\n",
     );
     let problems = folder.problems();
@@ -225,7 +219,7 @@ impl Engine for Heron {
 }
 
 fn with_heron(text: &str) -> Folder {
-    let mut folder = Folder::with("g.toml", text);
+    let mut folder = Folder::toml(text);
     folder.sources.engines = Engines::default().with(Heron);
     folder
 }

@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use serde_json::Value;
 
 use crate::{
-    common::{BOUND, Greenroom, Http, alive, wait_for},
+    common::{BOUND, Greenroom, alive, wait_for},
     pair,
 };
 
@@ -63,8 +63,7 @@ fn status_and_services_have_their_shapes() {
     assert_eq!(web["restarts"], serde_json::json!({ "consecutive": 0, "total": 0 }));
     assert_eq!(web["containment"]["processes"], 1);
     assert!(web["memory"]["ram"].as_u64().is_some_and(|ram| ram > 1 << 20), "{web:#}");
-    let endpoint = web["endpoint"].as_str().and_then(|e| e.rsplit(':').next()?.parse().ok()).expect("a port");
-    assert_eq!(Http::Tcp(endpoint).get("/health").expect("it serves").status, 200);
+    assert_eq!(greenroom.engine("web").get("/health").expect("it serves").status, 200);
 
     let plain = greenroom.service("plain");
     assert_eq!((&plain["state"], &plain["pid"]), (&"stopped".into(), &Value::Null));

@@ -54,6 +54,34 @@ fn what_is_no_model_is_named_with_the_place_where_it_breaks() {
 }
 
 #[test]
+fn a_model_that_cannot_be_read_tells_its_cause_once() {
+    let greenroom = Greenroom::new();
+    let gguf =
+        |tensors: u64, more: &[u8]| [b"GGUF\x03\0\0\0".as_slice(), &tensors.to_le_bytes(), &[0; 8], more].concat();
+    let safetensors = |header: &str| [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+    for (name, bytes, told) in [
+        ("magic.gguf", b"GGUF".to_vec(), "at byte 4: the file is cut short here"),
+        ("hostile.gguf", gguf(9, &[]), "at byte 16: tensors: 9 is more than the 0 that are possible here"),
+        ("nothing.gguf", gguf(0, &[]), "at byte 0: `general.architecture` is missing, or has no usable value"),
+        ("half.safetensors", vec![0; 4], "it ends before byte 8, within the length of its header"),
+        ("syntax.safetensors", safetensors("{"), "from byte 8: EOF while parsing an object at line 1 column 1"),
+        (
+            "m-00001-of-00002.gguf",
+            gguf(0, &[]),
+            "m-00002-of-00002.gguf: it cannot be opened: No such file or directory (os error 2)",
+        ),
+    ] {
+        let path = greenroom.folder().join(name);
+        fs::write(&path, bytes).expect("the test's folder is writable");
+        let refused = greenroom.bare(&["estimate", &path.display().to_string()]);
+        assert_eq!((refused.code, refused.stderr.matches(told).count()), (1, 1), "{name}: {refused:?}");
+        assert!(refused.stderr.trim_end().ends_with(told), "{name}: {refused:?}");
+        let last = told.rsplit(": ").next().unwrap_or(told);
+        assert_eq!(refused.stderr.matches(last).count(), 1, "{name}: {refused:?}");
+    }
+}
+
+#[test]
 fn a_service_is_leased_what_its_model_is_estimated_to_take() {
     let greenroom = Greenroom::new();
     let model = greenroom.folder().join("model.gguf");

@@ -15,7 +15,7 @@ use greenroom::actors::estimate::{
     Estimate, files,
     llama::{Model, Options},
 };
-use said::{Device, Said, ask};
+use said::{Device, Said, ask, devices};
 
 /// What is estimated and what is said, in bytes.
 struct Pair {
@@ -101,6 +101,14 @@ fn a_model_in_two_files_is_one_model() {
 #[ignore = "needs a device that llama-server can use"]
 fn on_a_card_the_split_is_right() {
     let Some(server) = llama::server() else { return };
+    let cards = devices(server);
+    assert!(
+        !cards.is_empty(),
+        "there is no card to measure on: `{} --list-devices` lists none. It finds a graphics card that has a Vulkan \
+         driver; without one, Mesa's software driver (llvmpipe) is enough",
+        server.display(),
+    );
+    note(&format!("measured on {}", cards.join(", ")));
     let folder = tempfile::tempdir().expect("a folder");
     let mut wrong = Vec::new();
     note("| model | `-ngl` and more | card, MiB | estimated | error | host, MiB | estimated | error |");

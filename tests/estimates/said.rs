@@ -65,6 +65,15 @@ impl Drop for Running {
     }
 }
 
+/// The devices that it finds on this machine, as it lists them:
+/// `  Vulkan0: llvmpipe (LLVM 19.1.7, 256 bits) (15873 MiB, 15873 MiB free)` (llama.cpp, `common/arg.cpp`).
+pub fn devices(server: &Path) -> Vec<String> {
+    let output = Command::new(server).arg("--list-devices").stdin(Stdio::null()).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let (_, list) = text.split_once("Available devices:").unwrap_or_else(|| panic!("it lists nothing: {output:?}"));
+    list.lines().map(str::trim).filter(|line| line.contains(": ")).map(str::to_owned).collect()
+}
+
 /// Loads the model, reads what the server says (`-lv 4`), and ends it.
 pub fn ask(server: &Path, model: &Path, options: &[&str], device: Device) -> Both {
     let folder = model.parent().expect("a file lies in a folder");

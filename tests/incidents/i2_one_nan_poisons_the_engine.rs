@@ -8,29 +8,18 @@ use crate::common::{BOUND, Greenroom, Http, wait_for};
 
 /// A WebUI with these options, beside a chat, and a job that asks it for an image.
 fn config(greenroom: &Greenroom, options: &str, job: &str) -> String {
-    let webui =
-        greenroom.stand_in("webui", &format!("--engine webui --port ${{port}} --steps 2 --step-ms 10 {options}"));
+    let webui = greenroom.webui(&format!("--step-ms 10 {options}"), "", job);
     let chat = greenroom.stand_in("chat", "--port ${port}");
     format!(
         r#"
 [watchdog]
 interval = "100ms"
 
-[service.webui]
-engine = "a1111"
-command = {webui}
-gpu = "none"
-
 [service.chat]
 command = {chat}
 ready = "/health"
 start = "eager"
-
-[job.image]
-service = "webui"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-{job}
+{webui}
 "#
     )
 }
@@ -147,12 +136,12 @@ fn i2_what_a_job_has_left_poisoned_is_restarted_once_for_plain_requests() {
         is_ready_after(&greenroom, &poisoned)
     });
     assert_eq!(paint(&greenroom, "a heron"), Some(200));
-    assert_eq!(greenroom.levels("webui", "nan").len(), told + 1);
+    wait_for("it is told", BOUND, || greenroom.levels("webui", "nan").len() == told + 1);
     // A clean run that is poisoned by a plain request, soon: told, and no loop.
     for _ in 0..5 {
         assert_eq!(paint(&greenroom, "[poison]"), Some(500));
     }
-    wait_for("it is told", BOUND, || greenroom.levels("webui", "nan").len() == told + 2);
+    wait_for("it is told again", BOUND, || greenroom.levels("webui", "nan").len() == told + 2);
     assert_eq!((greenroom.state("webui"), greenroom.starts("webui")), ("ready".to_owned(), 3));
     // Whoever comes with a job has one of his own.
     let job = image(&greenroom, "a heron");

@@ -44,12 +44,6 @@ fn wait_replaced(greenroom: &Greenroom, name: &str, before: &Value) {
     wait_for(&format!("{name} is ready in another run"), BOUND, is_new);
 }
 
-fn port(greenroom: &Greenroom, name: &str) -> Http {
-    let service = greenroom.service(name);
-    let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-    Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
-}
-
 #[test]
 fn i3_a_leak_while_idle_is_noticed_within_its_window_and_the_service_replaced() {
     let greenroom = Greenroom::running(|g| config(g, "--leak 20MiB/s", "limits.growth = \"20MiB/2s\""));
@@ -131,7 +125,7 @@ fn i3_on_exceed_says_what_follows() {
         let first = run(&greenroom, "engine");
         greenroom.wait_watched("engine");
         assert_eq!(
-            port(&greenroom, "engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
+            greenroom.engine("engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
             200
         );
         greenroom.wait_alert(Some("engine"), "ram_limit");
@@ -154,7 +148,7 @@ fn i3_nothing_is_watched_where_it_is_switched_off() {
     });
     let first = run(&greenroom, "engine");
     assert_eq!(
-        port(&greenroom, "engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
+        greenroom.engine("engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
         200
     );
     let pid = greenroom.service_pid("engine");

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{BOUND, Greenroom, Http, note, stopwatch, wait_for, watch::LEVELS};
+use crate::common::{BOUND, Greenroom, note, stopwatch, wait_for, watch::LEVELS};
 
 /// Processes that the runaway starts.
 const FORKS: usize = 20;
@@ -21,10 +21,8 @@ fn config(greenroom: &Greenroom, interval: &str) -> String {
 /// Has a service start so many processes.
 #[track_caller]
 fn fork(greenroom: &Greenroom, name: &str, count: usize) {
-    let service = greenroom.service(name);
-    let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-    let http = Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")));
-    assert_eq!(http.post(&format!("/fork?n={count}"), None).expect("an answer").status, 200);
+    let answer = greenroom.engine(name).post(&format!("/fork?n={count}"), None).expect("an answer");
+    assert_eq!(answer.status, 200);
 }
 
 #[test]

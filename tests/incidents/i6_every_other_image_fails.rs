@@ -14,24 +14,7 @@ const ALL: Duration = Duration::from_secs(120);
 
 /// The engine as a service, and a job that asks it for an image, once.
 fn config(greenroom: &Greenroom, dirty: &str, cleanup: &str) -> String {
-    let options = format!("--engine webui --port ${{port}} --steps 4 --step-ms 10 --load-ms 20 --dirty {dirty}");
-    let webui = greenroom.stand_in("webui", &options);
-    format!(
-        r#"
-[service.webui]
-engine = "a1111"
-command = {webui}
-gpu = "none"
-{cleanup}
-
-[job.image]
-service = "webui"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-params.steps = {{ default = 4 }}
-retries = 0
-"#
-    )
+    greenroom.webui(&format!("--step-ms 10 --load-ms 20 --dirty {dirty}"), cleanup, "retries = 0")
 }
 
 const CLEANED: &str = "cleanup.actions = [{ http = \"POST /sdapi/v1/unload-checkpoint\" }]\ncleanup.delay = \"10ms\"";

@@ -4,10 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::{
-    common::{BOUND, Greenroom, wait_for},
-    engine,
-};
+use crate::common::{BOUND, Greenroom, wait_for};
 
 fn config(greenroom: &Greenroom, options: &str, more: &str) -> String {
     let workflow = json!({ "prompt": {
@@ -64,7 +61,7 @@ fn a_cancelled_prompt_is_interrupted_or_taken_out_of_the_queue() {
     let greenroom = Greenroom::running(|g| config(g, "--step-ms 30", ""));
     let id = greenroom.submit("heron", &json!({ "prompt": "a heron", "steps": 100_000 }));
     greenroom.wait_job(&id, &["running"]);
-    let http = engine(&greenroom, "comfyui");
+    let http = greenroom.engine("comfyui");
     let queue = || http.get("/queue").expect("an answer").json();
     wait_for("it is worked on", BOUND, || queue()["queue_running"] != json!([]));
     assert_eq!(greenroom.cancel_job(&id).status, 202);

@@ -17,7 +17,7 @@ mod request;
 mod retries;
 mod shutdown;
 
-use common::{Greenroom, Http};
+use common::Greenroom;
 
 /// `[job.image]`, done by a process of the stand-in with these options on top of those that a job fills in.
 fn painter(greenroom: &Greenroom, options: &str, more: &str) -> String {
@@ -35,33 +35,4 @@ ram = "16MiB"
 {more}
 "#
     )
-}
-
-/// `[service.webui]` with these options, and `[job.image]` that asks it.
-fn webui(greenroom: &Greenroom, options: &str, service: &str, job: &str) -> String {
-    let command = greenroom.stand_in("webui", &format!("--engine webui --port ${{port}} {options}"));
-    format!(
-        r#"
-[service.webui]
-engine = "a1111"
-command = {command}
-gpu = "none"
-{service}
-
-[job.image]
-service = "webui"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-params.steps = {{ default = 3 }}
-{job}
-"#
-    )
-}
-
-/// What a service says on its own port.
-#[track_caller]
-fn engine(greenroom: &Greenroom, name: &str) -> Http {
-    let service = greenroom.service(name);
-    let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()).and_then(|port| port.parse().ok());
-    Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
 }

@@ -2,10 +2,7 @@
 
 use serde_json::json;
 
-use crate::{
-    common::{BOUND, Greenroom, Http, nvml::FakeNvml, wait_for},
-    engine,
-};
+use crate::common::{BOUND, Greenroom, Http, nvml::FakeNvml, wait_for};
 
 const CARD: &str = "[resources]\ngpu_backend = \"declared\"\nram_reserve = \"0B\"\n\n[[resources.gpu]]\nname = \"declared 8 GB\"\nmemory = \"8GB\"\n";
 
@@ -64,7 +61,7 @@ fn a_busy_chat_is_waited_for_and_the_job_says_so() {
         listen + &config(g, CARD, "", "")
     });
     greenroom.wait_state("chat", "ready");
-    let (http, door) = (engine(&greenroom, "chat"), Http::Tcp(greenroom.port(0)));
+    let (http, door) = (greenroom.engine("chat"), Http::Tcp(greenroom.port(0)));
     let pid = greenroom.service_pid("chat");
     let hold = std::thread::spawn(move || {
         let body = json!({ "model": "chat", "messages": [{ "role": "user", "content": "x" }], "max_tokens": 100 });

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{BOUND, Greenroom, Http, wait_for};
+use crate::common::{BOUND, Greenroom, Http, image_job, wait_for};
 
 /// The WebUI, and who asks it.
 struct Two {
@@ -30,14 +30,8 @@ engine = "a1111"
 urls = ["{url}"]
 {remote}
 
-[job.image]
-service = "pod"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-params.steps = {{ default = 3 }}
-retries = 0
-{job}
-"#
+{}"#,
+                image_job("pod", &format!("retries = 0\n{job}"))
             )
         });
         Self { far, near }

@@ -2,14 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    common::{BOUND, Greenroom, wait_for},
-    engine, webui,
-};
+use crate::common::{BOUND, Greenroom, wait_for};
 
 #[test]
 fn the_params_are_the_body_and_images_become_files() {
-    let greenroom = Greenroom::running(|g| webui(g, "--step-ms 20", "", "params.batch_size = { default = 2 }"));
+    let greenroom = Greenroom::running(|g| g.webui("--step-ms 20", "", "params.batch_size = { default = 2 }"));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron" }));
     let job = greenroom.wait_job(&id, &["succeeded"]);
     let files = job["result"]["files"].as_array().cloned().unwrap_or_default();
@@ -29,7 +26,7 @@ fn the_params_are_the_body_and_images_become_files() {
 
 #[test]
 fn the_progress_is_that_of_the_engine() {
-    let greenroom = Greenroom::running(|g| webui(g, "--step-ms 50", "", ""));
+    let greenroom = Greenroom::running(|g| g.webui("--step-ms 50", "", ""));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 200 }));
     wait_for("some of it is done", BOUND, || {
         greenroom.job(&id)["progress"]["ratio"].as_f64().is_some_and(|r| r > 0.02)
@@ -42,10 +39,10 @@ fn the_progress_is_that_of_the_engine() {
 #[test]
 fn a_cancelled_image_is_interrupted_and_cleaned_up_after() {
     let cleanup = "cleanup.actions = [{ http = \"POST /sdapi/v1/unload-checkpoint\" }]\ncleanup.delay = \"0ms\"";
-    let greenroom = Greenroom::running(|g| webui(g, "--step-ms 50 --dirty", cleanup, "retries = 0"));
+    let greenroom = Greenroom::running(|g| g.webui("--step-ms 50 --dirty", cleanup, "retries = 0"));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 100_000 }));
     greenroom.wait_job(&id, &["running"]);
-    let http = engine(&greenroom, "webui");
+    let http = greenroom.engine("webui");
     let progress = || http.get("/sdapi/v1/progress").expect("an answer").json()["progress"].as_f64();
     wait_for("it is painted", BOUND, || progress() > Some(0.0));
     assert_eq!(greenroom.cancel_job(&id).status, 202);
@@ -60,18 +57,18 @@ fn a_cancelled_image_is_interrupted_and_cleaned_up_after() {
 
 #[test]
 fn an_image_past_its_time_is_interrupted() {
-    let greenroom = Greenroom::running(|g| webui(g, "--step-ms 50", "", "retries = 0\ntimeout = \"400ms\""));
+    let greenroom = Greenroom::running(|g| g.webui("--step-ms 50", "", "retries = 0\ntimeout = \"400ms\""));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 100_000 }));
     let job = greenroom.wait_job(&id, &["failed"]);
     assert_eq!(job["error"]["class"], "timeout", "{job:#}");
-    let http = engine(&greenroom, "webui");
+    let http = greenroom.engine("webui");
     assert_eq!(http.get("/sdapi/v1/progress").expect("an answer").json()["progress"], 0.0);
     greenroom.shutdown_clean();
 }
 
 #[test]
 fn a_failure_keeps_the_status_and_the_words_of_the_engine() {
-    let greenroom = Greenroom::running(|g| webui(g, "", "", "retries = 0\nparams.sampler_name = {}"));
+    let greenroom = Greenroom::running(|g| g.webui("", "", "retries = 0\nparams.sampler_name = {}"));
     for (prompt, sampler, class, status, words) in [
         ("[oom]", "Euler", "oom_gpu", 500, "CUDA out of memory"),
         ("[nan]", "Euler", "nan", 500, "NaN"),
@@ -90,10 +87,10 @@ fn a_failure_keeps_the_status_and_the_words_of_the_engine() {
 
 #[test]
 fn an_engine_that_crashes_fails_its_job_and_is_there_for_the_next() {
-    let greenroom = Greenroom::running(|g| webui(g, "--step-ms 20", "restart.backoff = \"10ms..10ms\"", "retries = 1"));
+    let greenroom = Greenroom::running(|g| g.webui("--step-ms 20", "restart.backoff = \"10ms..10ms\"", "retries = 1"));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 50 }));
     greenroom.wait_job(&id, &["running"]);
-    let http = engine(&greenroom, "webui");
+    let http = greenroom.engine("webui");
     wait_for("it is painted", BOUND, || {
         http.get("/sdapi/v1/progress").is_ok_and(|answer| answer.json()["progress"].as_f64() > Some(0.0))
     });

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{common::Greenroom, painter, webui};
+use crate::{common::Greenroom, painter};
 
 fn failing(greenroom: &Greenroom, first: u32) -> String {
     format!("--fail oom --fail-first {first} --count {}/count", greenroom.folder().display())
@@ -43,7 +43,7 @@ fn what_cannot_pass_is_not_tried_again() {
 #[test]
 fn a_request_that_fails_is_tried_again() {
     // Every second generation fails.
-    let greenroom = Greenroom::running(|g| webui(g, "--fail-every 2", "", "retries = 1"));
+    let greenroom = Greenroom::running(|g| g.webui("--fail-every 2", "", "retries = 1"));
     for attempt in [1, 2, 2] {
         let id = greenroom.submit("image", &json!({ "prompt": "a heron" }));
         let job = greenroom.wait_job(&id, &["succeeded"]);

@@ -37,14 +37,6 @@ fn config(server: &Path, more: &str) -> String {
     )
 }
 
-fn engine(greenroom: &Greenroom) -> Http {
-    let service = greenroom.service("chat");
-    let endpoint = service["endpoint"].as_str().unwrap_or_default();
-    Http::Tcp(
-        endpoint.rsplit(':').next().and_then(|p| p.parse().ok()).unwrap_or_else(|| panic!("no port: {service:#}")),
-    )
-}
-
 fn ask(tokens: u32) -> Value {
     json!({ "messages": [{ "role": "user", "content": "a heron waits" }], "max_tokens": tokens })
 }
@@ -57,7 +49,7 @@ fn it_gets_ready_answers_and_stops_clean() {
     greenroom.wait_state("chat", "ready");
     let service = greenroom.service("chat");
     assert_eq!(service["engine"], "llama-server", "{service:#}");
-    let answer = engine(&greenroom).post("/v1/chat/completions", Some(&ask(8))).expect("an answer");
+    let answer = greenroom.engine("chat").post("/v1/chat/completions", Some(&ask(8))).expect("an answer");
     assert_eq!(answer.status, 200, "{answer:?}");
     let answer = answer.json();
     assert_eq!(answer["usage"]["completion_tokens"], 8, "{answer:#}");
@@ -87,7 +79,7 @@ fn the_config_that_is_shipped_runs_as_its_comment_says() {
         command.arg("--set").arg(format!("runtime.ports={}", greenroom.port_range()));
     });
     greenroom.wait_state("chat", "ready");
-    let answer = engine(&greenroom).post("/v1/chat/completions", Some(&ask(4))).expect("an answer");
+    let answer = greenroom.engine("chat").post("/v1/chat/completions", Some(&ask(4))).expect("an answer");
     assert_eq!(answer.status, 200, "{answer:?}");
     greenroom.shutdown_clean();
     greenroom.assert_clean();
@@ -132,14 +124,14 @@ fn a_busy_one_stops_bounded_and_clean() {
     greenroom.wait_state("chat", "ready");
     let answered = Arc::new(AtomicBool::new(false));
     let client = {
-        let (engine, answered) = (engine(&greenroom), Arc::clone(&answered));
+        let (engine, answered) = (greenroom.engine("chat"), Arc::clone(&answered));
         thread::spawn(move || {
             let answer = engine.post("/v1/chat/completions", Some(&ask(3900)));
             answered.store(answer.is_ok_and(|answer| answer.status == 200), Ordering::SeqCst);
         })
     };
     wait_for("it is at work", BOUND, || {
-        let slots = engine(&greenroom).get("/slots").ok().map(|answer| answer.body).unwrap_or_default();
+        let slots = greenroom.engine("chat").get("/slots").ok().map(|answer| answer.body).unwrap_or_default();
         slots.contains("\"is_processing\":true")
     });
     let pid = greenroom.service_pid("chat");

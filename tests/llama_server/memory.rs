@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{
     ask,
-    common::{Greenroom, Http, gguf, llama, note},
+    common::{Greenroom, gguf, llama, note},
 };
 
 /// 70 MB of weights: as much again as the program itself takes, so that a need without them would be seen.
@@ -53,7 +53,7 @@ fn two_models_that_do_not_fit_together_take_turns_and_are_calibrated() {
     for swap in 0..=SWAPS {
         let (name, rival) = if swap % 2 == 0 { ("one", "other") } else { ("other", "one") };
         greenroom.cli(&["load", name]).expect(0);
-        let answer = engine(&greenroom, name).post("/v1/chat/completions", Some(&ask(8))).expect("an answer");
+        let answer = greenroom.engine(name).post("/v1/chat/completions", Some(&ask(8))).expect("an answer");
         assert_eq!(answer.status, 200, "{answer:?}");
         let states = (greenroom.state(name), greenroom.state(rival));
         let rests = if swap == 0 { "stopped" } else { "offloaded" };
@@ -73,12 +73,6 @@ fn two_models_that_do_not_fit_together_take_turns_and_are_calibrated() {
     }
     greenroom.shutdown_clean();
     greenroom.assert_clean();
-}
-
-fn engine(greenroom: &Greenroom, name: &str) -> Http {
-    let service = greenroom.service(name);
-    let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()).and_then(|port| port.parse().ok());
-    Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
 }
 
 /// Its need of RAM, which must have been measured.

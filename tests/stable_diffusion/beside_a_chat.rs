@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     LONG,
-    common::{Greenroom, Http, gguf, llama, note, timed, wait_for},
+    common::{Greenroom, gguf, llama, note, timed, wait_for},
     job, prepared,
 };
 
@@ -24,10 +24,8 @@ fn chat(server: &Path) -> String {
 }
 
 fn ask(greenroom: &Greenroom) -> u16 {
-    let endpoint = greenroom.service("chat")["endpoint"].as_str().unwrap_or_default().to_owned();
-    let port = endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let body = json!({ "messages": [{ "role": "user", "content": "a heron waits" }], "max_tokens": 8 });
-    Http::Tcp(port).post("/v1/chat/completions", Some(&body)).expect("an answer").status
+    greenroom.engine("chat").post("/v1/chat/completions", Some(&body)).expect("an answer").status
 }
 
 #[test]

@@ -7,9 +7,8 @@ mod freezer;
 
 use std::time::Duration;
 
-use common::{BOUND, Greenroom, Http, alive, note, timed, wait_for};
+use common::{BOUND, Greenroom, alive, note, timed, wait_for};
 use freezer::Freezer;
-use serde_json::Value;
 
 const GRACE: Duration = Duration::from_secs(1);
 /// The bound after the grace that is promised for saying `stuck`.
@@ -24,11 +23,6 @@ fn config(greenroom: &Greenroom) -> String {
     format!(
         "[service.hung]\ncommand = {hung}\nstop.grace = \"1s\"\n{ready}\n[service.other]\ncommand = {other}\n{ready}\n"
     )
-}
-
-fn port(service: &Value) -> u16 {
-    let endpoint = service["endpoint"].as_str().unwrap_or_default();
-    endpoint.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_else(|| panic!("no port: {service:#}"))
 }
 
 /// A runtime whose service `hung` can be frozen; `None`, and a word of it, where there is no freezer. What is bound last
@@ -47,7 +41,7 @@ fn running() -> Option<(Greenroom, Freezer)> {
 fn stop_is_bounded_others_are_served_nothing_runs_twice_and_it_recovers() {
     let Some((greenroom, freezer)) = running() else { return };
     greenroom.wait_state("other", "ready");
-    let other = Http::Tcp(port(&greenroom.service("other")));
+    let other = greenroom.engine("other");
     let hung = greenroom.service_pid("hung");
     freezer.freeze(hung);
 

@@ -6,7 +6,7 @@ use nix::pty::openpty;
 
 use crate::{
     common::{BOUND, Greenroom, note, stopwatch, taken, wait_for},
-    engine, service, watchdog,
+    service, watchdog,
 };
 
 /// More than the runtime needs for anything but keeping what is written.
@@ -60,7 +60,7 @@ fn without_our_own(seen: &[u8]) -> String {
 fn nothing_of_it_reaches_a_terminal_as_it_came() {
     let greenroom = Greenroom::running(config);
     greenroom.wait_state("chat", "ready");
-    assert_eq!(engine(&greenroom, "chat").post("/hostile", None).expect("an answer").status, 200);
+    assert_eq!(greenroom.engine("chat").post("/hostile", None).expect("an answer").status, 200);
     greenroom.wait_alert(Some("chat"), "driver");
     for args in [
         &["logs", "-n", "100", "chat"][..],

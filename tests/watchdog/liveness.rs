@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::{
     CHAT,
     common::{BOUND, Greenroom, Http, llama, note, signal, stopwatch, wait_for},
-    engine, gateway, ready_run, service, wait_replaced, watchdog, word,
+    gateway, ready_run, service, wait_replaced, watchdog, word,
 };
 
 #[test]
@@ -23,7 +23,7 @@ fn an_engine_that_answers_its_health_and_generates_nothing_is_restarted() {
         assert_eq!(word(&greenroom, "chat").status, 200);
     }
     let began = stopwatch();
-    assert_eq!(engine(&greenroom, "chat").get("/health").expect("an answer").status, 200, "it says that it is well");
+    assert_eq!(greenroom.engine("chat").get("/health").expect("an answer").status, 200, "it says that it is well");
     wait_replaced(&greenroom, "chat", &run);
     note(&format!("a wedged engine was replaced after {:?}", began.elapsed()));
     let exit = greenroom.service("chat")["last_exit"].clone();
@@ -62,7 +62,7 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
     });
     let run = ready_run(&greenroom, "chat");
     let tokens = || {
-        let figures = engine(&greenroom, "chat").get("/metrics").expect("an answer").body;
+        let figures = greenroom.engine("chat").get("/metrics").expect("an answer").body;
         let generated = figures.lines().find_map(|line| line.strip_prefix("llamacpp:tokens_predicted_total "));
         generated.and_then(|count| count.trim().parse::<f64>().ok()).unwrap_or_default()
     };

@@ -13,7 +13,7 @@ mod shown;
 mod stuck_jobs;
 mod systemd;
 
-use common::{Answer, Greenroom, Http};
+use common::{Answer, Greenroom};
 use serde_json::json;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -36,39 +36,10 @@ fn service(greenroom: &Greenroom, name: &str, options: &str, keys: &str) -> Stri
     )
 }
 
-/// `[service.webui]` with these options, and `[job.image]` that asks it.
-fn webui(greenroom: &Greenroom, options: &str, service: &str, job: &str) -> String {
-    let command = greenroom.stand_in("webui", &format!("--engine webui --port ${{port}} {options}"));
-    format!(
-        r#"
-[service.webui]
-engine = "a1111"
-command = {command}
-gpu = "none"
-{service}
-
-[job.image]
-service = "webui"
-request = {{ method = "POST", path = "/sdapi/v1/txt2img" }}
-params.prompt = {{}}
-params.steps = {{ default = 3 }}
-{job}
-"#
-    )
-}
-
-/// What a service says on its own port, past the gateway.
-#[track_caller]
-fn engine(greenroom: &Greenroom, name: &str) -> Http {
-    let service = greenroom.service(name);
-    let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-    Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
-}
-
 /// One word of a service, past the gateway.
 #[track_caller]
 fn word(greenroom: &Greenroom, name: &str) -> Answer {
-    engine(greenroom, name).post(CHAT, Some(&json!({ "max_tokens": 1 }))).expect("an answer")
+    greenroom.engine(name).post(CHAT, Some(&json!({ "max_tokens": 1 }))).expect("an answer")
 }
 
 /// The run of a service, once it is ready.

@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use crate::{common::Greenroom, ready_run, wait_replaced, watchdog, webui};
+use crate::{common::Greenroom, ready_run, wait_replaced, watchdog};
 
 #[test]
 fn a_service_that_is_dirty_again_and_again_is_restarted() {
     // Polluted after the first image, and the clean-up is asked of a path that there is not.
     let cleanup = "cleanup.actions = [{ http = \"POST /sdapi/v1/memory\" }]\ncleanup.delay = \"1ms\"\ncleanup.last_resort_after = 3";
     let greenroom =
-        Greenroom::running(|g| watchdog("") + &webui(g, "--dirty error --step-ms 1", cleanup, "retries = 0"));
+        Greenroom::running(|g| watchdog("") + &g.webui("--dirty error --step-ms 1", cleanup, "retries = 0"));
     let image =
         || greenroom.wait_job(&greenroom.submit("image", &json!({ "prompt": "a heron" })), &["succeeded", "failed"]);
     assert_eq!(image()["state"], "succeeded");
@@ -29,7 +29,7 @@ fn a_service_that_is_dirty_again_and_again_is_restarted() {
 #[test]
 fn a_success_in_between_begins_the_count_anew() {
     let greenroom = Greenroom::running(|g| {
-        watchdog("") + &webui(g, "--fail-every 2 --step-ms 1", "cleanup.last_resort_after = 2", "retries = 0")
+        watchdog("") + &g.webui("--fail-every 2 --step-ms 1", "cleanup.last_resort_after = 2", "retries = 0")
     });
     let ids: Vec<String> =
         (0..8).map(|n| greenroom.submit("image", &json!({ "prompt": format!("heron {n}") }))).collect();

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     CHAT,
     common::{BOUND, Greenroom, Http, wait_for},
-    engine, gateway, ready_run, service, wait_replaced, watchdog,
+    gateway, ready_run, service, wait_replaced, watchdog,
 };
 
 /// A chat that says not-a-number at each request, which its own rule takes for a failure of the driver.
@@ -23,7 +23,7 @@ fn acting(action: &str) -> Greenroom {
 
 /// Has it say so. What is done about it may come before the end of its answer.
 fn provoke(greenroom: &Greenroom) {
-    engine(greenroom, "chat").post(CHAT, Some(&json!({ "max_tokens": 1 }))).ok();
+    greenroom.engine("chat").post(CHAT, Some(&json!({ "max_tokens": 1 }))).ok();
 }
 
 /// How many lines about it are in its log.

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use crate::{common::Greenroom, ready_run, wait_replaced, watchdog, webui};
+use crate::{common::Greenroom, ready_run, wait_replaced, watchdog};
 
 #[test]
 fn a_job_that_stands_still_fails_and_its_service_is_restarted() {
     // The first step is taken at once; the next one comes in an hour.
     let greenroom = Greenroom::running(|g| {
-        watchdog("") + &webui(g, "--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
+        watchdog("") + &g.webui("--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
     });
     greenroom.cli(&["load", "webui"]).expect(0);
     let run = ready_run(&greenroom, "webui");
@@ -23,7 +23,7 @@ fn a_job_that_stands_still_fails_and_its_service_is_restarted() {
 #[test]
 fn a_job_that_is_slow_and_moves_is_left_alone() {
     let greenroom = Greenroom::running(|g| {
-        watchdog("") + &webui(g, "--step-ms 300", "limits.progress = \"2s\"", "retries = 0\ntimeout = \"10m\"")
+        watchdog("") + &g.webui("--step-ms 300", "limits.progress = \"2s\"", "retries = 0\ntimeout = \"10m\"")
     });
     let job = greenroom.wait_job_over(&greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 12 })));
     assert_eq!(job["state"], "succeeded", "{job:#}");

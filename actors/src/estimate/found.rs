@@ -1,7 +1,7 @@
 //! What kind of model a path holds. Looks at the file system.
 
 use std::{
-    fs,
+    fs::{self, ReadDir},
     io::BufRead,
     path::{Path, PathBuf},
 };
@@ -36,8 +36,9 @@ pub fn find(path: &Path) -> Result<Found, ReadError> {
     let meta = fs::metadata(path).map_err(|error| wrong(ReadCause::Open(error)))?;
     let mut bundle = Bundle::default();
     if meta.is_dir() {
+        let entries = fs::read_dir(path).map_err(|error| wrong(ReadCause::Open(error)))?;
         let mut all = Vec::new();
-        below(path, DEEPEST, &mut all);
+        below(entries, DEEPEST, &mut all);
         if all.is_empty() {
             return Err(wrong(ReadCause::NoModel));
         }
@@ -81,9 +82,9 @@ fn add(path: &Path, inside: &str, bundle: &mut Bundle) -> Result<(), ReadError> 
     read.map_err(|error| ReadError { file: path.to_owned(), cause: error.into() })
 }
 
-/// The safetensors files in a folder. What cannot be listed counts as empty: the program that wants it will say so.
-fn below(folder: &Path, deeper: usize, all: &mut Vec<PathBuf>) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+/// The safetensors files in a folder. One below it that cannot be listed counts as empty: the program that wants it will
+/// say so.
+fn below(entries: ReadDir, deeper: usize, all: &mut Vec<PathBuf>) {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     for path in paths {
@@ -91,8 +92,10 @@ fn below(folder: &Path, deeper: usize, all: &mut Vec<PathBuf>) {
             return;
         }
         if path.is_dir() {
-            if deeper > 0 {
-                below(&path, deeper - 1, all);
+            if deeper > 0
+                && let Ok(entries) = fs::read_dir(&path)
+            {
+                below(entries, deeper - 1, all);
             }
         } else if path.extension().is_some_and(|ending| ending == "safetensors") {
             all.push(path);
@@ -141,6 +144,9 @@ mod tests {
         assert!(gone.contains("gone.gguf: it cannot be opened: No such file"), "{gone}");
         let cut = folder.path().join("cut.gguf");
         fs::write(&cut, b"GGUF\x03\0\0\0").expect("written");
-        assert!(told(&cut).contains("cut.gguf: at byte 8"), "{}", told(&cut));
+        assert!(told(&cut).ends_with("cut.gguf: at byte 8: the file is cut short here"), "{}", told(&cut));
+        let half = folder.path().join("half.safetensors");
+        fs::write(&half, b"half").expect("written");
+        assert!(told(&half).ends_with("half.safetensors: it ends before byte 8, within the length of its header"));
     }
 }

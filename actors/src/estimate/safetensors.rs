@@ -23,7 +23,10 @@ const LENGTH: u64 = 8;
 /// A header that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SafetensorsError {
-    /// The disk, or a file of less than 8 bytes.
+    /// It is shorter than what every file begins with.
+    #[error("it ends before byte {LENGTH}, within the length of its header")]
+    Ends,
+    /// The disk.
     #[error("it cannot be read")]
     Unreadable(#[source] io::Error),
     /// It says that its header is longer than it is, or than any header.
@@ -35,7 +38,7 @@ pub enum SafetensorsError {
         most: u64,
     },
     /// Its header is not what it should be.
-    #[error("in the header, from byte 8: {0}")]
+    #[error("in the header, from byte {LENGTH}")]
     Broken(#[source] serde_json::Error),
 }
 
@@ -56,7 +59,10 @@ pub fn read(mut source: impl Read + Seek, mut each: impl FnMut(Entry<'_>)) -> Re
     let size = source.seek(SeekFrom::End(0)).map_err(SafetensorsError::Unreadable)?;
     source.rewind().map_err(SafetensorsError::Unreadable)?;
     let mut bytes = [0; LENGTH as usize];
-    source.read_exact(&mut bytes).map_err(SafetensorsError::Unreadable)?;
+    source.read_exact(&mut bytes).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => SafetensorsError::Ends,
+        _ => SafetensorsError::Unreadable(error),
+    })?;
     let length = u64::from_le_bytes(bytes);
     let most = LONGEST.min(size - LENGTH);
     if length > most {
@@ -171,7 +177,9 @@ mod tests {
     #[test]
     fn what_is_no_header_says_why() {
         let why = |bytes: &[u8]| crate::cause::chain(&sizes(bytes).expect_err("no header"));
-        assert!(why(b"short").contains("cannot be read"));
+        assert_eq!(why(b"short"), "it ends before byte 8, within the length of its header");
+        let syntax = why(&file("{\"a\":", 0));
+        assert_eq!(syntax, "in the header, from byte 8: EOF while parsing a value at line 1 column 5");
         assert!(why(&[0xFF; 64]).contains("a header of 18446744073709551615 bytes is more than the 56"));
         let of = |member: &str| why(&file(&format!("{{\"x\":{member}}}"), 12));
         for (member, told) in [

@@ -28,16 +28,19 @@ use greenroom_actors::{
         messages::{BeginShutdown, StopOutcome},
     },
     spec::{
-        CleanupSpec, ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, JobDefinition,
-        JobWork, ProcessJob, ResourcesSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode,
-        WatchdogSpec, WorkerSpec,
+        ContainmentChoice, Dependency, DependencyCondition, GuardianChoice, HistorySpec, JobDefinition, JobWork,
+        ProcessJob, ResourcesSpec, RuntimeSpec, ServiceLogSpec, ServiceSpec, ShutdownSpec, StartMode, WatchdogSpec,
+        WorkerSpec,
     },
     state::{ServiceState, ServiceStatus},
     units::ByteSize,
 };
 use tempfile::TempDir;
 
-use crate::rig::{PATIENCE, name_helper, script};
+use crate::{
+    jobs::definition,
+    rig::{PATIENCE, name_helper, script},
+};
 
 fn named(name: &str, needs: &[&str]) -> ServiceSpec {
     let depends_on = needs
@@ -242,17 +245,8 @@ fn job(name: &str, max_parallel: u32) -> JobDefinition {
     let worker = Some(WorkerSpec { job: name.clone(), progress: None, task: None });
     let service = ServiceSpec { name: name.clone(), worker, start: StartMode::OnDemand, ..script("true") };
     let process = ProcessJob { service, clip_on_cpu: None, vae_on_cpu: None, batch_size: None };
-    JobDefinition {
-        name,
-        serves: Vec::new(),
-        params: Vec::new(),
-        work: JobWork::Process(Box::new(process)),
-        timeout: Duration::ZERO,
-        retries: 0,
-        max_parallel,
-        keep_output: Duration::from_secs(3600),
-        cleanup: CleanupSpec::default(),
-    }
+    let keep_output = Duration::from_secs(3600);
+    JobDefinition { max_parallel, keep_output, ..definition(name, JobWork::Process(Box::new(process))) }
 }
 
 #[actix_rt::test]

@@ -5,7 +5,7 @@ use greenroom::actors::spec::{JobDefinition, JobWork, ProcessJob, RequestJob};
 use crate::folder::Folder;
 
 pub fn jobs(text: &str) -> Vec<JobDefinition> {
-    Folder::with("g.toml", text).loaded().spec.jobs
+    Folder::toml(text).loaded().spec.jobs
 }
 
 pub fn process(job: &JobDefinition) -> &ProcessJob {
@@ -24,7 +24,7 @@ pub fn request(job: &JobDefinition) -> &RequestJob {
 
 /// What is refused, with what to do about it.
 pub fn helps(text: &str) -> Vec<(String, String)> {
-    let folder = Folder::with("g.toml", text);
+    let folder = Folder::toml(text);
     let base = format!("{}/", folder.dir.path().display());
     let plain = |text: &str| text.replace(&base, "");
     let errors = folder.load().map(|_| ()).expect_err("it should not be taken").0;
@@ -32,5 +32,5 @@ pub fn helps(text: &str) -> Vec<(String, String)> {
 }
 
 pub fn warnings(text: &str) -> Vec<String> {
-    Folder::with("g.toml", text).loaded().warnings.iter().map(|warning| warning.message.clone()).collect()
+    Folder::toml(text).loaded().warnings.iter().map(|warning| warning.message.clone()).collect()
 }

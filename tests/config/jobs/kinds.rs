@@ -13,8 +13,7 @@ use crate::folder::Folder;
 
 #[test]
 fn a_job_is_one_of_the_two() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[service.webui]
 command = ["sleep", "${port}"]
 [service.deaf]
@@ -97,8 +96,7 @@ env.A = "1"
 
 #[test]
 fn names_are_of_one_service_job_or_remote_and_of_one_process() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[service.a]
 command = "sleep 1"
 [job.a]

@@ -14,7 +14,7 @@ params.steps = { default = 20 }
 params.init = { type = "file" }
 cleanup.actions = [{ exec = "/bin/bash -ec 'rm ${param.style}'" }, { exec = ["sh", "-c", "rm $1", "sh", "${param.style}"] }]
 "#;
-    let folder = Folder::with("g.toml", text);
+    let folder = Folder::toml(text);
     let warnings = folder.loaded().warnings;
     let told: Vec<(String, String)> =
         warnings.iter().map(|warning| (warning.place.to_string(), warning.message.clone())).collect();
@@ -36,8 +36,7 @@ cleanup.actions = [{ exec = "/bin/bash -ec 'rm ${param.style}'" }, { exec = ["sh
 
 #[test]
 fn params_are_declared_typed_and_used() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"[job.a]
 command = ["sleep", "${param.promt}", "${param.zzz}", "${port}", "${param.twice}", "${param.prompt}", "${param.bad}"]
 params.prompt = {}
@@ -83,7 +82,7 @@ fn params_may_stand_in_macros_of_jobs_alone() {
     );
     let command = texts(&process(&jobs[0]).service.command);
     assert_eq!(command[1..], ["<Param(\"p\")> <Output>"]);
-    let folder = Folder::with("g.toml", "[macros]\nargs = \"${param.p}\"\n[service.a]\ncommand = \"sleep ${args}\"\n");
+    let folder = Folder::toml("[macros]\nargs = \"${param.p}\"\n[service.a]\ncommand = \"sleep ${args}\"\n");
     assert_eq!(folder.problems(), ["g.toml:4:11 `${param.p}` stands for nothing here"]);
 }
 

@@ -17,8 +17,7 @@ use crate::folder::{Folder, texts};
 
 #[test]
 fn every_key_of_a_process_arrives() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [runtime.shutdown]
 running_jobs = "cancel"
@@ -103,8 +102,7 @@ cleanup.when = "ram > 0.5"
 
 #[test]
 fn a_process_that_says_little_is_started_for_a_job_and_for_nothing_else() {
-    let spec = Folder::with(
-        "g.toml",
+    let spec = Folder::toml(
         "[runtime]\nshutdown.grace = \"2s\"\n[defaults.service]\npriority = 7\n[job.a]\ncommand = \"sleep 1\"\n",
     )
     .loaded()
@@ -126,7 +124,7 @@ fn a_process_that_says_little_is_started_for_a_job_and_for_nothing_else() {
 #[test]
 fn what_holds_of_a_job_is_shown_and_nothing_else() {
     let text = "[remote.pod]\nurls = [\"http://h\"]\n[job.p]\ncommand = \"sleep 1\"\n[job.r]\nservice = \"pod\"\nrequest = { method = \"POST\", path = \"/x\" }\n";
-    let rows = Folder::with("g.toml", text).loaded().effective.rows();
+    let rows = Folder::toml(text).loaded().effective.rows();
     let has = |key: &str| rows.iter().any(|row| row.key == key);
     for key in ["job.p.vram", "job.p.stop.grace", "job.p.timeout", "job.r.timeout", "job.r.cleanup.when"] {
         assert!(has(key), "{key}");
@@ -161,7 +159,7 @@ fn an_engine_that_an_application_brings_can_do_jobs() {
 
 #[test]
 fn a_pattern_that_is_none_says_what_is_wrong_in_it() {
-    let folder = Folder::with("g.toml", "[job.a]\ncommand = \"sleep 1\"\nprogress = '(?P<step>[0-9]+ of'\n");
+    let folder = Folder::toml("[job.a]\ncommand = \"sleep 1\"\nprogress = '(?P<step>[0-9]+ of'\n");
     assert_eq!(
         folder.problems(),
         ["g.toml:3:12 `job.a.progress`: the regular expression does not compile: unclosed group"]

@@ -11,8 +11,7 @@ use crate::folder::Folder;
 
 #[test]
 fn a_request_sends_its_params_or_a_file_with_places_set() {
-    let folder = Folder::with(
-        "g.toml",
+    let folder = Folder::toml(
         r#"
 [service.webui]
 command = ["sleep", "${port}"]
@@ -67,7 +66,7 @@ fn a_body_file_is_json_and_its_places_are_there() {
             "[remote.r]\nurls = [\"http://h\"]\n[job.a]\nservice = \"r\"\nrequest = {{ method = \"POST\", path = \"/x\", body_file = \"wf.json\", set = {{ {set} }} }}\nparams.p = {{}}\n"
         )
     };
-    let folder = Folder::with("g.toml", text("\"a.b\" = \"${param.p}\""));
+    let folder = Folder::toml(text("\"a.b\" = \"${param.p}\""));
     assert_eq!(
         folder.problems(),
         ["g.toml:5:55 job `a`: the body file `wf.json` cannot be read: No such file or directory"]
@@ -109,7 +108,7 @@ fn a_request_without_a_body_takes_none() {
         helps(&text(get, "params.p = {}\n"))[0].0,
         "job `a`: a GET has no body, so its params would be sent nowhere"
     );
-    let folder = Folder::with("g.toml", text("method = \"DELETE\", path = \"/x\", body_file = \"b\"", ""));
+    let folder = Folder::toml(text("method = \"DELETE\", path = \"/x\", body_file = \"b\"", ""));
     folder.write("b", "{}");
     assert_eq!(folder.problems(), ["g.toml:5:57 job `a`: `request.body_file`: a DELETE has no body"]);
     assert_eq!(

@@ -7,7 +7,7 @@ use crate::folder::{Folder, service};
 pub const GIB: u64 = 1 << 30;
 
 pub fn folder(text: &str) -> Folder {
-    Folder::with("g.toml", text)
+    Folder::toml(text)
 }
 
 /// What is said of a service with these lines.

@@ -5,7 +5,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use proptest::prelude::*;
 
 use super::*;
-use crate::estimate::{gguf::Value, llama::Model};
+use crate::{
+    cause::chain,
+    estimate::{gguf::Value, llama::Model},
+};
 
 /// Writes in either byte order.
 struct Out {
@@ -104,12 +107,13 @@ fn words_numbers_and_tensors_are_read_in_either_byte_order() {
 
 #[test]
 fn what_is_no_header_says_where_and_why() {
-    let why = |bytes: &[u8]| read(bytes).expect_err("no header").to_string();
+    let why = |bytes: &[u8]| chain(&read(bytes).expect_err("no header"));
     assert_eq!(why(b"PK\x03\x04 and more"), "at byte 0: this is no GGUF file");
     assert_eq!(why(b""), "at byte 0: this is no GGUF file");
     assert_eq!(why(&begun(false, 1, 0, 0).bytes), "at byte 8: GGUF version 1 is not known, 2 and 3 are");
     let crowded = why(&begun(false, 3, u64::MAX, 0).bytes);
     assert_eq!(crowded, format!("at byte 16: tensors: {} is more than the 0 that are possible here", u64::MAX));
+    assert_eq!(why(&begun(false, 3, 0, 0).bytes[..20]), "at byte 16: the file is cut short here");
     let mut nested = begun(false, 3, 0, 1);
     nested.list_entry("a", 9, 1);
     nested.bytes.extend([0; 64]);
@@ -179,7 +183,7 @@ fn a_list_without_end_in_a_file_without_end_is_given_up() {
     out.list_entry("tokenizer.ggml.tokens", 8, 1 << 50);
     let mut source = Endless { start: out.bytes, at: 0, read: 0 };
     let error = Header::read(&mut source).expect_err("given up");
-    assert!(matches!(error.wrong, Wrong::TooMany { what: "bytes of a header", .. }), "{error}");
+    assert!(matches!(error.wrong, Wrong::TooMany { what: "bytes of a header", .. }), "{error:?}");
     assert!(source.read <= 32 << 20, "{} bytes were read", source.read);
 }
 

@@ -8,7 +8,7 @@ const MOST_READ: u64 = 32 << 20;
 
 /// A header that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("at byte {at}: {wrong}")]
+#[error("at byte {at}")]
 pub struct GgufError {
     /// Where, in bytes from the start of the file.
     pub at: u64,
@@ -58,7 +58,10 @@ pub enum Wrong {
     /// Something that a model must say, and that this file does not, or not so that it makes sense.
     #[error("`{0}` is missing, or has no usable value")]
     Missing(String),
-    /// The disk, or the end of the file.
+    /// The file ends before what should begin here does.
+    #[error("the file is cut short here")]
+    Ends,
+    /// The disk.
     #[error("it cannot be read")]
     Unreadable(#[source] io::Error),
 }
@@ -162,7 +165,10 @@ impl<S: Read + Seek> Walk<S> {
             return Err(self.error(Wrong::TooMany { what: "bytes of a header", claimed, most: MOST_READ }));
         };
         self.left = left;
-        self.source.read_exact(bytes).map_err(|error| self.error(Wrong::Unreadable(error)))?;
+        self.source.read_exact(bytes).map_err(|error| {
+            let is_end = error.kind() == io::ErrorKind::UnexpectedEof;
+            self.error(if is_end { Wrong::Ends } else { Wrong::Unreadable(error) })
+        })?;
         self.at += length;
         Ok(())
     }

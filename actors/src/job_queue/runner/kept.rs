@@ -28,7 +28,7 @@ pub(super) enum KeepError {
     #[error(transparent)]
     Wire(#[from] WireError),
     /// It could not be written.
-    #[error("what it answered cannot be written to {}: {source}", .folder.display())]
+    #[error("what it answered cannot be written to {}", .folder.display())]
     Disk {
         /// Where.
         folder: PathBuf,
@@ -128,7 +128,7 @@ mod tests {
     use hyper::{HeaderMap, header};
 
     use super::*;
-    use crate::base64;
+    use crate::{base64, job_queue::runner::request::Trouble};
 
     fn answer(kind: &'static str, body: &[u8]) -> Answer {
         let kind = (header::CONTENT_TYPE, header::HeaderValue::from_static(kind));
@@ -162,6 +162,21 @@ mod tests {
             if let Some(name) = expected {
                 assert_eq!(fs::read(dir.path().join(name)).expect("a file"), body);
             }
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_place_that_is_no_folder_is_named_with_its_cause_once() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("file");
+        fs::write(&file, "").expect("written");
+        for kind in ["application/json", "image/png"] {
+            let Trouble::NotKept(told) = keep(answer(kind, b"{}"), file.clone()).await.expect_err("no folder").into()
+            else {
+                panic!("another trouble")
+            };
+            assert!(told.starts_with(&format!("what it answered cannot be written to {}: ", file.display())), "{told}");
+            assert_eq!(told.matches("os error").count(), 1, "{told}");
         }
     }
 

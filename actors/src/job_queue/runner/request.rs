@@ -22,6 +22,7 @@ use super::{
     wire::{Letter, WireError},
 };
 use crate::{
+    cause::chain,
     job::JobError,
     job_queue::attempt::{Attempt, AttemptEnd, AttemptNews, Teller},
     spec::RequestJob,
@@ -51,7 +52,7 @@ impl From<KeepError> for Trouble {
         match error {
             KeepError::Wire(error @ (WireError::Refused { .. } | WireError::Broken(_))) => Self::Broke(error),
             KeepError::Wire(error) => Self::Lost(error.to_string()),
-            error @ KeepError::Disk { .. } => Self::NotKept(error.to_string()),
+            error @ KeepError::Disk { .. } => Self::NotKept(chain(&error)),
         }
     }
 }

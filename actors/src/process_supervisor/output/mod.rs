@@ -5,12 +5,14 @@
 //! at them, so that a flood costs little more than the copy; its memory is bounded whatever comes.
 
 mod pace;
+mod search;
 mod splitter;
 mod tail;
 mod view;
 
 pub use crate::os::service_log::{CURRENT, LogFile, log_dir, rotated_name};
 pub use pace::Pace;
+pub use search::{Cause, Noticed};
 pub use splitter::{Ending, Line, MAX_LINE, Splitter};
 pub use tail::{TAIL_LINES, Tail};
-pub use view::{Cause, Noticed, OutputView, Source};
+pub use view::{OutputView, Source};

@@ -9,19 +9,11 @@ use memchr::{memchr, memrchr};
 use regex::bytes::Regex;
 
 use super::{
+    search::{Cause, Noticed, Search},
     splitter::{Line, Splitter},
     tail::{TAIL_LINES, Tail},
 };
-use crate::{
-    engines::{FailureRules, LoadLines, LoadStep},
-    spec::{FailureAction, FailureClass},
-};
-
-/// Bytes kept of the line that names a cause.
-const CAUSE_BYTES: usize = 500;
-
-/// A line that is drawn piece by piece is looked at for progress before it ends, while it is at most this long.
-const LONGEST_BAR: usize = 512;
+use crate::engines::{FailureRules, LoadLines, LoadStep};
 
 /// Which stream it came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,26 +22,6 @@ pub enum Source {
     Stdout,
     /// Standard error.
     Stderr,
-}
-
-/// A line that names the cause of a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cause {
-    /// The class it stands for.
-    pub class: FailureClass,
-    /// The line, shortened.
-    pub line: String,
-}
-
-/// A line after which something is to be done, although the program goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Noticed {
-    /// The class that it stands for.
-    pub class: FailureClass,
-    /// What its rule wants done.
-    pub action: FailureAction,
-    /// The line, shortened.
-    pub line: String,
 }
 
 #[derive(Debug, Default)]
@@ -66,43 +38,16 @@ pub struct OutputView {
     search: Search,
 }
 
-/// What is searched for, and what was found.
-#[derive(Debug)]
-struct Search {
-    rules: FailureRules,
-    ready: Option<Regex>,
-    is_ready: bool,
-    cause: Option<(usize, Cause)>,
-    /// The first line for each rule since they were taken, by the rank of the rule; `None` for one that wants nothing done.
-    noticed: Vec<(usize, Option<Noticed>)>,
-    loading: Option<LoadLines>,
-    /// Whether progress is looked for.
-    is_loading: bool,
-    step: Option<LoadStep>,
-}
-
 impl OutputView {
     /// A view that names causes by `rules`, sees readiness by `ready` and progress by `loading`.
     #[must_use]
     pub fn new(rules: FailureRules, ready: Option<Regex>, loading: Option<LoadLines>) -> Self {
-        let search = Search {
-            rules,
-            ready,
-            is_ready: false,
-            cause: None,
-            noticed: Vec::new(),
-            loading,
-            is_loading: true,
-            step: None,
-        };
-        Self { stdout: Stream::default(), stderr: Stream::default(), search }
+        Self { stdout: Stream::default(), stderr: Stream::default(), search: Search::new(rules, ready, loading) }
     }
 
     /// Searches for something else from now on. What was found stays found, the place of a cause among its rules too.
     pub fn replace(&mut self, rules: FailureRules, ready: Option<Regex>) {
-        self.search.rules = rules;
-        self.search.noticed.clear();
-        self.search.ready = ready.filter(|_| !self.search.is_ready);
+        self.search.replace(rules, ready);
     }
 
     /// Takes the next bytes of a stream.
@@ -143,29 +88,28 @@ impl OutputView {
     /// Whether the line that says "ready" has been seen.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.search.is_ready
+        self.search.is_ready()
     }
 
     /// The latest that was told of its load, once.
     pub fn take_step(&mut self) -> Option<LoadStep> {
-        self.search.step.take()
+        self.search.take_step()
     }
 
     /// Whether anybody wants to know how its load gets on: without that, the search for it costs nothing.
     pub fn watch_load(&mut self, wanted: bool) {
-        self.search.is_loading = wanted;
+        self.search.watch_load(wanted);
     }
 
     /// The lines since the last time after which something is to be done, the first for each rule.
     pub fn take_noticed(&mut self) -> Vec<Noticed> {
-        let noticed = std::mem::take(&mut self.search.noticed);
-        noticed.into_iter().filter_map(|(_, noticed)| noticed).collect()
+        self.search.take_noticed()
     }
 
     /// The line closest to the cause of a failure, the latest of its kind.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
-        self.search.cause.as_ref().map(|(_, cause)| cause)
+        self.search.cause()
     }
 
     /// The last lines of standard error, or of standard output if there are none.
@@ -173,56 +117,6 @@ impl OutputView {
     pub fn last_lines(&self) -> Vec<String> {
         let said = if self.stderr.tail.is_empty() { &self.stdout } else { &self.stderr };
         said.tail.lines()
-    }
-}
-
-impl Search {
-    fn may_match(&self, block: &[u8]) -> bool {
-        self.rules.may_match(block)
-            || self.ready.as_ref().is_some_and(|ready| ready.is_match(block))
-            || self.load_lines().is_some_and(|lines| lines.may_match(block))
-    }
-
-    fn look(&mut self, text: &[u8]) {
-        if self.ready.as_ref().is_some_and(|ready| ready.is_match(text)) {
-            self.is_ready = true;
-            self.ready = None;
-        }
-        self.look_for_progress(text);
-        let Some((rank, class)) = self.rules.class_of(text) else { return };
-        if self.cause.as_ref().is_none_or(|(best, _)| rank <= *best) {
-            self.cause = Some((rank, Cause { class, line: self.told(text) }));
-        }
-        if !self.noticed.iter().any(|(seen, _)| *seen == rank) {
-            let rule = self.rules.action_of(text).filter(|(_, action)| *action != FailureAction::None);
-            let noticed = rule.map(|(class, action)| Noticed { class, action, line: self.told(text) });
-            self.noticed.push((rank, noticed));
-        }
-    }
-
-    /// As much of a line that a rule knows as is shown: where a bar was drawn over itself before it, without the bar.
-    fn told(&self, text: &[u8]) -> String {
-        let mut parts = text.rsplit(|byte| *byte == b'\r');
-        let known = parts.find(|part| self.rules.class_of(part).is_some()).unwrap_or(text);
-        String::from_utf8_lossy(&known[..known.len().min(CAUSE_BYTES)]).trim().to_owned()
-    }
-
-    /// The lines that tell how the load gets on, while anybody wants to know.
-    fn load_lines(&self) -> Option<&LoadLines> {
-        self.loading.as_ref().filter(|_| self.is_loading)
-    }
-
-    /// Looks at a line that has begun and may go on.
-    fn look_at_bar(&mut self, text: &[u8]) {
-        if !text.is_empty() && text.len() <= LONGEST_BAR {
-            self.look_for_progress(text);
-        }
-    }
-
-    fn look_for_progress(&mut self, text: &[u8]) {
-        if let Some(step) = self.load_lines().and_then(|lines| lines.step(text)) {
-            self.step = Some(step);
-        }
     }
 }
 
@@ -245,7 +139,7 @@ mod tests {
 
     use crate::{
         engines::{EngineRef, Engines},
-        failure::FailureRule,
+        failure::{FailureAction, FailureClass, FailureRule},
         os::clock,
     };
     use proptest::prelude::*;
@@ -328,19 +222,6 @@ mod tests {
     }
 
     #[test]
-    fn two_rules_of_one_class_want_what_each_of_them_says() {
-        let rule =
-            |pattern: &str, action| FailureRule { pattern: pattern.to_owned(), class: FailureClass::Driver, action };
-        let own = [rule("^soft", FailureAction::None), rule("^hard", FailureAction::Quarantine)];
-        let rules = FailureRules::new(&EngineRef::generic(), &own).expect("rules");
-        let mut view = OutputView::new(rules, None, None);
-        view.take(Source::Stdout, b"soft\nhard\nsoft\nhard again\n");
-        let noticed: Vec<_> = view.take_noticed().into_iter().map(|n| (n.action, n.line)).collect();
-        assert_eq!(noticed, [(FailureAction::Quarantine, "hard".to_owned())]);
-        assert_eq!(view.cause().map(|cause| cause.line.as_str()), Some("soft"));
-    }
-
-    #[test]
     fn hostile_output_is_looked_at_in_linear_time_and_bounded_memory() {
         let own = ["(x+x+)+y", "x*x*x*x*b", "(?:x|xx)*$z"].map(|pattern| FailureRule {
             pattern: pattern.to_owned(),
@@ -363,13 +244,6 @@ mod tests {
         // Ten times as much; quadratic would be a hundred times as long. The rest is for a machine that does other things.
         assert!(long < short * 40 + Duration::from_secs(5), "{short:?} became {long:?}");
         assert!(view.stdout.splitter.pending().len() <= 16 * 1024);
-    }
-
-    #[test]
-    fn what_was_drawn_over_before_a_cause_is_not_told_with_it() {
-        let mut view = view(None);
-        view.take(Source::Stderr, b" 25%|##   | 1/4\r 50%|###  | 2/4\runable to allocate CUDA0 buffer\r\n");
-        assert_eq!(view.cause().map(|cause| cause.line.as_str()), Some("unable to allocate CUDA0 buffer"));
     }
 
     #[test]

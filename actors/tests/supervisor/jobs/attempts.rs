@@ -12,7 +12,7 @@ use greenroom_actors::{
 };
 use serde_json::json;
 
-use super::queue::*;
+use super::{begun::nothing, queue::*};
 use crate::{
     requests::soon,
     rig::{line_of, runs},

@@ -12,7 +12,7 @@ use greenroom_actors::{
     units::ByteSize,
 };
 
-use super::queue::*;
+use super::{begun::nothing, queue::*};
 use crate::{rig::script, roster::until};
 
 const GIB: u64 = 1 << 30;

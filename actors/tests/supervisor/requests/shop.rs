@@ -2,18 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actix::Actor;
 use greenroom_actors::{
     engines::Engines,
     event::{EventBus, EventKind, EventStream},
-    gate::Ticket,
-    job::JobId,
     job_queue::{
-        attempt::{Attempt, JobFolder, Order, StopWhy, Teller},
-        runner::{Rim, far::Far, request, tidy::Tidy},
+        attempt::{Order, StopWhy},
+        runner::{Rim, request},
     },
     lease::Wish,
-    os::clock,
     process_supervisor::messages::LoadService,
     services::Supervised,
     spec::{
@@ -23,10 +19,10 @@ use greenroom_actors::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::{
-    jobs::{Begun, Hears},
+    jobs::{Begun, Which, definition, rim},
     rig::{PATIENCE, script},
     roster::{House, until},
 };
@@ -69,20 +65,7 @@ impl Shop {
         };
         let house = House::of(vec![spec], Default::default(), bus.clone()).await;
         let (stopping, stops) = watch::channel(false);
-        let rim = Rim {
-            services: house.actors.roster.services().clone(),
-            workers: Default::default(),
-            memory: house.actors.memory.clone(),
-            orchestrator: house.actors.orchestrator.downgrade(),
-            bus: bus.clone(),
-            state_dir: dir.path().to_owned(),
-            max_waiting: 8,
-            stopping: stops,
-            containment: Arc::clone(&house.containment),
-            far: Far::default(),
-            tidy: Tidy::default(),
-            witness: Default::default(),
-        };
+        let rim = rim(&house, bus.clone(), dir.path(), stops);
         let events = bus.subscribe(None);
         Self { house, rim, stopping, events, job, cleanup: CleanupSpec::default(), dir }
     }
@@ -101,50 +84,25 @@ impl Shop {
     }
 
     pub fn begin(&self, params: Value) -> Begun {
-        self.begin_number(1, params)
+        self.begin_as(Which::FIRST, params)
     }
 
     pub fn begin_number(&self, number: u32, params: Value) -> Begun {
-        self.begin_as(number, false, params)
+        self.begin_as(Which { number, ..Which::FIRST }, params)
     }
 
     /// Another attempt at a job that has had its run restarted.
     pub fn begin_again(&self, params: Value) -> Begun {
-        self.begin_as(2, true, params)
+        self.begin_as(Which { number: 2, has_poisoned: true }, params)
     }
 
-    fn begin_as(&self, number: u32, has_poisoned: bool, params: Value) -> Begun {
-        let Value::Object(params) = params else { panic!("an object") };
-        let id = JobId::fresh();
-        let folder = JobFolder::of(self.dir.path(), id);
-        let (order, ordered) = watch::channel(Order::Go);
-        let definition = JobDefinition {
-            name: "image".parse().expect("a name"),
-            serves: Vec::new(),
-            params: Vec::new(),
-            work: JobWork::Request(self.job.clone()),
-            timeout: Duration::ZERO,
-            retries: 0,
-            max_parallel: 1,
-            keep_output: Duration::ZERO,
-            cleanup: self.cleanup.clone(),
-        };
-        let mut attempt = Attempt {
-            id,
-            number,
-            definition: Arc::new(definition),
-            params,
-            folder: folder.clone(),
-            ticket: Ticket { arrival: clock::now(), priority: 0 },
-            slot: 1,
-            has_poisoned,
-            order: ordered,
-        };
-        let (told, news) = mpsc::unbounded_channel();
+    fn begin_as(&self, which: Which, params: Value) -> Begun {
+        let work = JobWork::Request(self.job.clone());
+        let definition = definition("image".parse().expect("a name"), work);
+        let definition = Arc::new(JobDefinition { cleanup: self.cleanup.clone(), ..definition });
         let (job, rim) = (self.job.clone(), self.rim.clone());
-        let teller = Teller::new(id, number, Hears(told).start().recipient());
-        let task = actix_rt::spawn(async move { request::run(&mut attempt, &job, &rim, &teller).await });
-        Begun { news, order, folder, task }
+        let run = |mut attempt, teller| async move { request::run(&mut attempt, &job, &rim, &teller).await };
+        Begun::new(self.dir.path(), definition, which, params, run)
     }
 
     /// The next alert, raised or cleared, as it is told.

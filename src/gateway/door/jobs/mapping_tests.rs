@@ -1,43 +1,24 @@
-use std::time::Duration;
-
 use bytes::Bytes;
-use greenroom_actors::{
-    job_queue::messages::Upload,
-    spec::{CleanupSpec, JobWork, ParamSpec, RequestBody, RequestJob},
-};
+use greenroom_actors::job_queue::messages::Upload;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::gateway::door::jobs::form::Part;
+use crate::gateway::door::jobs::{
+    form::Part,
+    sample::{self, param},
+};
 
 const PNG: &str = "iVBORw0KGgo=";
 const PNG_BYTES: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// A job with these parameters; those that begin with `@` take files.
 fn definition(params: &[&str]) -> JobDefinition {
-    let param = |name: &&str| ParamSpec {
-        name: name.trim_start_matches('@').to_owned(),
-        kind: if name.starts_with('@') { ParamKind::File } else { ParamKind::Text },
-        default: None,
-        flag: None,
+    let of = |name: &&str| match name.strip_prefix('@') {
+        Some(name) => param(name, ParamKind::File),
+        None => param(name, ParamKind::Text),
     };
-    JobDefinition {
-        name: "image".parse().expect("a name"),
-        serves: vec!["sdxl".to_owned()],
-        params: params.iter().map(param).collect(),
-        work: JobWork::Request(RequestJob {
-            service: "webui".parse().expect("a name"),
-            method: "POST".to_owned(),
-            path: "/".to_owned(),
-            body: RequestBody::Params,
-        }),
-        timeout: Duration::ZERO,
-        retries: 0,
-        max_parallel: 1,
-        keep_output: Duration::ZERO,
-        cleanup: CleanupSpec::default(),
-    }
+    sample::definition(params.iter().map(of).collect())
 }
 
 fn wish(members: Value) -> Wish {

@@ -13,6 +13,8 @@ mod form;
 mod held;
 mod mapping;
 mod refusal;
+#[cfg(test)]
+mod sample;
 mod sending;
 mod serve;
 #[cfg(test)]

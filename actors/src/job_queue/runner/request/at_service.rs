@@ -1,7 +1,7 @@
 //! A job's request to a service of this runtime: from the line at its gate to the end of the work. What follows is in
 //! `aftermath`.
 
-use std::{cell::RefCell, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::timeout};
 
@@ -12,7 +12,7 @@ use super::{
     restart::{alone, over},
 };
 use crate::{
-    engines::{FailureRules, Interrupt, hint},
+    engines::{Interrupt, hint},
     failure::{FailureAction, FailureClass},
     job::{JobError, JobResult},
     job_queue::{
@@ -107,19 +107,8 @@ fn errand<'a>(
     tell: &'a Teller,
     wire: Local,
 ) -> Errand<'a> {
-    Errand {
-        who,
-        engine: target.spec.engine.clone(),
-        // The configuration has made sure that they compile.
-        rules: FailureRules::new(&target.spec.engine, &target.spec.failure).ok(),
-        wire: Arc::new(wire),
-        letter,
-        job: attempt.id,
-        folder: attempt.folder.output(),
-        tell,
-        prompt: RefCell::new(None),
-        stillness: RefCell::new(None),
-    }
+    let spec = &target.spec;
+    Errand::new(attempt, who, &spec.engine, &spec.failure, Arc::new(wire), letter, tell)
 }
 
 /// Makes sure that the job begins on a service that does nothing else for it, and on a clean one; `may_restart`: that a second

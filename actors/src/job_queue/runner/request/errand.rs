@@ -8,9 +8,10 @@ use tokio::time::{sleep_until, timeout};
 use super::Trouble;
 use crate::{
     engines::{EngineRef, FailureRules, Followed, HttpCall, Interrupt},
+    failure::FailureRule,
     job::{JobId, JobProgress, JobResult},
     job_queue::{
-        attempt::{AttemptNews, Teller},
+        attempt::{Attempt, AttemptNews, Teller},
         runner::{
             comfyui::{Course, Prompt},
             kept::keep,
@@ -56,6 +57,33 @@ pub(super) struct Errand<'a> {
     pub prompt: RefCell<Option<String>>,
     /// Since when it has not got on, where that matters and can be told.
     pub stillness: RefCell<Option<Stillness>>,
+}
+
+impl<'a> Errand<'a> {
+    /// One for this attempt: `who` is asked over this wire, an engine of this kind, with failures of its own kind as well.
+    pub fn new(
+        attempt: &Attempt,
+        who: &'a str,
+        engine: &EngineRef,
+        failures: &[FailureRule],
+        wire: Arc<dyn Wire>,
+        letter: &'a Letter,
+        tell: &'a Teller,
+    ) -> Self {
+        Self {
+            who,
+            engine: engine.clone(),
+            // The configuration has made sure that they compile.
+            rules: FailureRules::new(engine, failures).ok(),
+            wire,
+            letter,
+            job: attempt.id,
+            folder: attempt.folder.output(),
+            tell,
+            prompt: RefCell::new(None),
+            stillness: RefCell::new(None),
+        }
+    }
 }
 
 impl Errand<'_> {

@@ -1,13 +1,13 @@
 //! A job's request to a remote: no gate and no memory of ours, but a URL that is well.
 
-use std::{cell::RefCell, pin::pin, sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use actix_rt::time::sleep;
 use tokio::time::timeout;
 
 use super::{Errand, Trouble, errand::STOP_BOUND, reset::reset};
 use crate::{
-    engines::{FailureRules, Interrupt},
+    engines::Interrupt,
     failure::FailureClass,
     job::JobError,
     job_queue::{
@@ -51,18 +51,8 @@ pub(super) async fn run(
             is_told = true;
             tell.tell(AttemptNews::Running);
         }
-        let errand = Errand {
-            who: &who,
-            engine: remote.spec().engine.clone(),
-            rules: FailureRules::new(&remote.spec().engine, &[]).ok(),
-            wire: wires.wire(remote, &site),
-            letter,
-            job: attempt.id,
-            folder: attempt.folder.output(),
-            tell,
-            prompt: RefCell::new(None),
-            stillness: RefCell::new(None),
-        };
+        let (engine, wire) = (&remote.spec().engine, wires.wire(remote, &site));
+        let errand = Errand::new(attempt, &who, engine, &[], wire, letter, tell);
         let mut order = attempt.order.clone();
         let end = match work(&errand, &mut order).await {
             Some(Ok(end)) => end,

@@ -21,13 +21,17 @@ use greenroom_actors::{
         attempt::JobFolder,
         messages::{JobSpec, SubmitError},
     },
-    spec::{CleanupSpec, JobDefinition, JobWork, ParamKind, ParamSpec, RequestBody, RequestJob},
+    spec::{JobDefinition, ParamKind},
     time::Timestamp,
 };
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-use super::super::{Maker, Works, works::Views};
+use super::super::{
+    Maker, Works,
+    sample::{self, param},
+    works::Views,
+};
 use crate::{
     gateway::door::{accounting::Tab, outgoing::Outgoing},
     runtime::{JobRefusal, metrics::Metrics},
@@ -90,23 +94,8 @@ impl Works for Fake {
 }
 
 pub fn definition() -> Arc<JobDefinition> {
-    let param = |name: &str, kind| ParamSpec { name: name.to_owned(), kind, default: None, flag: None };
-    Arc::new(JobDefinition {
-        name: "image".parse().expect("a name"),
-        serves: vec!["sdxl".to_owned()],
-        params: vec![param("prompt", ParamKind::Text), param("steps", ParamKind::Int), param("init", ParamKind::File)],
-        work: JobWork::Request(RequestJob {
-            service: "webui".parse().expect("a name"),
-            method: "POST".to_owned(),
-            path: "/".to_owned(),
-            body: RequestBody::Params,
-        }),
-        timeout: Duration::ZERO,
-        retries: 0,
-        max_parallel: 1,
-        keep_output: Duration::ZERO,
-        cleanup: CleanupSpec::default(),
-    })
+    let params = [("prompt", ParamKind::Text), ("steps", ParamKind::Int), ("init", ParamKind::File)];
+    Arc::new(sample::definition(params.map(|(name, kind)| param(name, kind)).to_vec()))
 }
 
 /// A door with that queue behind it.
