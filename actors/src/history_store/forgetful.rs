@@ -213,6 +213,14 @@ impl HistoryReader {
         match self.0 {}
     }
 
+    /// The jobs that are being worked on.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn jobs_at_work(&self) -> Result<Vec<JobId>, HistoryError> {
+        match self.0 {}
+    }
+
     /// The jobs that have ended and were submitted last.
     ///
     /// # Errors

@@ -112,6 +112,19 @@ pub fn open_jobs() -> Query {
     Query { sql: sql.to_owned(), values: Vec::new() }
 }
 
+/// The ids of the jobs that are being worked on, oldest first.
+pub fn jobs_at_work() -> Query {
+    // The first condition is that of the index `jobs_open`.
+    let sql = "SELECT id FROM jobs WHERE state NOT IN ('succeeded', 'failed', 'cancelled')
+               AND state IN ('running', 'cleaning') ORDER BY id";
+    Query { sql: sql.to_owned(), values: Vec::new() }
+}
+
+/// A row of [`jobs_at_work`].
+pub fn id_row(row: &Row<'_>) -> rusqlite::Result<JobId> {
+    text(row, 0)
+}
+
 /// The jobs that have come to their end and were submitted last, newest first: at most `count`, and no more than take `bytes`
 /// together.
 pub fn ended_jobs(count: u32, bytes: u32) -> Query {

@@ -286,6 +286,9 @@ fn a_job_is_what_was_written_of_it_last_and_the_open_ones_come_oldest_first() {
     // Ids of one millisecond are in no order.
     open.sort();
     assert_eq!(states(reader.open_jobs().expect("rows")), open);
+    let mut at_work = [jobs[1].id, jobs[3].id];
+    at_work.sort();
+    assert_eq!(reader.jobs_at_work().expect("rows"), at_work);
     assert_eq!(reader.job(jobs[0].id).expect("rows"), Some(written[4].clone()));
     assert_eq!(reader.job(JobId::fresh()).expect("rows"), None);
     let filter = HistoryFilter { service: Some(name("image")), ..HistoryFilter::default() };

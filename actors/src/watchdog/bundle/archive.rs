@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::{
+    job_logs,
     name::partial,
     parts::{self, Had},
     secrets::Secrets,
@@ -198,6 +199,28 @@ impl<W: Write, O: Fn() -> bool> Tape<W, O> {
             self.add(&file, log)?;
             if is_lost {
                 // The others lie on the same disk.
+                return Ok(());
+            }
+        }
+        self.job_logs(source, occasion)
+    }
+
+    /// The same of the jobs that are worked on, and of those that were last.
+    fn job_logs(&mut self, source: &Arc<Source>, occasion: &Occasion) -> io::Result<()> {
+        let (logs, message) = (Arc::clone(source), occasion.message.clone());
+        let jobs = within(BOUND, move || job_logs::logged_jobs(&logs, &message)).flatten();
+        let jobs = match jobs {
+            Ok(jobs) => jobs,
+            Err(why) => {
+                self.miss("logs/jobs", &why);
+                return Ok(());
+            }
+        };
+        for id in jobs {
+            let log = look(source, move |source| job_logs::job_log(source, id));
+            let is_lost = log.is_err();
+            self.add(&format!("logs/jobs/{id}.log"), log)?;
+            if is_lost {
                 break;
             }
         }
