@@ -41,7 +41,11 @@ impl Stage {
             workers: ServiceSet::default(),
             containment: Arc::new(BestEffortContainment::new(&place)),
             memory: MemoryBoard::default(),
-            watch: Shown::new(|| serde_json::json!({ "alerts": [], "note": format!("it said {KNOWN}") })),
+            watch: Shown::new(|| {
+                let message = format!("it said {KNOWN}");
+                let alert = serde_json::json!({ "alert": "leak", "severity": "warning", "service": "sdxl", "message": message });
+                serde_json::json!({ "alerts": [alert] })
+            }),
         };
         let config = ConfigText::default();
         let text = format!("service.chat.env.A_KEY = \"{KNOWN}\"\ngateway.api_keys = \"***\"\n");
@@ -153,7 +157,14 @@ async fn a_bundle_holds_everything_and_no_secret() {
     assert!(String::from_utf8_lossy(&files["tree.txt"]).contains("Greenroom itself"));
     let summary = String::from_utf8_lossy(&files["SUMMARY.md"]);
     assert!(summary.lines().count() <= 10 && summary.starts_with("# nan of chat: bundle of "), "{summary}");
-    for part in ["chat --password *** said ***", "docs/runbooks/nan.md", "2 in logs/", "**Not had**: jobs.json ("] {
+    for part in [
+        "chat --password *** said ***",
+        "docs/runbooks/nan.md",
+        "`greenroom why chat`",
+        "**Not well**: sdxl: warning leak (it said ***)",
+        "2 in logs/",
+        "**Not had**: jobs.json (",
+    ] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
     assert!(bundler.end(WAIT));
