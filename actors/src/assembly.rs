@@ -26,7 +26,7 @@ use crate::{
     event::EventBus,
     history_store::{History, HistorySink},
     job_queue::{
-        JobQueue, QueueParts, open_jobs,
+        JobQueue, QueueParts, remembered,
         runner::{Rim, doer, far::Far, tidy::Tidy},
     },
     os::{
@@ -180,7 +180,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     let coordinator = ShutdownCoordinator::new(spec.shutdown.deadline, bus.clone(), done).start();
 
     // Before anything is written: what is found is what the last runtime has left.
-    let open = open_jobs(&spec.history.path, &bus);
+    let before = remembered(&spec.history.path, &bus);
     let history = History::start(&spec.history, &bus).map_err(AssemblyError::Thread)?;
     let (name, depends_on) = (HISTORY_UNIT.to_owned(), Vec::new());
     coordinator.send(Register { name, depends_on, bound: HISTORY_BOUND, stop: history.stop() }).await??;
@@ -252,7 +252,7 @@ pub async fn assemble(foundation: Foundation) -> Result<ActorSystem, AssemblyErr
     };
     let jobs = JobQueue::new(QueueParts {
         definitions: spec.jobs.iter().cloned().map(Arc::new).collect(),
-        open,
+        before,
         history: history.sink(),
         history_path: spec.history.path.clone(),
         bus: roster.bus.clone(),

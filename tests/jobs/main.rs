@@ -8,6 +8,7 @@ mod clients;
 mod comfyui;
 mod crash;
 mod files;
+mod full_disk;
 mod memory;
 mod order;
 mod process;

@@ -32,6 +32,33 @@ fn a_running_job_may_end_and_those_in_line_wait_for_the_next_start() {
 }
 
 #[test]
+fn those_that_ended_before_the_start_are_listed_behind_those_after_it() {
+    let greenroom = Greenroom::running(|g| config(g, ""));
+    let submit = |prompt: &str| greenroom.submit("image", &json!({ "prompt": prompt, "steps": 1 }));
+    let before = [submit("one"), submit("two")];
+    before.iter().for_each(|id| drop(greenroom.wait_job_over(id)));
+    greenroom.shutdown_clean();
+    greenroom.start();
+    let after = submit("three");
+    greenroom.wait_job_over(&after);
+    let listed = |query: &str| -> Vec<String> {
+        let jobs = greenroom.api().get(&format!("/api/jobs{query}")).expect("an answer").json();
+        let id = |job: &serde_json::Value| job["id"].as_str().expect("an id").to_owned();
+        jobs.as_array().expect("a list").iter().map(id).collect()
+    };
+    let all = [after, before[1].clone(), before[0].clone()];
+    assert_eq!(listed(""), all, "the one that ended last comes first");
+    assert_eq!(listed("?limit=2"), all[..2]);
+    assert_eq!(listed("?state=succeeded"), all);
+    assert_eq!(listed("?state=failed"), [""; 0]);
+    assert_eq!(greenroom.job(&before[0])["params"]["prompt"], "one");
+    let table = greenroom.cli(&["job", "list"]).expect(0).stdout;
+    assert!(table.contains(&before[0]), "{table}");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn one_that_does_not_end_in_time_is_stopped_and_begun_again_at_the_next_start() {
     let greenroom = Greenroom::running(|g| config(g, "drain = \"300ms\""));
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 100_000 }));

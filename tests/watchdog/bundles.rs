@@ -63,6 +63,33 @@ fn a_bundle_that_is_asked_for_has_everything_but_secrets() {
 }
 
 #[test]
+fn what_a_running_job_has_printed_is_in_it() {
+    let greenroom = Greenroom::running(|g| {
+        let command = g.stand_in("image", "--job --steps 100000 --step-ms 20");
+        format!(
+            "{}[job.image]\nengine = \"sd-cpp\"\ncommand = {command}\ngpu = \"none\"\nram = \"8MiB\"\n",
+            watchdog("")
+        )
+    });
+    let id = greenroom.submit("image", &serde_json::json!({}));
+    greenroom.wait_job(&id, &["running"]);
+    wait_for("it has printed", BOUND, || {
+        greenroom.api().get(&format!("/api/jobs/{id}/logs")).is_ok_and(|answer| answer.body.contains("/100000"))
+    });
+    let archive = greenroom.folder().join("job.tar");
+    greenroom.cli(&["bundle", "-o", &archive.display().to_string()]).expect(0);
+    let files = files(&greenroom.unpacked(&archive));
+    let log = fs::read_to_string(named(&files, &format!("logs/jobs/{id}.log"))).expect("text");
+    assert!(log.contains("/100000"), "{log}");
+    let summary = fs::read_to_string(named(&files, "SUMMARY.md")).expect("text");
+    assert!(summary.contains("**Not well**: nobody, and no alert stands"), "{summary}");
+    greenroom.cancel_job(&id);
+    greenroom.wait_job(&id, &["cancelled"]);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn without_a_runtime_one_is_made_of_what_is_on_disk() {
     let greenroom = Greenroom::running(|g| config(g, ""));
     ready_run(&greenroom, "chat");

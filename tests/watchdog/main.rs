@@ -5,7 +5,9 @@ mod bundles;
 #[path = "../common/mod.rs"]
 mod common;
 mod hostile;
+mod itself;
 mod liveness;
+mod machine;
 mod notify;
 mod resorts;
 mod rules;

@@ -31,8 +31,8 @@ fn a_program_is_given_the_message() {
     greenroom.assert_clean();
 }
 
-#[test]
-fn a_webhook_gets_the_alert_as_json() {
+/// A URL that takes alerts, and those that it has been told of.
+pub fn webhook() -> (String, mpsc::Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
     let (heard, told) = mpsc::channel();
@@ -40,18 +40,23 @@ fn a_webhook_gets_the_alert_as_json() {
         for mut stream in listener.incoming().flatten() {
             let Ok(body) = read_request(&mut stream) else { continue };
             stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").ok();
-            if heard.send(body).is_err() {
+            let alert =
+                serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&body)));
+            if heard.send(alert).is_err() {
                 return;
             }
         }
     });
-    let greenroom =
-        Greenroom::running(|g| config(g, &format!("notify = {{ webhook = \"http://127.0.0.1:{port}/hook\" }}")));
+    (format!("http://127.0.0.1:{port}/hook"), told)
+}
+
+#[test]
+fn a_webhook_gets_the_alert_as_json() {
+    let (url, told) = webhook();
+    let greenroom = Greenroom::running(|g| config(g, &format!("notify = {{ webhook = \"{url}\" }}")));
     ready_run(&greenroom, "chat");
     word(&greenroom, "chat");
-    let body = told.recv_timeout(BOUND).expect("it is told");
-    let alert: Value =
-        serde_json::from_slice(&body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&body)));
+    let alert = told.recv_timeout(BOUND).expect("it is told");
     assert_eq!(
         (&alert["alert"], &alert["service"], &alert["severity"]),
         (&"ram_limit".into(), &"chat".into(), &"warning".into())

@@ -5,7 +5,8 @@ use std::{fs, os::unix::net::UnixDatagram, path::Path, time::Duration};
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{BOUND, Greenroom, stopwatch},
+    common::{BOUND, Greenroom, stopwatch, wait_for},
+    itself::Held,
     ready_run, service, watchdog,
 };
 
@@ -39,11 +40,11 @@ fn wait_said(socket: &UnixDatagram, wanted: &str) {
     panic!("{wanted} was not said, but {heard:?}");
 }
 
-/// A runtime that was told where to say so, and how often.
+/// A runtime that was told where to say so, and how often, with further keys of the Watchdog.
 #[track_caller]
-fn notified(socket: &Path, every: Duration) -> Greenroom {
+fn notified(socket: &Path, every: Duration, keys: &str) -> Greenroom {
     let greenroom = Greenroom::new();
-    greenroom.configure(&(watchdog("") + &service(&greenroom, "chat", "", "")));
+    greenroom.configure(&(watchdog(keys) + &service(&greenroom, "chat", "", "")));
     greenroom.start_as(|command| {
         command
             .args(["run", "-c"])
@@ -59,7 +60,7 @@ fn it_says_when_it_is_ready_that_it_lives_and_that_it_stops() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("notify");
     let manager = socket(&path);
-    let greenroom = notified(&path, Duration::from_millis(400));
+    let greenroom = notified(&path, Duration::from_millis(400), "");
     wait_said(&manager, "READY=1");
     let began = stopwatch();
     for _ in 0..5 {
@@ -78,9 +79,34 @@ fn it_says_when_it_is_ready_that_it_lives_and_that_it_stops() {
 }
 
 #[test]
+fn while_an_actor_hangs_it_does_not_say_that_it_lives() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("notify");
+    let manager = socket(&path);
+    let greenroom = notified(&path, Duration::from_millis(400), "actor_heartbeat = \"500ms\"");
+    wait_said(&manager, "WATCHDOG=1");
+    ready_run(&greenroom, "chat");
+    let Some(held) = Held::history(&greenroom) else { return };
+    wait_for("it is noticed", BOUND, || {
+        greenroom.api().get("/api/alerts").expect("the runtime answers").body.contains("actor_silent")
+    });
+    // What was said before that lies in the socket, and one more word may be on its way; then there is none for ten times as
+    // long as there would be one.
+    manager.set_read_timeout(Some(Duration::from_secs(2))).expect("a timeout");
+    let mut text = [0; 4096];
+    let heard = (0..1000).take_while(|_| manager.recv(&mut text).is_ok()).count();
+    assert!(heard < 1000, "it goes on to say that it lives");
+    manager.set_read_timeout(Some(BOUND)).expect("a timeout");
+    drop(held);
+    wait_said(&manager, "WATCHDOG=1");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn without_a_socket_or_with_one_that_is_gone_it_runs_all_the_same() {
     let folder = tempfile::tempdir().expect("a folder");
-    let greenroom = notified(&folder.path().join("nobody"), Duration::from_millis(400));
+    let greenroom = notified(&folder.path().join("nobody"), Duration::from_millis(400), "");
     ready_run(&greenroom, "chat");
     greenroom.shutdown_clean();
     greenroom.assert_clean();

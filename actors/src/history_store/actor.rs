@@ -1,12 +1,11 @@
 //! The actor on the history's own thread: gathers, commits, acknowledges, and takes care of the database.
 
 use std::{
-    future::ready,
     sync::{Arc, mpsc},
     time::Duration,
 };
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, ResponseFuture, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::sync::{oneshot, watch};
 
 use super::{
@@ -23,9 +22,6 @@ use crate::{
     shutdown_coordinator::messages::{StopOutcome, StopUnit, UnitStopped},
 };
 
-/// Senders that wait for an acknowledgement and can join one group. With actix's 16, those beyond would come to the
-/// mailbox one by one and each small group would cost a whole `fsync`.
-const GROUP: usize = 4096;
 /// How often the files are looked at while nobody writes.
 const LOOK: Duration = Duration::from_secs(10);
 /// How often old rows are forgotten and the database is read through.
@@ -206,7 +202,6 @@ impl Actor for HistoryStore {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(GROUP);
         self.commit(ctx);
         self.forget(ctx);
         ctx.run_later(LOOK, Self::look);
@@ -228,22 +223,21 @@ impl Handler<Take> for HistoryStore {
 }
 
 impl Handler<RecordAll> for HistoryStore {
-    type Result = ResponseFuture<Result<(), NotRecorded>>;
+    type Result = ();
 
-    fn handle(&mut self, msg: RecordAll, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, RecordAll { records, written }: RecordAll, ctx: &mut Self::Context) {
         if self.closed {
-            return Box::pin(ready(Err(NotRecorded::Closed)));
+            // Whoever gave up waiting does not mind.
+            return drop(written.send(Err(NotRecorded::Closed)));
         }
-        for record in msg.0 {
+        for record in records {
             self.add(record, ctx);
         }
-        let (sender, answer) = oneshot::channel();
-        self.waiting.push(sender);
+        self.waiting.push(written);
         if !self.commit_due {
             self.commit_due = true;
             ctx.notify(Commit);
         }
-        Box::pin(async move { answer.await.unwrap_or(Err(NotRecorded::Closed)) })
     }
 }
 

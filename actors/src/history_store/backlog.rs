@@ -1,11 +1,18 @@
 //! Records that are not on disk yet, bounded by number and by bytes, and the pauses between tries. Pure.
+//!
+//! Jobs have a place of their own: of each the newest row alone waits, as it takes the place of the one before on disk as
+//! well, and no number of events and requests pushes one out. What a job has come to is found nowhere else; without it the
+//! next runtime would do the work again.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Duration,
+};
 
 use super::messages::Record;
 use crate::{
     ids::ServiceName,
-    job::{JobError, JobView},
+    job::{JobError, JobId, JobView},
 };
 
 /// The most records kept: some hours of a box in trouble, some minutes of one in a crash loop everywhere.
@@ -24,25 +31,35 @@ pub fn pause(tries: u32) -> Duration {
     FIRST_PAUSE.saturating_mul(1 << tries.saturating_sub(1).min(16)).min(LONGEST_PAUSE)
 }
 
-/// The records, oldest first.
+/// The records that wait.
 #[derive(Debug, Default)]
 pub struct Backlog {
+    /// All but jobs, oldest first.
     records: VecDeque<Record>,
+    /// The newest row of each job.
+    jobs: BTreeMap<JobId, Record>,
     bytes: usize,
 }
 
 impl Backlog {
-    /// Adds a record. Past the bounds the oldest ones go: their number comes back.
+    /// Adds a record. Past the bounds others go, and their number comes back: the oldest of all that are no jobs, and after
+    /// them the jobs that came last. Nothing is accepted that is not on disk, so these were refused already while the disk
+    /// took nothing.
     pub fn push(&mut self, record: Record) -> u64 {
         self.bytes += weight(&record);
-        self.records.push_back(record);
-        let mut dropped = 0;
-        // The newest one stays even if it is too heavy by itself.
-        while self.records.len() > 1 && (self.records.len() > MOST_RECORDS || self.bytes > MOST_BYTES) {
-            if let Some(oldest) = self.records.pop_front() {
-                self.bytes -= weight(&oldest);
-                dropped += 1;
+        match record {
+            Record::Job(job) => {
+                let before = self.jobs.insert(job.id, Record::Job(job));
+                self.bytes -= before.as_ref().map_or(0, weight);
             }
+            other => self.records.push_back(other),
+        }
+        let mut dropped = 0;
+        // The last one stays even if it is too heavy by itself.
+        while self.len() > 1 && (self.len() > MOST_RECORDS || self.bytes > MOST_BYTES) {
+            let gone = self.records.pop_front().or_else(|| self.jobs.pop_last().map(|(_, job)| job));
+            self.bytes -= gone.as_ref().map_or(0, weight);
+            dropped += 1;
         }
         dropped
     }
@@ -50,23 +67,24 @@ impl Backlog {
     /// Whether one more record may push out an old one.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.records.len() >= MOST_RECORDS || self.bytes >= MOST_BYTES / 2
+        self.len() >= MOST_RECORDS || self.bytes >= MOST_BYTES / 2
     }
 
     /// How many wait.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.records.len()
+        self.records.len() + self.jobs.len()
     }
 
-    /// All of them in one piece, oldest first.
-    pub fn all(&mut self) -> &[Record] {
-        self.records.make_contiguous()
+    /// All of them: the jobs, then the others, oldest first.
+    pub fn all(&self) -> impl Iterator<Item = &Record> {
+        self.jobs.values().chain(&self.records)
     }
 
     /// Forgets all: they are on disk.
     pub fn clear(&mut self) {
         self.records.clear();
+        self.jobs.clear();
         self.bytes = 0;
         // A burst's memory is not kept for ever.
         self.records.shrink_to(256);
@@ -144,7 +162,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{ids::Pid, ids::RunId, time::Timestamp};
+    use crate::{
+        ids::{Pid, RunId},
+        job::sample::queued,
+        time::Timestamp,
+    };
 
     fn started(bytes: usize) -> Record {
         let (run, at) = (RunId::fresh(), Timestamp::from_micros(0));
@@ -159,9 +181,30 @@ mod tests {
         assert_eq!(backlog.push(first.clone()), 0);
         let dropped: u64 = (0..MOST_RECORDS).map(|_| backlog.push(started(1))).sum();
         assert_eq!((dropped, backlog.len()), (1, MOST_RECORDS));
-        assert!(!backlog.all().contains(&first));
+        assert!(!backlog.all().any(|record| *record == first));
         backlog.clear();
         assert_eq!((backlog.len(), backlog.bytes), (0, 0));
+    }
+
+    #[test]
+    fn of_a_job_the_newest_row_waits_and_nothing_but_jobs_pushes_one_out() {
+        let job = |job: &JobView| Record::Job(Box::new(job.clone()));
+        let mut backlog = Backlog::default();
+        let mut first = queued("image", 1);
+        assert_eq!(backlog.push(job(&first)), 0);
+        first.attempt = 7;
+        assert_eq!((backlog.push(job(&first)), backlog.len()), (0, 1));
+        let alone = backlog.bytes;
+        let dropped: u64 = (0..2 * MOST_RECORDS).map(|_| backlog.push(started(1))).sum();
+        assert_eq!((dropped, backlog.len()), (MOST_RECORDS as u64 + 1, MOST_RECORDS));
+        assert_eq!(backlog.all().next(), Some(&job(&first)));
+        // Of more jobs than there is room for, the ones that were accepted first stay.
+        let dropped: u64 = (0..MOST_RECORDS).map(|_| backlog.push(job(&queued("image", 2)))).sum();
+        assert_eq!((dropped, backlog.len()), (MOST_RECORDS as u64, MOST_RECORDS));
+        assert!(backlog.records.is_empty() && backlog.jobs.contains_key(&first.id));
+        backlog.clear();
+        assert_eq!(backlog.push(job(&first)), 0);
+        assert_eq!(backlog.bytes, alone);
     }
 
     #[test]

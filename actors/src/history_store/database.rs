@@ -105,7 +105,7 @@ impl Database {
     ///
     /// # Errors
     /// When the records are not, or not surely, on disk.
-    pub fn write(&mut self, records: &[Record]) -> Result<u64, Trouble> {
+    pub fn write<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<u64, Trouble> {
         let left_out = write_all(&mut self.connection, records)?;
         self.check()?;
         Ok(left_out)

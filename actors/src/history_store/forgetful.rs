@@ -39,10 +39,11 @@ impl Actor for HistoryStore {
 }
 
 impl Handler<RecordAll> for HistoryStore {
-    type Result = Result<(), NotRecorded>;
+    type Result = ();
 
-    fn handle(&mut self, _: RecordAll, _: &mut Self::Context) -> Self::Result {
-        Ok(())
+    fn handle(&mut self, RecordAll { written, .. }: RecordAll, _: &mut Self::Context) {
+        // Whoever gave up waiting does not mind.
+        drop(written.send(Ok(())));
     }
 }
 
@@ -209,6 +210,22 @@ impl HistoryReader {
     /// # Errors
     /// Nobody gets here.
     pub fn open_jobs(&self) -> Result<Vec<JobView>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// The jobs that are being worked on.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn jobs_at_work(&self) -> Result<Vec<JobId>, HistoryError> {
+        match self.0 {}
+    }
+
+    /// The jobs that have ended and were submitted last.
+    ///
+    /// # Errors
+    /// Nobody gets here.
+    pub fn ended_jobs(&self, _: u32, _: u32) -> Result<Vec<JobView>, HistoryError> {
         match self.0 {}
     }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use actix::Message;
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 
 use crate::{
     event::{Event, SwapSeconds},
@@ -71,10 +72,17 @@ pub enum Record {
     },
 }
 
-/// Writes records; answered when they are on disk (group commit).
+/// Writes records and answers when they are on disk (group commit). The answer has a way of its own: actix leaves out a
+/// question whose sender has stopped waiting while it was still in the mailbox (actix 0.13, `src/address/envelope.rs`), and
+/// a record must not go with it.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), NotRecorded>")]
-pub struct RecordAll(pub Vec<Record>);
+#[rtype(result = "()")]
+pub struct RecordAll {
+    /// What is to be written.
+    pub records: Vec<Record>,
+    /// Who is told; nobody may be there any more.
+    pub written: oneshot::Sender<Result<(), NotRecorded>>,
+}
 
 /// Why records are not on disk. They are kept in memory and tried again, up to a bound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

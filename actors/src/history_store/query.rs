@@ -112,6 +112,34 @@ pub fn open_jobs() -> Query {
     Query { sql: sql.to_owned(), values: Vec::new() }
 }
 
+/// The ids of the jobs that are being worked on, oldest first.
+pub fn jobs_at_work() -> Query {
+    // The first condition is that of the index `jobs_open`.
+    let sql = "SELECT id FROM jobs WHERE state NOT IN ('succeeded', 'failed', 'cancelled')
+               AND state IN ('running', 'cleaning') ORDER BY id";
+    Query { sql: sql.to_owned(), values: Vec::new() }
+}
+
+/// A row of [`jobs_at_work`].
+pub fn id_row(row: &Row<'_>) -> rusqlite::Result<JobId> {
+    text(row, 0)
+}
+
+/// The jobs that have come to their end and were submitted last, newest first: at most `count`, and no more than take `bytes`
+/// together.
+pub fn ended_jobs(count: u32, bytes: u32) -> Query {
+    // The sum is made of the lengths alone, which do not need the texts to be read.
+    let sql = "SELECT view FROM jobs WHERE id IN (
+                   SELECT id FROM (
+                       SELECT id, sum(bytes) OVER (ORDER BY submitted DESC, id DESC) AS total FROM (
+                           SELECT id, submitted, octet_length(view) AS bytes FROM jobs
+                           WHERE state IN ('succeeded', 'failed', 'cancelled')
+                           ORDER BY submitted DESC, id DESC LIMIT ?))
+                   WHERE total <= ?)
+               ORDER BY submitted DESC, id DESC";
+    Query { sql: sql.to_owned(), values: vec![Box::new(count), Box::new(bytes)] }
+}
+
 /// One job.
 pub fn job(id: JobId) -> Query {
     Query { sql: "SELECT view FROM jobs WHERE id = ?".to_owned(), values: vec![Box::new(id.to_string())] }

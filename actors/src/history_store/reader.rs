@@ -164,6 +164,23 @@ impl HistoryReader {
         self.rows(self.has_jobs, query::open_jobs(), query::job_row)
     }
 
+    /// The jobs that are being worked on, as it was written down last, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn jobs_at_work(&self) -> Result<Vec<JobId>, HistoryError> {
+        self.rows(self.has_jobs, query::jobs_at_work(), query::id_row)
+    }
+
+    /// The jobs that have come to their end and were submitted last, newest first: at most `count`, and no more than take
+    /// `bytes` in the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn ended_jobs(&self, count: u32, bytes: u32) -> Result<Vec<JobView>, HistoryError> {
+        self.rows(self.has_jobs, query::ended_jobs(count, bytes), query::job_row)
+    }
+
     /// One job, if it is known.
     ///
     /// # Errors

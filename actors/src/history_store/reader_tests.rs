@@ -286,6 +286,9 @@ fn a_job_is_what_was_written_of_it_last_and_the_open_ones_come_oldest_first() {
     // Ids of one millisecond are in no order.
     open.sort();
     assert_eq!(states(reader.open_jobs().expect("rows")), open);
+    let mut at_work = [jobs[1].id, jobs[3].id];
+    at_work.sort();
+    assert_eq!(reader.jobs_at_work().expect("rows"), at_work);
     assert_eq!(reader.job(jobs[0].id).expect("rows"), Some(written[4].clone()));
     assert_eq!(reader.job(JobId::fresh()).expect("rows"), None);
     let filter = HistoryFilter { service: Some(name("image")), ..HistoryFilter::default() };
@@ -293,4 +296,24 @@ fn a_job_is_what_was_written_of_it_last_and_the_open_ones_come_oldest_first() {
     assert_eq!(image, [jobs[3].id, jobs[2].id, jobs[0].id], "newest first");
     let failed = HistoryFilter { failed: true, ..HistoryFilter::default() };
     assert_eq!(states(reader.jobs(&failed).expect("rows")), [(jobs[0].id, JobState::Failed)]);
+}
+
+#[test]
+fn of_the_jobs_that_have_ended_the_last_ones_are_read_by_number_and_by_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let mut database = Database::open(&path).expect("open");
+    let ended = |n| JobView { state: JobState::Failed, outcome: Some(JobOutcome::Failed), ..queued("image", n) };
+    let jobs: Vec<JobView> = (0..4).map(ended).chain([queued("image", 9)]).collect();
+    let records: Vec<Record> = jobs.iter().cloned().map(|job| Record::Job(Box::new(job))).collect();
+    assert_eq!(database.write(&records), Ok(0));
+    let reader = HistoryReader::open(&path).expect("open");
+    let read = |count, bytes| reader.ended_jobs(count, bytes).expect("rows");
+    let newest = [jobs[3].clone(), jobs[2].clone(), jobs[1].clone(), jobs[0].clone()];
+    assert_eq!(read(9, u32::MAX), newest, "the open one is none of them");
+    assert_eq!(read(2, u32::MAX), newest[..2]);
+    let one = u32::try_from(serde_json::to_string(&jobs[3]).expect("JSON").len()).expect("short");
+    assert_eq!(read(9, 3 * one), newest[..3]);
+    assert_eq!(read(9, 3 * one - 1), newest[..2]);
+    assert_eq!(read(9, one - 1), []);
 }

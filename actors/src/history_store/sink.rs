@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use actix::{Addr, WeakAddr};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{
     actor::{HistoryStore, Take},
@@ -100,14 +100,19 @@ impl HistorySink {
         }
     }
 
-    /// Hands records over and waits until they are on disk. Cancel-safe: dropping it gives up the waiting only.
+    /// Hands records over and waits until they are on disk. They are handed over by the first poll; whoever gives up after
+    /// it gives up the waiting only.
     ///
     /// # Errors
     /// When they are not on disk: kept and tried again, partly dropped, or the history is closed.
     pub async fn record_acked(&self, records: Vec<Record>) -> Result<(), NotRecorded> {
         let Some(line) = &self.line else { return Err(NotRecorded::Closed) };
         let Some(store) = line.store.upgrade() else { return Err(NotRecorded::Closed) };
-        store.send(RecordAll(records)).await.unwrap_or(Err(NotRecorded::Closed))
+        let (written, answer) = oneshot::channel();
+        store.do_send(RecordAll { records, written });
+        // Held while it waits, the address would keep the store's thread.
+        drop(store);
+        answer.await.unwrap_or(Err(NotRecorded::Closed))
     }
 
     /// Waits until everything that was handed over before is on disk.

@@ -205,6 +205,27 @@ async fn a_sender_never_waits_and_what_is_too_much_is_counted() {
 }
 
 #[actix::test]
+async fn whoever_gives_up_waiting_gives_up_no_record() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("history.db");
+    let history = History::start(&spec(&path), &EventBus::new(5)).expect("a thread");
+    let sink = history.sink();
+    assert_eq!(sink.flush().await, Ok(()));
+    let other = rusqlite::Connection::open(&path).expect("open");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    // The first one holds the store's thread at the lock, so the second one lies in the mailbox when it is given up.
+    for _ in 0..2 {
+        let given_up = tokio::time::timeout(Duration::from_millis(100), sink.record_acked(vec![run()])).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+    }
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    assert_eq!(stop(&history).await, StopOutcome::Clean);
+    assert!(history.end(LONG));
+    let rows = HistoryReader::open(&path).expect("open").runs(&HistoryFilter::default()).expect("rows");
+    assert_eq!(rows.len(), 2);
+}
+
+#[actix::test]
 async fn a_sink_without_a_history_forgets() {
     let sink = HistorySink::none();
     sink.record(run());

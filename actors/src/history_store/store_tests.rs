@@ -14,6 +14,7 @@ use crate::{
         messages::HistoryFilter,
         migrations,
     },
+    job::{JobOutcome, JobState, JobView, sample::queued},
     os::clock,
 };
 
@@ -223,6 +224,30 @@ fn a_full_disk_loses_nothing() {
     stage.now += Duration::from_secs(1);
     assert_eq!(stage.record(500), Ok(()));
     assert_eq!(stage.written(), (1..=500).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_end_of_a_job_outlasts_a_full_disk_and_all_that_happens_meanwhile() {
+    let mut stage = Stage::new();
+    let runs = JobView { state: JobState::Running, ..queued("image", 1) };
+    let over = JobView { state: JobState::Succeeded, outcome: Some(JobOutcome::Succeeded), ..runs.clone() };
+    stage.store.add(Record::Job(Box::new(runs)));
+    assert_eq!(stage.store.commit(stage.now, clock::wall()), Ok(()));
+    stage.store.with(stage.now, clock::wall(), |database| {
+        database.limit_growth(2);
+        Ok(())
+    });
+    stage.store.add(Record::Job(Box::new(over.clone())));
+    for n in 0..MOST_RECORDS as u64 + 500 {
+        stage.store.add(event(n));
+    }
+    let refused = stage.store.commit(stage.now, clock::wall());
+    assert!(refused.is_err() && stage.store.dropped() > 0, "{refused:?}");
+    stage.now += Duration::from_secs(1);
+    assert_eq!(stage.store.commit(stage.now, clock::wall()), Ok(()));
+    let reader = HistoryReader::open(&stage.path).expect("open");
+    assert_eq!(reader.job(over.id).expect("rows"), Some(over));
+    assert_eq!(reader.open_jobs().expect("rows"), []);
 }
 
 #[test]

@@ -17,8 +17,12 @@ pub const PEAKS_KEPT: i64 = 5;
 ///
 /// # Errors
 /// What SQLite says; nothing is written then.
-pub fn write_all(connection: &mut Connection, records: &[Record]) -> rusqlite::Result<u64> {
-    if records.is_empty() {
+pub fn write_all<'a>(
+    connection: &mut Connection,
+    records: impl IntoIterator<Item = &'a Record>,
+) -> rusqlite::Result<u64> {
+    let mut records = records.into_iter().peekable();
+    if records.peek().is_none() {
         return Ok(0);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -16,6 +16,7 @@ use super::{
     attempt::{Attempt, AttemptEnd, AttemptNews, Doer, JobFolder, Order, Teller},
     expiry, folder,
     queue::{Effect, Event, Moment, Queue},
+    recover::Remembered,
     writer::{Row, Told, write},
 };
 use crate::{
@@ -33,8 +34,8 @@ use crate::{
 pub struct QueueParts {
     /// The kinds of job there are.
     pub definitions: Vec<Arc<JobDefinition>>,
-    /// What was still to be done when the last runtime ended, oldest first.
-    pub open: Vec<JobView>,
+    /// What earlier runtimes have left.
+    pub before: Remembered,
     /// Where jobs are written down.
     pub history: HistorySink,
     /// The database behind it, to look up jobs that ended long ago.
@@ -83,9 +84,9 @@ impl JobQueue {
     /// One that has not begun.
     #[must_use]
     pub fn new(parts: QueueParts) -> Self {
-        let QueueParts { definitions, open, history, history_path, bus, state_dir, doer, thread, shutdown, stopping } =
+        let QueueParts { definitions, before, history, history_path, bus, state_dir, doer, thread, shutdown, stopping } =
             parts;
-        let (queue, first) = Queue::restored(&definitions, open, now());
+        let (queue, first) = Queue::restored(&definitions, before, now());
         Self {
             queue,
             first,

@@ -18,7 +18,7 @@ use crate::{
         messages::{
             Cancel, CancelError, Contents, CountJobs, FollowJob, GetJob, JobSpec, ListJobs, Submit, SubmitError,
         },
-        open_jobs,
+        remembered,
         sample::{definition, param},
     },
     spec::{HistorySpec, ParamKind, RunningJobs},
@@ -48,7 +48,7 @@ impl House {
     fn over(dir: TempDir, definitions: Vec<JobDefinition>) -> Self {
         let bus = EventBus::new(1);
         let path = dir.path().join("history.db");
-        let open = open_jobs(&path, &bus);
+        let before = remembered(&path, &bus);
         let spec = HistorySpec { path: path.clone(), retain: LONG, max_size: ByteSize(1 << 30) };
         let history = History::start(&spec, &bus).expect("a thread");
         let thread = Arbiter::new();
@@ -57,7 +57,7 @@ impl House {
         let shutdown = ShutdownSpec { deadline: LONG, drain: LONG, running_jobs: RunningJobs::Drain };
         let queue = JobQueue::new(QueueParts {
             definitions: definitions.into_iter().map(Arc::new).collect(),
-            open,
+            before,
             history: history.sink(),
             history_path: path,
             bus: bus.clone(),
@@ -275,7 +275,35 @@ async fn after_a_kill_of_the_runtime_each_job_goes_on_where_it_was() {
     drop(teller);
     last.until(ids[2], |view| view.state == JobState::Succeeded).await;
     let gone = House::over(last.killed(), Vec::new());
-    assert!(gone.queue.send(ListJobs::default()).await.expect("it lives").is_empty(), "nothing is open any more");
+    let listed = gone.queue.send(ListJobs::default()).await.expect("it lives");
+    let ends: Vec<(JobId, JobState)> = listed.iter().map(|view| (view.id, view.state)).collect();
+    let wanted = [(ids[2], JobState::Succeeded), (ids[0], JobState::Failed), (ids[1], JobState::Cancelled)];
+    assert_eq!(ends, wanted, "nothing is open any more, and what ended last comes first");
+    let over = CancelError::Over { id: ids[1], state: JobState::Cancelled };
+    assert_eq!(gone.queue.send(Cancel(ids[1])).await.expect("it lives"), Err(over));
+}
+
+/// To the store a full disk is what a locked database is: it cannot be written now.
+#[actix_rt::test]
+async fn an_end_that_the_disk_does_not_take_is_told_and_written_when_there_is_room() {
+    let mut house = House::new(vec![image()]);
+    let id = house.submit(heron()).await.expect("accepted").id;
+    let (_, teller) = house.attempt().await;
+    teller.tell(AttemptNews::Running);
+    assert!(eventually(|| house.row(id).is_some_and(|row| row.state == JobState::Running)).await);
+    let other = rusqlite::Connection::open(house.dir.path().join("history.db")).expect("open");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    teller.tell(done());
+    drop(teller);
+    house.until(id, |view| view.state == JobState::Succeeded).await;
+    assert_eq!(house.row(id).map(|row| row.state), Some(JobState::Running), "nothing can be written");
+    other.execute_batch("ROLLBACK").expect("unlocked");
+    assert!(eventually(|| house.row(id).is_some_and(|row| row.state == JobState::Succeeded)).await);
+
+    let mut next = House::over(house.killed(), vec![image()]);
+    let view = next.queue.send(GetJob(id)).await.expect("it lives").expect("the job");
+    assert_eq!((view.state, view.attempt, view.attempts.len()), (JobState::Succeeded, 1, 0));
+    assert!(next.work.try_recv().is_err(), "it is not done once more");
 }
 
 #[actix_rt::test]

@@ -9,9 +9,9 @@ use super::params::weight;
 use crate::job::{JobError, JobId, JobView};
 
 /// As many are kept.
-const MOST: usize = 1_000;
+pub const MOST: usize = 1_000;
 /// As many bytes of them are kept, roughly.
-const MOST_BYTES: usize = 64 << 20;
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// The last ones; older ones are in the history.
 #[derive(Debug, Default)]

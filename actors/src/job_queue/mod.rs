@@ -48,5 +48,6 @@ mod submit;
 mod writer;
 
 pub use actor::{JobQueue, QueueParts};
-pub use remembered::open_jobs;
+pub use recover::Remembered;
+pub use remembered::remembered;
 pub use writer::Written;

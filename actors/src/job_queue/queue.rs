@@ -16,7 +16,7 @@ use super::{
     finished::Finished,
     life::{Deed, Input, Job, told},
     order::Lines,
-    recover::{kind_is_gone, recover},
+    recover::{Remembered, kind_is_gone, recover},
 };
 use crate::{
     event::EventKind,
@@ -145,12 +145,13 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// A queue of these kinds, with what was open when the last runtime ended, oldest first.
+    /// A queue of these kinds, with what earlier runtimes have left.
     #[must_use]
-    pub fn restored(definitions: &[Arc<JobDefinition>], open: Vec<JobView>, now: Moment) -> (Self, Vec<Effect>) {
+    pub fn restored(definitions: &[Arc<JobDefinition>], before: Remembered, now: Moment) -> (Self, Vec<Effect>) {
         let (mut queue, mut effects) = (Self::default(), Vec::new());
         queue.define(definitions);
-        for row in open {
+        before.ended.into_iter().for_each(|job| queue.finished.push(Arc::new(job)));
+        for row in before.open {
             let from = row.state;
             let before = row.clone();
             let view = recover(row, &queue.definitions, now.wall);

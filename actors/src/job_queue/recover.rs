@@ -1,4 +1,4 @@
-//! What becomes of a job that was open when the last runtime ended. Pure.
+//! What earlier runtimes have left, and what becomes of a job that was open when the last one ended. Pure.
 //!
 //! An ordered stop leaves jobs `queued`; what is found in another state was cut off by a kill of the runtime, which has
 //! taken all processes of the work with it. So each may be begun anew, and none is worked on twice side by side.
@@ -13,6 +13,15 @@ use crate::{
     spec::JobDefinition,
     time::Timestamp,
 };
+
+/// What the history knows of jobs when a runtime begins.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Remembered {
+    /// Those that are still to be done, oldest first.
+    pub open: Vec<JobView>,
+    /// Those that have ended lately, the one that ended last at the end.
+    pub ended: Vec<JobView>,
+}
 
 /// What is said of a kind of job that is not configured any more.
 #[must_use]

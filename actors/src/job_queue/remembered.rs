@@ -1,25 +1,28 @@
-//! What the history knows of jobs that are still to be done.
+//! What the history knows of jobs when a runtime begins.
 
 use std::path::Path;
 
+use super::{
+    finished::{MOST, MOST_BYTES},
+    recover::Remembered,
+};
 use crate::{
     cause::chain,
     event::{EventBus, EventKind, Severity},
     history_store::{HistoryError, HistoryReader},
-    job::JobView,
 };
 
 /// The alert about jobs that could not be read.
 const ALERT: &str = "jobs_unread";
 
-/// The jobs that are open in the history at `path`, oldest first. Waits for the disk. To be asked before anything of this
-/// runtime is written there. A history that cannot be read is told as an alert: what is open in it stays there, and is
-/// done by the next runtime that can read it.
+/// The jobs in the history at `path`: all that are open, and of those that have ended as many as are kept in memory. Waits
+/// for the disk. To be asked before anything of this runtime is written there. A history that cannot be read is told as an
+/// alert: what is open in it stays there, and is done by the next runtime that can read it.
 #[must_use]
-pub fn open_jobs(path: &Path, bus: &EventBus) -> Vec<JobView> {
-    match HistoryReader::open(path).and_then(|reader| reader.open_jobs()) {
-        Ok(jobs) => jobs,
-        Err(error) if is_expected(&error) => Vec::new(),
+pub fn remembered(path: &Path, bus: &EventBus) -> Remembered {
+    match read(path) {
+        Ok(found) => found,
+        Err(error) if is_expected(&error) => Remembered::default(),
         Err(error) => {
             let message = format!("jobs of earlier runtimes wait until the history can be read: {}", chain(&error));
             tracing::error!("{message}");
@@ -29,9 +32,22 @@ pub fn open_jobs(path: &Path, bus: &EventBus) -> Vec<JobView> {
                 severity: Severity::Warning,
                 message,
             });
-            Vec::new()
+            Remembered::default()
         }
     }
+}
+
+fn read(path: &Path) -> Result<Remembered, HistoryError> {
+    let reader = HistoryReader::open(path)?;
+    let open = reader.open_jobs()?;
+    let [count, bytes] = [MOST, MOST_BYTES].map(|most| u32::try_from(most).unwrap_or(u32::MAX));
+    // They are only shown: nothing is left undone without them.
+    let mut ended = reader.ended_jobs(count, bytes).unwrap_or_else(|error| {
+        tracing::warn!("jobs that ended before this start are not listed: {}", chain(&error));
+        Vec::new()
+    });
+    ended.sort_by_key(|job| job.finished);
+    Ok(Remembered { open, ended })
 }
 
 /// Whether there simply is no history yet.

@@ -41,7 +41,7 @@ impl World {
         open.sort_by_key(|job| job.id);
         let start = clock::now();
         let now = Moment { at: start, wall: Timestamp::from_micros(0) };
-        let (queue, effects) = Queue::restored(&kinds, open, now);
+        let (queue, effects) = Queue::restored(&kinds, Remembered { open, ended: Vec::new() }, now);
         let (writing, doing, shown) = (VecDeque::new(), BTreeMap::new(), HashMap::new());
         let mut world =
             Self { queue, kinds, start, seconds: 0.0, writing, disk, doing, shown, told: Vec::new(), submitted };

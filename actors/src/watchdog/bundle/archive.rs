@@ -10,11 +10,12 @@ use std::{
 };
 
 use super::{
+    job_logs,
     name::partial,
     parts::{self, Had},
     secrets::Secrets,
     source::{Running, Source},
-    summary::{Facts, ServiceFacts, summary},
+    summary::{Facts, MemoryFacts, ServiceFacts, Trouble, summary},
     system::system,
     tar,
     tree::TreeShot,
@@ -70,7 +71,7 @@ pub fn write_archive(
     let mut tape =
         Tape { out: BufWriter::new(out), at, secrets, is_over, bytes: 0, files: Vec::new(), missing: Vec::new() };
 
-    let (service, memory) = match &source.running {
+    let (service, memory, troubles) = match &source.running {
         Some(running) => {
             let facts = facts(source, running, occasion, shot.clone());
             tape.add("services.json", look(running, Running::services))?;
@@ -78,9 +79,10 @@ pub fn write_archive(
             tape.add("memory.json", look(running, Running::memory))?;
             tape.add("gpus.json", look(running, Running::gpus))?;
             tape.add("watch.json", look(running, Running::watch))?;
-            (facts, Some(running.machine()))
+            let told = running.clone();
+            (facts, Some(running.machine()), within(BOUND, move || told.troubles()).ok())
         }
-        None => (None, None),
+        None => (None, None, None),
     };
     tape.add("config.toml", config.map(String::into_bytes).ok_or_else(|| "nobody has told its text".to_owned()))?;
     let recent = source.running.as_ref().map(|running| running.bus.last(EVENTS)).unwrap_or_default();
@@ -95,7 +97,8 @@ pub fn write_archive(
     }
     tape.logs(source, occasion)?;
     let started = source.running.as_ref().map(|running| running.started);
-    tape.end(occasion, &source.version, started, service, memory)
+    let told = Told { version: &source.version, started, service, memory, troubles };
+    tape.end(occasion, told)
 }
 
 /// Events that are taken from the bus.
@@ -116,6 +119,15 @@ fn facts(
     let (source, running, name) = (Arc::clone(source), running.clone(), occasion.service.clone()?);
     // Without it the summary says less, and the parts say which look has hung.
     within(BOUND, move || running.facts(&source, &name, shot.as_deref())).ok().flatten()
+}
+
+/// What the summary says beside what is in the archive.
+struct Told<'a> {
+    version: &'a str,
+    started: Option<Timestamp>,
+    service: Option<ServiceFacts>,
+    memory: Option<MemoryFacts>,
+    troubles: Option<Vec<Trouble>>,
 }
 
 /// An archive while it is written.
@@ -198,6 +210,28 @@ impl<W: Write, O: Fn() -> bool> Tape<W, O> {
             self.add(&file, log)?;
             if is_lost {
                 // The others lie on the same disk.
+                return Ok(());
+            }
+        }
+        self.job_logs(source, occasion)
+    }
+
+    /// The same of the jobs that are worked on, and of those that were last.
+    fn job_logs(&mut self, source: &Arc<Source>, occasion: &Occasion) -> io::Result<()> {
+        let (logs, message) = (Arc::clone(source), occasion.message.clone());
+        let jobs = within(BOUND, move || job_logs::logged_jobs(&logs, &message)).flatten();
+        let jobs = match jobs {
+            Ok(jobs) => jobs,
+            Err(why) => {
+                self.miss("logs/jobs", &why);
+                return Ok(());
+            }
+        };
+        for id in jobs {
+            let log = look(source, move |source| job_logs::job_log(source, id));
+            let is_lost = log.is_err();
+            self.add(&format!("logs/jobs/{id}.log"), log)?;
+            if is_lost {
                 break;
             }
         }
@@ -205,14 +239,8 @@ impl<W: Write, O: Fn() -> bool> Tape<W, O> {
     }
 
     /// The summary, and the end of the archive.
-    fn end(
-        mut self,
-        occasion: &Occasion,
-        version: &str,
-        started: Option<Timestamp>,
-        service: Option<ServiceFacts>,
-        memory: Option<super::summary::MemoryFacts>,
-    ) -> io::Result<()> {
+    fn end(mut self, occasion: &Occasion, told: Told<'_>) -> io::Result<()> {
+        let Told { version, started, service, memory, troubles } = told;
         // Before lines are cut: half a secret would not be known again.
         let clean = |text: &str| self.secrets.remove_from(text);
         let occasion = Occasion { message: clean(&occasion.message), ..occasion.clone() };
@@ -222,8 +250,10 @@ impl<W: Write, O: Fn() -> bool> Tape<W, O> {
             happened: service.happened.iter().map(|line| clean(line)).collect(),
             ..service
         });
-        let (files, missing) = (&self.files, &self.missing);
-        let facts = Facts { occasion: &occasion, at: self.at, version, started, service, memory, files, missing };
+        let cleaned = |trouble: Trouble| Trouble { text: trouble.text.as_deref().map(clean), ..trouble };
+        let troubles = troubles.map(|all| all.into_iter().map(cleaned).collect());
+        let (at, files, missing) = (self.at, &self.files, &self.missing);
+        let facts = Facts { occasion: &occasion, at, version, started, service, memory, troubles, files, missing };
         let text = summary(&facts);
         self.put("SUMMARY.md", text.as_bytes())?;
         self.out.write_all(&tar::end())?;

@@ -41,7 +41,11 @@ impl Stage {
             workers: ServiceSet::default(),
             containment: Arc::new(BestEffortContainment::new(&place)),
             memory: MemoryBoard::default(),
-            watch: Shown::new(|| serde_json::json!({ "alerts": [], "note": format!("it said {KNOWN}") })),
+            watch: Shown::new(|| {
+                let message = format!("it said {KNOWN}");
+                let alert = serde_json::json!({ "alert": "leak", "severity": "warning", "service": "sdxl", "message": message });
+                serde_json::json!({ "alerts": [alert] })
+            }),
         };
         let config = ConfigText::default();
         let text = format!("service.chat.env.A_KEY = \"{KNOWN}\"\ngateway.api_keys = \"***\"\n");
@@ -105,6 +109,9 @@ async fn a_bundle_holds_everything_and_no_secret() {
     // It lies among the logs, and is nobody's.
     fs::write(stage.dir.path().join("logs/memory.jsonl"), format!("{{\"host\":1,\"was\":\"{KNOWN}\"}}\n"))
         .expect("written");
+    let job = stage.dir.path().join("jobs/01M7YVGCFCM54YTD4HWH511JAP/log");
+    fs::create_dir_all(&job).expect("made");
+    fs::write(job.join("current.log"), format!("step 1 of 20\n--token {UNKNOWN}\n{KNOWN}\n")).expect("written");
     let message = format!("chat --password {UNKNOWN} said {KNOWN}");
     let (alert, severity) = ("nan".to_owned(), Severity::Critical);
     stage.bus.emit(EventKind::AlertRaised { alert, severity, service: None, message: message.clone() });
@@ -120,6 +127,7 @@ async fn a_bundle_holds_everything_and_no_secret() {
         "events.jsonl",
         "gpus.json",
         "logs/chat.log",
+        "logs/jobs/01M7YVGCFCM54YTD4HWH511JAP.log",
         "memory.json",
         "memory.jsonl",
         "services.json",
@@ -145,10 +153,18 @@ async fn a_bundle_holds_everything_and_no_secret() {
         serde_json::from_str::<serde_json::Value>(line).expect("an event");
     }
     assert!(files["logs/chat.log"].starts_with(b"loading\n\x1b[31mkey ***\n--api-key ***\n"));
+    assert_eq!(files["logs/jobs/01M7YVGCFCM54YTD4HWH511JAP.log"], b"step 1 of 20\n--token ***\n***\n");
     assert!(String::from_utf8_lossy(&files["tree.txt"]).contains("Greenroom itself"));
     let summary = String::from_utf8_lossy(&files["SUMMARY.md"]);
     assert!(summary.lines().count() <= 10 && summary.starts_with("# nan of chat: bundle of "), "{summary}");
-    for part in ["chat --password *** said ***", "docs/runbooks/nan.md", "1 in logs/", "**Not had**: jobs.json ("] {
+    for part in [
+        "chat --password *** said ***",
+        "docs/runbooks/nan.md",
+        "`greenroom why chat`",
+        "**Not well**: sdxl: warning leak (it said ***)",
+        "2 in logs/",
+        "**Not had**: jobs.json (",
+    ] {
         assert!(summary.contains(part), "{part}: {summary}");
     }
     assert!(bundler.end(WAIT));

@@ -8,11 +8,12 @@
 //! goes through [`Secrets`] on its way out.
 //!
 //! The rooms: `tar`, `name`, `desk`, `secrets`, `summary`, `runbook` and `process` decide and format (pure); `tree`, `system`,
-//! `parts` and `running` look; `archive` writes; `bundler` has the thread.
+//! `parts`, `job_logs` and `running` look; `archive` writes; `bundler` has the thread.
 
 mod archive;
 mod bundler;
 mod desk;
+mod job_logs;
 mod lines;
 mod name;
 mod parts;

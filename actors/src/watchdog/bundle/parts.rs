@@ -118,10 +118,15 @@ pub(super) fn logged(source: &Source, about: Option<&ServiceName>) -> Result<Vec
     Ok(names)
 }
 
-/// The last lines of a log, byte for byte.
+/// The last lines of a service's log, byte for byte.
 pub(super) fn log(source: &Source, name: &ServiceName) -> Vec<u8> {
+    last_of_log(&service_log::log_dir(&source.state_dir, name))
+}
+
+/// The last lines of the log in a folder, byte for byte.
+pub(super) fn last_of_log(folder: &Path) -> Vec<u8> {
     // One byte more than is kept, so that it is seen whether something is cut off.
-    let bytes = service_log::tail(&service_log::log_dir(&source.state_dir, name), LOG_BYTES as u64 + 1);
+    let bytes = service_log::tail(folder, LOG_BYTES as u64 + 1);
     last_lines(&bytes, LOG_LINES, LOG_BYTES).to_vec()
 }
 

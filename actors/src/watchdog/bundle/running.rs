@@ -7,7 +7,7 @@ use super::{
     parts::{Had, last_line, log, pretty},
     secrets::Secrets,
     source::{Running, Source},
-    summary::{MemoryFacts, ServiceFacts},
+    summary::{MemoryFacts, ServiceFacts, Trouble},
     tree::TreeShot,
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     memory::Amounts,
     os::clock,
     services::Supervised,
-    state::ServiceStatus,
+    state::{ServiceState, ServiceStatus},
 };
 
 /// Events that are named in the summary.
@@ -125,12 +125,39 @@ impl Running {
         })
     }
 
+    /// Who is not well, and then which alerts stand, the worst first.
+    pub(super) fn troubles(&self) -> Vec<Trouble> {
+        let not_well = |service: &Supervised| {
+            let status = service.status.borrow();
+            let ServiceStatus { name, state, reason, .. } = &*status;
+            let trouble =
+                || Trouble { service: Some(name.to_string()), what: state.name().to_owned(), text: reason.clone() };
+            is_not_well(*state).then(trouble)
+        };
+        let watched = self.watch.now();
+        let alerts = watched["alerts"].as_array().map(Vec::as_slice).unwrap_or_default().iter().filter_map(alert);
+        self.all().iter().filter_map(not_well).chain(alerts).collect()
+    }
+
     /// What the summary says about the machine.
     pub(super) fn machine(&self) -> MemoryFacts {
         let memory = self.memory.look();
         let cards = memory.cards.iter().map(|card| (card.name.clone(), card.used, card.total)).collect();
         MemoryFacts { ram_free: memory.ram.free, ram_capacity: memory.ram.capacity, cards }
     }
+}
+
+/// Whether a service in this state wants somebody to look at it.
+fn is_not_well(state: ServiceState) -> bool {
+    use ServiceState::{Backoff, Failed, Quarantined, Stuck, Unready};
+    matches!(state, Stuck | Quarantined | Failed | Backoff | Unready)
+}
+
+/// One alert of what the watchdog shows.
+fn alert(shown: &Value) -> Option<Trouble> {
+    let text = |key: &str| shown[key].as_str().map(str::to_owned);
+    let what = format!("{} {}", shown["severity"].as_str()?, shown["alert"].as_str()?);
+    Some(Trouble { service: text("service"), what, text: text("message") })
 }
 
 fn on_cards(amounts: &Amounts) -> u64 {
