@@ -128,7 +128,8 @@ fn i2_without_a_job_it_is_seen_in_the_output_and_the_service_is_restarted_once()
     };
     assert_eq!(paint("a heron").ok(), Some(200));
     let first = greenroom.service("webui")["run_id"].clone();
-    assert_eq!(paint("[poison]").ok(), Some(500));
+    // What follows may come before the end of its answer.
+    assert!(matches!(paint("[poison]"), Ok(500) | Err(_)));
     let ready_anew = || {
         let service = greenroom.service("webui");
         service["state"] == "ready" && service["run_id"] != first

@@ -18,13 +18,14 @@ fn config(greenroom: &Greenroom, interval: &str) -> String {
     format!("[watchdog]\ninterval = \"{interval}\"\n{runaway}{}{}", service("chat", ""), service("webui", "--tree 3"))
 }
 
-/// Has a service start so many processes.
+/// Has a service start so many processes. It may be ended for them before the end of its answer.
 #[track_caller]
 fn fork(greenroom: &Greenroom, name: &str, count: usize) {
     let service = greenroom.service(name);
     let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
     let http = Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")));
-    assert_eq!(http.post(&format!("/fork?n={count}"), None).expect("an answer").status, 200);
+    let answer = http.post(&format!("/fork?n={count}"), None);
+    assert!(answer.as_ref().map_or(true, |answer| answer.status == 200), "{answer:?}");
 }
 
 #[test]
