@@ -116,7 +116,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let script = |text: &str| {
             let file = dir.path().join("systemd-run");
-            std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).expect("written");
+            // Written by a process of its own: a child that another test is about to begin has a copy of whatever file this
+            // process has open, and what is open for writing cannot be executed (`execve(2)`, `ETXTBSY`).
+            let mut writer = Command::new("sh");
+            writer.args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$1\" > \"$0\""]).arg(&file).arg(text);
+            assert!(writer.status().expect("a shell").success());
             std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("its own file");
             try_scope(&file)
         };

@@ -138,7 +138,9 @@ async fn logs_are_streamed_and_followed_until_the_server_closes() {
     let mut answer = served.answer(Method::GET, "/api/services/chat/logs?tail=1&follow=1").await.into_body();
     let first = answer.frame().await.expect("a frame").expect("whole").into_data().expect("data");
     assert_eq!(&first[..], b"two\n");
-    fs::write(log.join("current.log"), "one\ntwo\nthree\n").expect("written");
+    // Behind what is there: written anew, it would be empty for a moment.
+    let mut current = fs::OpenOptions::new().append(true).open(log.join("current.log")).expect("it is there");
+    std::io::Write::write_all(&mut current, b"three\n").expect("written");
     let more = tokio::time::timeout(SOON, answer.frame()).await.expect("soon").expect("a frame").expect("whole");
     assert_eq!(&more.into_data().expect("data")[..], b"three\n");
     tokio::time::timeout(SOON, served.server.stop()).await.expect("stopped");

@@ -233,7 +233,9 @@ async fn what_a_job_prints_is_followed_to_its_end() {
     let mut answer = served.answer(Method::GET, &format!("{path}?tail=1&follow=1")).await.into_body();
     let first = answer.frame().await.expect("a frame").expect("whole").into_data().expect("data");
     assert_eq!(&first[..], b"two\n");
-    fs::write(log.join("current.log"), "one\ntwo\nthree\n").expect("written");
+    // Behind what is there: written anew, it would be empty for a moment.
+    let mut current = fs::OpenOptions::new().append(true).open(log.join("current.log")).expect("it is there");
+    std::io::Write::write_all(&mut current, b"three\n").expect("written");
     served.fake.followed.send_replace(Arc::new(made_up(JobState::Succeeded)));
     let rest = tokio::time::timeout(SOON, answer.collect()).await.expect("it ends with the job").expect("whole");
     assert_eq!(&rest.to_bytes()[..], b"three\n");

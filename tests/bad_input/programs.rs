@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::common::{BIN, BOUND, Greenroom, Http, wait_for};
+use crate::common::{BIN, BOUND, Greenroom, Http, wait_for, write_program};
 
 /// A stranger that answers `/health` on a port; ended with the test.
 struct Stranger(Child);
@@ -98,8 +98,7 @@ fn a_model_that_vanishes_before_the_start_is_named() {
 fn an_executable_that_is_no_program_fails_and_leaves_nothing() {
     let greenroom = Greenroom::new();
     let file = greenroom.folder().join("program");
-    fs::write(&file, [0u8, 1, 2, 3]).expect("the test's folder is writable");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    write_program(&file, &[0, 1, 2, 3]);
     greenroom.configure("[service.x]\ncommand = [\"./program\"]\nrestart.backoff = \"5ms..20ms\"\n");
     greenroom.start();
     failed(&greenroom, "missing_command");
@@ -130,7 +129,7 @@ fn a_stranger_that_answers_health_is_not_taken_for_the_service() {
     // It never listens itself; somebody else comes and says on its port that all is well.
     let command = greenroom.stand_in("x", "--no-http");
     greenroom.configure(&format!(
-        "[service.x]\ncommand = {command}\nport = {port}\nready.probe = \"/health\"\nready.timeout = \"4s\"\nrestart.max = 1\n"
+        "[service.x]\ncommand = {command}\nport = {port}\nready.probe = \"/health\"\nready.timeout = \"8s\"\nrestart.max = 1\n"
     ));
     greenroom.start();
     greenroom.wait_state("x", "starting");
@@ -166,7 +165,7 @@ fn a_service_that_never_gets_ready_fails_with_its_last_words() {
     let command = greenroom.stand_in("x", "--port ${port} --load-ms 600000 --print-oom --stderr WORD");
     greenroom.configure(
         &format!(
-            "[service.x]\ncommand = {command}\nready.probe = \"/health\"\nready.timeout = \"500ms\"\nrestart.max = 1\n"
+            "[service.x]\ncommand = {command}\nready.probe = \"/health\"\nready.timeout = \"5s\"\nrestart.max = 1\n"
         )
         .replace("WORD", "loading for ever"),
     );

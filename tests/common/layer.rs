@@ -9,7 +9,7 @@ use std::{
 
 use nix::unistd::{Gid, Uid, chown};
 
-use super::wait::note;
+use super::{programs::copy_program, wait::note};
 
 /// The user and group without any rights of their own, as every Linux has them.
 const NOBODY: u32 = 65_534;
@@ -71,8 +71,7 @@ impl Layer {
             return program.to_owned();
         }
         let copy = folder.join("greenroom");
-        fs::copy(program, &copy).expect("room for a copy of the binary");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("its own file");
+        copy_program(Path::new(program), &copy);
         copy.display().to_string()
     }
 

@@ -18,6 +18,7 @@ pub mod llama;
 pub mod nvml;
 mod ports;
 mod processes;
+mod programs;
 mod seen;
 mod wait;
 pub mod watch;
@@ -29,6 +30,9 @@ pub use greenroom::{BIN, Greenroom};
 pub use http::{Answer, EventReader, Http, Pending, SseEvent, read_answer, read_request};
 pub use layer::Layer;
 pub(crate) use layer::{in_every_layer, with_shims};
-pub use processes::{Process, alive, carrying, catches_term, descriptors, kill_all, pss, signal, taken, threads};
+pub use processes::{
+    Process, alive, carrying, catches_term, descriptors, ended, kill_all, pss, signal, taken, threads,
+};
+pub use programs::write_program;
 pub use wait::{BOUND, note, pause, random, stopwatch, timed, wait_for, wait_until};
 pub use webui::image_job;

@@ -146,6 +146,28 @@ impl FakeNvml {
     }
 }
 
+/// All that is held at one moment by those files of [`FakeNvml::allocations`] that count, each by its name `PID.CARD`, with
+/// more behind it once its process has ended.
+///
+/// A moment is when two looks show the same: a single one may see somebody before he leaves, and somebody else after he has
+/// come in his place.
+pub fn held(allocations: &Path, counts: impl Fn(&str) -> bool) -> u64 {
+    let look = || -> BTreeMap<String, u64> {
+        let files = fs::read_dir(allocations).into_iter().flatten().flatten();
+        let named = files.map(|file| (file.file_name().to_string_lossy().into_owned(), file.path()));
+        let bytes = |file: PathBuf| fs::read_to_string(file).ok()?.trim().parse().ok();
+        named.filter(|(name, _)| counts(name)).filter_map(|(name, file)| Some((name, bytes(file)?))).collect()
+    };
+    let mut before = look();
+    loop {
+        let now = look();
+        if now == before {
+            return now.values().sum();
+        }
+        before = now;
+    }
+}
+
 impl Drop for FakeNvml {
     fn drop(&mut self) {
         self.hang(false);

@@ -78,6 +78,12 @@ pub fn alive(pid: i32) -> bool {
     stat(pid).is_some_and(|(state, _)| state != 'Z' && state != 'X')
 }
 
+/// Whether a process has ended with all its threads, so that its descriptors are closed and nobody listens on its ports
+/// any more. A zombie alone may be a first thread whose others are still at it.
+pub fn ended(pid: i32) -> bool {
+    !alive(pid) && threads(pid) <= 1
+}
+
 /// Sends a signal; a process that is gone is fine.
 pub fn signal(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).ok();

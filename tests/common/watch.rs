@@ -78,7 +78,7 @@ impl Greenroom {
 
     /// Waits until the history has the state in which a service is.
     #[track_caller]
-    fn wait_told(&self, service: &str) {
+    pub fn wait_told(&self, service: &str) {
         wait_until(&format!("the history knows the state of {service}"), BOUND, || {
             let now = self.service(service);
             let of = |event: &&Value| event["type"] == "service.state" && event["service"] == service;

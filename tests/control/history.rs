@@ -100,6 +100,12 @@ fn a_damaged_database_is_set_aside_and_supervision_goes_on() {
     greenroom.assert_clean();
 }
 
+/// What the runtime says of its history.
+#[track_caller]
+fn health(greenroom: &Greenroom) -> String {
+    greenroom.status()["runtime"]["history"].to_string()
+}
+
 #[test]
 fn a_database_that_cannot_be_opened_stops_nothing_and_is_said_loudly() {
     let greenroom = Greenroom::new();
@@ -112,8 +118,7 @@ fn a_database_that_cannot_be_opened_stops_nothing_and_is_said_loudly() {
     greenroom.start();
     greenroom.wait_state("web", "ready");
     greenroom.cli(&["restart", "web"]).expect(0);
-    let health = greenroom.status()["runtime"]["history"].clone();
-    assert!(!health.to_string().contains("\"ok\""), "{health:#}");
+    wait_for("it is said", BOUND, || !health(&greenroom).contains("\"ok\""));
     let shown = greenroom.cli(&["status"]).expect(0);
     assert!(shown.text().contains("history"), "{shown:?}");
     greenroom.shutdown();
@@ -128,8 +133,7 @@ fn a_full_disk_stops_nothing_and_is_said_loudly() {
     greenroom.start();
     greenroom.wait_state("web", "ready");
     greenroom.cli(&["restart", "web"]).expect(0);
-    let health = greenroom.status()["runtime"]["history"].clone();
-    assert!(!health.to_string().contains("\"ok\""), "{health:#}");
+    wait_for("it is said", BOUND, || !health(&greenroom).contains("\"ok\""));
     assert!(std::path::Path::new("/dev/full").exists(), "a device is not set aside");
     greenroom.shutdown();
     greenroom.assert_clean();

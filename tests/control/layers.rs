@@ -1,11 +1,11 @@
 //! Which layer holds the trees: chosen, named, and what it cannot do is said.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::fs;
 
 use nix::sys::signal::Signal;
 
 use crate::{
-    common::{Greenroom, Layer, alive, note, signal, wait_for},
+    common::{Greenroom, Layer, alive, note, signal, wait_for, write_program},
     pair,
 };
 
@@ -112,8 +112,7 @@ fn systemd_run(greenroom: &Greenroom) -> (String, std::path::PathBuf) {
         told.display()
     );
     let file = bin.join("systemd-run");
-    fs::write(&file, script).expect("written");
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("executable");
+    write_program(&file, script.as_bytes());
     (format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()), told)
 }
 

@@ -78,7 +78,7 @@ fn two_runtimes_side_by_side_do_not_touch_each_other() {
     two.wait_state("web", "ready");
     let pid = two.service_pid("web");
     one.kill();
-    one.wait_gone(std::time::Duration::from_secs(5));
+    one.wait_gone(BOUND);
     one.start();
     one.wait_state("web", "ready");
     assert!(alive(pid) && two.service_pid("web") == pid, "the other's sweep and guardian are not about us");

@@ -20,11 +20,11 @@ use crate::{
 /// The largest body that the door of these tests takes.
 const MOST: usize = 64 << 10;
 
-/// A runtime with two services, both loaded, that is hard on slow clients.
+/// A runtime with two services, both loaded, whose clients have so long for what they send.
 #[track_caller]
-fn strict() -> Greenroom {
+fn strict(header_timeout: &str) -> Greenroom {
     let greenroom = Greenroom::running(|g| {
-        gateway(g, &format!("max_body = \"{MOST}B\"\nheader_timeout = \"3s\""))
+        gateway(g, &format!("max_body = \"{MOST}B\"\nheader_timeout = \"{header_timeout}\""))
             + &on_demand(g, "chat", "--token-ms 1", "")
             + &on_demand(g, "other", "", "")
     });
@@ -137,7 +137,8 @@ fn figures(greenroom: &Greenroom) -> (usize, u64) {
 #[test]
 fn nonsense_gets_its_status_and_what_is_cut_off_none() {
     const EACH: usize = 10_000;
-    let greenroom = strict();
+    // Nobody here takes his time; a machine that has other work may.
+    let greenroom = strict("30s");
     let (before, port) = (figures(&greenroom), greenroom.port(0));
     let all = nonsense();
     let next = AtomicUsize::new(0);
@@ -170,7 +171,7 @@ fn nonsense_gets_its_status_and_what_is_cut_off_none() {
 
 #[test]
 fn who_takes_his_time_holds_nobody_up() {
-    let greenroom = strict();
+    let greenroom = strict("3s");
     let (before, port) = (figures(&greenroom), greenroom.port(0));
     // Heads that never end.
     let mut heads: Vec<_> = (0..50).map(|_| connect(port)).collect();

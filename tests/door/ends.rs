@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     chat, chat_at,
-    common::{BOUND, Greenroom, wait_for},
+    common::{BOUND, Greenroom, timed, wait_for},
     door, gateway, on_demand, refused, tokens, with_chat,
 };
 
@@ -42,10 +42,12 @@ fn an_answer_that_does_not_end_delays_the_end_for_its_drain_alone() {
     greenroom.start();
     let mut stream = tokens(&greenroom, 100_000);
     stream.next().expect("a token");
-    greenroom.signal(Signal::SIGTERM);
-    let (code, took) = greenroom.wait(BOUND);
+    let ((code, _), took) = timed(|| {
+        greenroom.signal(Signal::SIGTERM);
+        greenroom.wait(BOUND)
+    });
     assert_eq!(code, 0, "{}", greenroom.output());
-    assert!(took >= Duration::from_millis(400) && took < Duration::from_secs(15), "{took:?}");
+    assert!(took >= Duration::from_millis(500) && took < Duration::from_secs(15), "{took:?}");
     greenroom.assert_clean();
 }
 
@@ -58,6 +60,7 @@ fn a_second_signal_waits_for_nobody() {
     wait_for("the stop has begun", BOUND, || greenroom.state("chat") == "draining");
     greenroom.signal(Signal::SIGTERM);
     let (code, took) = greenroom.wait(BOUND);
+    // The drain alone is ten seconds.
     assert!(code == 5 && took < Duration::from_secs(8), "{code} after {took:?}");
 }
 
@@ -71,7 +74,8 @@ fn an_idle_door_closes_at_once_whoever_is_connected() {
     let _silent = door(&greenroom).say("").expect("the door listens");
     greenroom.signal(Signal::SIGTERM);
     let (code, took) = greenroom.wait(BOUND);
-    assert!(code == 0 && took < Duration::from_secs(4), "{code} after {took:?}:\n{}", greenroom.output());
+    // Were they waited for, it would be for the ten seconds that a head may take, or those of the drain.
+    assert!(code == 0 && took < Duration::from_secs(8), "{code} after {took:?}:\n{}", greenroom.output());
     greenroom.assert_clean();
 }
 

@@ -14,7 +14,9 @@ use crate::{
     door, gateway, on_demand,
 };
 
-/// What a machine that has other work may take on top of a second.
+/// How long others may overtake: longer than a test is held up on a machine that has other work.
+const FAIRNESS: f64 = 4.0;
+/// What such a machine may take on top of that.
 const MARGIN: f64 = 8.0;
 
 /// Two services with these options, one of which fits.
@@ -42,16 +44,16 @@ fn swaps(greenroom: &Greenroom) -> Vec<Value> {
 
 #[test]
 fn one_request_is_served_in_a_flood_for_another_model() {
-    let greenroom = two("1s", "--load-ms 300 --token-ms 100");
+    let greenroom = two(&format!("{FAIRNESS}s"), "--load-ms 300 --token-ms 100");
     let door = door(&greenroom);
     let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
-        // Of different lengths, so that there is always one in.
+        // Of different lengths, and much longer than the pause between two, so that there is always one in.
         for client in 0..4 {
             let (door, over, answered) = (&door, &over, &answered);
             scope.spawn(move || {
                 while !over.load(Ordering::Acquire) {
-                    ask(door, "chat", 2 + client);
+                    ask(door, "chat", 6 + client);
                     answered.fetch_add(1, Ordering::AcqRel);
                 }
             });
@@ -71,8 +73,8 @@ fn one_request_is_served_in_a_flood_for_another_model() {
     wait_for("the swap is on record", BOUND, || swaps(&greenroom).iter().any(of_image));
     let swap = swaps(&greenroom).into_iter().find(of_image).expect("a swap");
     let seconds = |part: &str| swap["seconds"][part].as_f64().expect("a number");
-    assert!((0.5..1.0 + MARGIN).contains(&seconds("queue")), "others overtook it for a second: {swap}");
-    assert!(seconds("total") < 1.0 + 0.5 + 0.3 + 2.0 * MARGIN, "{swap}");
+    assert!((FAIRNESS / 2.0..FAIRNESS + MARGIN).contains(&seconds("queue")), "others overtook it so long: {swap}");
+    assert!(seconds("total") < FAIRNESS + 0.9 + 0.3 + 2.0 * MARGIN, "{swap}");
     assert_eq!(swap["from"], json!(["chat"]));
 }
 

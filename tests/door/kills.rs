@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     chat_at,
-    common::{BOUND, Greenroom, descriptors, signal, wait_for},
+    common::{BOUND, Greenroom, descriptors, ended, signal, wait_for},
     door, gateway, runs, tokens,
 };
 
@@ -31,7 +31,8 @@ fn each_client_of_a_killed_service_gets_an_end_and_the_next_one_an_answer() {
         for stream in &mut streams {
             assert_eq!(stream.next().expect("a token").data["system_fingerprint"], "chat");
         }
-        signal(greenroom.service_pid("chat"), Signal::SIGKILL);
+        let pid = greenroom.service_pid("chat");
+        signal(pid, Signal::SIGKILL);
         std::thread::scope(|scope| {
             // One who comes just now waits for the next run.
             let at = door(&greenroom);
@@ -50,6 +51,8 @@ fn each_client_of_a_killed_service_gets_an_end_and_the_next_one_an_answer() {
             assert!(answer.status == 200 || is_told, "{n}: {answer:?}");
         });
         wait_for("nobody is in", BOUND, || greenroom.service("chat")["in_flight"] == 0);
+        // Until then it may still take a connection, of which nothing comes.
+        wait_for("it listens no more", BOUND, || ended(pid));
         if n == times() / 2 {
             before = descriptors(greenroom.pid());
         }

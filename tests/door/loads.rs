@@ -1,13 +1,13 @@
 //! Requests bring up what they name, once, and keep it.
 
-use std::{net::TcpStream, thread, time::Duration};
+use std::{thread, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::{
     CHAT, chat, chat_at,
-    common::{BOUND, Greenroom, alive, pause, signal, stopwatch, wait_for},
+    common::{BOUND, Greenroom, alive, ended, signal, stopwatch, wait_for},
     door, gateway, on_demand, refused, runs, tokens, with_chat,
 };
 
@@ -135,7 +135,8 @@ fn a_client_that_leaves_ends_its_request_at_the_service_and_gives_its_permit_bac
 
 #[test]
 fn a_client_that_leaves_while_it_waits_waits_no_more() {
-    let greenroom = with_chat("--load-ms 1000", "");
+    // Long enough for a test that is held up to see that it is being loaded.
+    let greenroom = with_chat("--load-ms 5000", "");
     let body = r#"{"model":"chat"}"#;
     let length = body.len();
     let request = format!("POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
@@ -152,12 +153,11 @@ fn a_client_that_leaves_while_it_waits_waits_no_more() {
 fn a_crash_in_flight_closes_the_answer_and_the_next_request_is_answered() {
     let greenroom = with_chat("--crash-after 2", "restart.backoff = \"50ms..50ms\"");
     assert_eq!(chat(&greenroom, "chat").status, 200);
-    let endpoint = greenroom.service("chat")["endpoint"].as_str().expect("it is ready").to_owned();
+    let pid = greenroom.service_pid("chat");
     refused(&chat(&greenroom, "chat"), 502, "upstream_closed");
     // Its sockets are closed one after the other while it ends. Until the one that listens is, a request can be sent to it,
     // and one that was sent is not sent again. Whether the runtime knows already is all the same.
-    let address = endpoint.strip_prefix("http://").expect("a URL");
-    wait_for("it listens no more", BOUND, || TcpStream::connect(address).is_err());
+    wait_for("it listens no more", BOUND, || ended(pid));
     let next = chat(&greenroom, "chat");
     assert_eq!(next.status, 200, "by another run: {next:?}");
     assert_eq!(runs(&greenroom, "chat"), 2);
@@ -169,10 +169,9 @@ fn a_run_that_is_killed_between_two_requests_is_replaced_and_its_connections_are
     // Fewer times than it is begun anew.
     for _ in 0..4 {
         assert_eq!(chat(&greenroom, "chat").status, 200);
-        let endpoint = greenroom.service("chat")["endpoint"].as_str().expect("it is ready").to_owned();
-        signal(greenroom.service_pid("chat"), Signal::SIGKILL);
-        let address = endpoint.strip_prefix("http://").expect("a URL");
-        wait_for("it listens no more", BOUND, || TcpStream::connect(address).is_err());
+        let pid = greenroom.service_pid("chat");
+        signal(pid, Signal::SIGKILL);
+        wait_for("it listens no more", BOUND, || ended(pid));
     }
     assert_eq!(chat(&greenroom, "chat").status, 200);
 }
@@ -202,7 +201,8 @@ fn work_that_goes_on_after_its_answer_keeps_it_from_being_offloaded() {
     for _ in 0..2 {
         assert_eq!(door(&greenroom).ask("POST", "/upstream/chat/prompt", "", "{}").expect("it answers").status, 200);
     }
-    assert_eq!(greenroom.service("chat")["in_flight"], 0, "both are answered");
+    // A permit comes back a moment after the last word of its answer.
+    wait_for("both are answered", BOUND, || greenroom.service("chat")["in_flight"] == 0);
     greenroom.cli(&["offload", "chat"]).expect(0);
     assert!(began.elapsed() >= Duration::from_millis(1400), "it ended after {:?}", began.elapsed());
     assert_eq!(greenroom.state("chat"), "offloaded");
@@ -210,18 +210,14 @@ fn work_that_goes_on_after_its_answer_keeps_it_from_being_offloaded() {
 
 #[test]
 fn looking_at_it_is_no_work() {
-    let greenroom = with_chat("--token-ms 50", "wake_on = [\"POST /v1/*\"]");
-    assert_eq!(chat(&greenroom, "chat").status, 200);
-    // An answer that takes its time, at a path that is not among those that count.
-    let body = json!({ "model": "chat", "max_tokens": 10 }).to_string();
-    let look = format!(
-        "POST /upstream/chat//v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let greenroom = with_chat("--token-ms 50", "wake_on = [\"POST /v1/completions\"]");
+    greenroom.cli(&["load", "chat"]).expect(0);
+    // An answer that takes longer than the test, at a path that is not among those that count.
+    let body = json!({ "model": "chat", "max_tokens": 100_000 }).to_string();
+    let length = body.len();
+    let look = format!("POST /upstream/chat{CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}");
     let _pending = door(&greenroom).say(&look).expect("the door listens");
-    // Long enough for it to be counted if it were; it is answered after half a second.
-    for _ in 0..10 {
-        assert_eq!(greenroom.service("chat")["in_flight"], 0);
-        pause(Duration::from_millis(20));
-    }
+    let busy = || door(&greenroom).get("/upstream/chat/props").expect("it answers").json()["slots_busy"].clone();
+    wait_for("the service works for it", BOUND, || busy() == 1);
+    assert_eq!(greenroom.service("chat")["in_flight"], 0, "it would have been counted by now");
 }

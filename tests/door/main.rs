@@ -21,7 +21,7 @@ mod streams;
 mod url;
 mod websocket;
 
-use common::{Answer, EventReader, Greenroom, Http};
+use common::{Answer, BOUND, EventReader, Greenroom, Http, wait_until};
 use serde_json::{Value, json};
 
 /// `[gateway]` on a port of the test's own, with further keys.
@@ -81,9 +81,17 @@ fn refused(answer: &Answer, status: u16, code: &str) -> Value {
     body["error"].clone()
 }
 
-/// Runs of a service, as the history has them.
+/// Runs of a service, as the history has them. It is told of each a moment later, so it is asked once it has the last one.
 #[track_caller]
 fn runs(greenroom: &Greenroom, service: &str) -> usize {
+    greenroom.wait_told(service);
     let path = format!("/api/history/runs?service={service}");
-    greenroom.api().get(&path).expect("it answers").json().as_array().expect("a list").len()
+    let last = greenroom.service(service)["run_id"].clone();
+    let known = || {
+        let rows = greenroom.api().get(&path).expect("it answers").json();
+        let rows = rows.as_array().expect("a list");
+        let has_last = last.is_null() || rows.iter().any(|row| row["run_id"] == last);
+        has_last.then_some(rows.len())
+    };
+    wait_until("the history knows the last run", BOUND, known).0
 }

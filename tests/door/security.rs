@@ -185,18 +185,18 @@ fn upstream_cannot_leave_its_service() {
 
 #[test]
 fn a_client_that_does_not_send_its_head_is_let_go() {
-    let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"300ms\"") + &on_demand(g, "chat", "", ""));
+    let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"2s\"") + &on_demand(g, "chat", "", ""));
     let answer = door(&greenroom).say("GET /health HTTP/1.1\r\nHo").and_then(read_answer).expect("it is told");
     assert_eq!(answer.status, 408, "{answer:?}");
 }
 
 #[test]
 fn a_client_that_promises_a_body_and_sends_none_is_let_go_and_loads_nothing() {
-    let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"300ms\"") + &on_demand(g, "chat", "", ""));
+    let greenroom = Greenroom::running(|g| gateway(g, "header_timeout = \"2s\"") + &on_demand(g, "chat", "", ""));
     let head = format!("POST {CHAT} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
     let error =
         refused(&door(&greenroom).say(&head).and_then(read_answer).expect("it is told"), 400, "invalid_request");
-    assert!(error["message"].as_str().is_some_and(|text| text.contains("nothing for 0.3 s")), "{error}");
+    assert!(error["message"].as_str().is_some_and(|text| text.contains("nothing for 2 s")), "{error}");
     assert_eq!(greenroom.state("chat"), "stopped");
 }
 

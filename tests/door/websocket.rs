@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::{
     common::{
-        BOUND, Greenroom, descriptors, signal, taken, timed, wait_for,
+        BOUND, Greenroom, descriptors, ended, signal, taken, timed, wait_for,
         websocket::{BINARY, CLOSE, PING, PONG, TEXT, WebSocket},
     },
     door, gateway, on_demand, refused, with_chat,
@@ -134,9 +134,11 @@ fn only_what_wake_on_names_loads_and_an_open_one_keeps_nothing_in_memory() {
 fn it_ends_with_its_run_and_with_the_door() {
     let greenroom = with_chat("", "");
     let mut socket = open(&greenroom);
-    signal(greenroom.service_pid("chat"), Signal::SIGKILL);
+    let pid = greenroom.service_pid("chat");
+    signal(pid, Signal::SIGKILL);
     // A reset is an end as well.
     socket.rest().ok();
+    wait_for("it listens no more", BOUND, || ended(pid));
     let mut socket = open(&greenroom);
     let mut silent = open(&greenroom);
     socket.send(TEXT, b"still there").expect("it is taken");

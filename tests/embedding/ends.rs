@@ -10,7 +10,7 @@ use crate::{
 /// Times that each end is tried, in one state dir: each start finds what the one before left, which is nothing.
 const TIMES: usize = 20;
 /// One second is promised; a machine that runs many tests at once gets more.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(15);
 
 /// The same where each service is held by a process of its own: how that ends is tested elsewhere.
 const TIMES_IN_SHIMS: usize = 4;

@@ -10,7 +10,6 @@ fn threads_signals_limits_environment_and_log_stay_the_applications_own() {
         let folder = Arc::new(tempfile::tempdir().expect("a folder"));
         let mut app = App::start(name, "run", &folder);
         app.end();
-        app.end();
         assert!(app.wait().success(), "{:#?}", app.said());
         let said = app.said();
         let times = |line: &str| said.iter().filter(|other| *other == line).count();

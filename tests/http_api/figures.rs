@@ -49,9 +49,13 @@ fn figures_say_what_runs_what_it_holds_and_what_became_of_requests() {
     }
     assert_eq!(chat(&greenroom, "huge").status, 503);
     assert_eq!(chat(&greenroom, "no\"body").status, 404);
-    // What happens on the bus is heard a moment later.
-    wait_for("the swap is counted", BOUND, || {
-        figures(&greenroom).get("greenroom_swaps_total{from=\"image\",to=\"chat\"}") == Some(&1.0)
+    // What happens on the bus is heard a moment later, and a request is counted when its last byte is out.
+    wait_for("the swap and the requests are counted", BOUND, || {
+        let now = figures(&greenroom);
+        let requests = now.iter().filter(|(name, _)| name.starts_with("greenroom_requests_total{"));
+        now.get("greenroom_swaps_total{from=\"image\",to=\"chat\"}") == Some(&1.0)
+            && requests.map(|(_, count)| count).sum::<f64>() >= 5.0
+            && now.get("greenroom_service_in_flight{service=\"chat\"}") == Some(&0.0)
     });
     let all = figures(&greenroom);
     let figure = |name: &str| *all.get(name).unwrap_or_else(|| panic!("no {name} in {all:#?}"));

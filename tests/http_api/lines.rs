@@ -28,7 +28,7 @@ fn lines() -> Vec<String> {
 fn run(greenroom: &Greenroom, line: &str, job: &str) -> (u16, String) {
     assert!(line.contains(DOCUMENTED) || line.contains(SOCKET), "{line}");
     // One that goes on for ever is cut off, which curl tells as an error.
-    let (is_endless, seconds) = if line.starts_with("curl -N") { (true, 3) } else { (false, 60) };
+    let (is_endless, seconds) = if line.starts_with("curl -N") { (true, 8) } else { (false, 60) };
     let flags = format!("curl -sS --max-time {seconds} -w '\\n%{{http_code}}' ");
     let line =
         line.replacen("curl ", &flags, 1).replace(DOCUMENTED, &format!("http://127.0.0.1:{}", greenroom.port(0)));

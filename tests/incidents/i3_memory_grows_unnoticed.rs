@@ -124,10 +124,8 @@ fn i3_on_exceed_says_what_follows() {
         let greenroom = Greenroom::running(|g| config(g, "--leak-per-request 80MiB", &limits));
         let first = run(&greenroom, "engine");
         greenroom.wait_watched("engine");
-        assert_eq!(
-            greenroom.engine("engine").post("/v1/chat/completions", Some(&json!({}))).expect("an answer").status,
-            200
-        );
+        // What follows may come before the end of its answer.
+        greenroom.engine("engine").post("/v1/chat/completions", Some(&json!({}))).ok();
         greenroom.wait_alert(Some("engine"), "ram_limit");
         wait_until(&format!("{on_exceed}: {state}"), BOUND, || {
             let service = greenroom.service("engine");

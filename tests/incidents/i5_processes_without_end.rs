@@ -18,11 +18,11 @@ fn config(greenroom: &Greenroom, interval: &str) -> String {
     format!("[watchdog]\ninterval = \"{interval}\"\n{runaway}{}{}", service("chat", ""), service("webui", "--tree 3"))
 }
 
-/// Has a service start so many processes.
+/// Has a service start so many processes. It may be ended for them before the end of its answer.
 #[track_caller]
 fn fork(greenroom: &Greenroom, name: &str, count: usize) {
-    let answer = greenroom.engine(name).post(&format!("/fork?n={count}"), None).expect("an answer");
-    assert_eq!(answer.status, 200);
+    let answer = greenroom.engine(name).post(&format!("/fork?n={count}"), None);
+    assert!(answer.as_ref().map_or(true, |answer| answer.status == 200), "{answer:?}");
 }
 
 #[test]

@@ -13,7 +13,9 @@ const LLM_RAM: u64 = 640_000_000;
 /// The card.
 const CARD: u64 = 8_000_000_000;
 /// How long the slow driver keeps what an ended process held.
-const SLOW: Duration = Duration::from_secs(3);
+const SLOW: Duration = Duration::from_secs(5);
+/// What of that may have passed before the end of the process was noticed, on a machine that has other work.
+const UNNOTICED: Duration = Duration::from_secs(4);
 
 /// The language model, an image engine, and one that ends before it is ready, below `resources`; `holds` gives each the
 /// options by which it says what it holds.
@@ -143,7 +145,8 @@ fn i7_memory_that_comes_back_late_is_waited_for() {
     let (_, took) = timed(|| greenroom.cli(&["load", "image"]).expect(0));
     assert!(took >= SLOW, "it was let in after {took:?}, before the memory was back");
     let swap = swap_of(&greenroom, "image");
-    assert!(swap["seconds"]["reclaim"].as_f64().is_some_and(|span| span > SLOW.as_secs_f64() / 2.0), "{swap:#}");
+    let waited = swap["seconds"]["reclaim"].as_f64().expect("a number");
+    assert!(waited > (SLOW - UNNOTICED).as_secs_f64(), "{swap:#}");
     assert_parts_add_up(&swap);
 
     let (_, took) = timed(|| {

@@ -36,7 +36,8 @@ retries = 0
 
 #[test]
 fn a_workflow_is_run_to_its_end_and_its_images_are_fetched() {
-    let greenroom = Greenroom::running(|g| config(g, "--step-ms 30", ""));
+    // Steps that are seen also by a runtime that is held up in between.
+    let greenroom = Greenroom::running(|g| config(g, "--step-ms 400", ""));
     let mut events = greenroom.api().events("/api/events", None).expect("events");
     let id = greenroom.submit("heron", &json!({ "prompt": "a heron", "steps": 10 }));
     let job = greenroom.wait_job(&id, &["succeeded"]);

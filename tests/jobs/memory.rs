@@ -1,8 +1,12 @@
 //! A job and the memory that others hold.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::common::{BOUND, Greenroom, Http, nvml::FakeNvml, wait_for};
+use crate::common::{
+    BOUND, Greenroom, Http, alive,
+    nvml::{self, FakeNvml},
+    wait_for,
+};
 
 const CARD: &str = "[resources]\ngpu_backend = \"declared\"\nram_reserve = \"0B\"\n\n[[resources.gpu]]\nname = \"declared 8 GB\"\nmemory = \"8GB\"\n";
 
@@ -43,13 +47,20 @@ fn the_chat_leaves_for_an_image_and_comes_back() {
     greenroom.wait_state("chat", "ready");
     let before = greenroom.service("chat");
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 20 }));
-    greenroom.wait_job(&id, &["running"]);
-    assert_eq!(greenroom.state("chat"), "offloaded");
     greenroom.wait_job(&id, &["succeeded"]);
     wait_for("the chat is ready again", BOUND, || {
         let now = greenroom.service("chat");
         now["state"] == "ready" && now["run_id"] != before["run_id"]
     });
+    // As it was told, one after the other.
+    greenroom.wait_told("chat");
+    let events = greenroom.events();
+    let turn =
+        |event: &Value| (event["service"] == "chat" || event["job_id"] == id.as_str()) && event["to"].is_string();
+    let told: Vec<&str> = events.iter().filter(|event| turn(event)).filter_map(|event| event["to"].as_str()).collect();
+    let place = |state: &str| told.iter().position(|to| *to == state).unwrap_or_else(|| panic!("{state}: {told:?}"));
+    assert!(place("offloaded") < place("running"), "both are in memory: {told:?}");
+    assert!(place("running") < told.iter().rposition(|to| *to == "ready").unwrap_or_default(), "{told:?}");
     greenroom.shutdown_clean();
     greenroom.assert_clean();
 }
@@ -64,7 +75,7 @@ fn a_busy_chat_is_waited_for_and_the_job_says_so() {
     let (http, door) = (greenroom.engine("chat"), Http::Tcp(greenroom.port(0)));
     let pid = greenroom.service_pid("chat");
     let hold = std::thread::spawn(move || {
-        let body = json!({ "model": "chat", "messages": [{ "role": "user", "content": "x" }], "max_tokens": 100 });
+        let body = json!({ "model": "chat", "messages": [{ "role": "user", "content": "x" }], "max_tokens": 400 });
         door.post("/v1/chat/completions", Some(&body)).map(|answer| answer.status)
     });
     wait_for("it is busy", BOUND, || http.get("/props").expect("an answer").json()["slots_busy"] == 1);
@@ -85,14 +96,8 @@ fn the_card_is_never_promised_twice() {
     let holds = |size: &str| format!("--vram 0:{size} --vram-dir {folder}");
     let greenroom = Greenroom::running(|g| config(g, &resources, &holds("6GB"), &holds("4GB")));
     greenroom.wait_state("chat", "ready");
-    let held = || -> u64 {
-        let files = std::fs::read_dir(&folder).expect("the folder").flatten();
-        let alive = files.filter(|file| {
-            let name = file.file_name().to_string_lossy().into_owned();
-            name.split('.').next().and_then(|pid| pid.parse().ok()).is_some_and(crate::common::alive)
-        });
-        alive.filter_map(|file| std::fs::read_to_string(file.path()).ok()?.trim().parse::<u64>().ok()).sum()
-    };
+    let lives = |name: &str| name.split('.').next().and_then(|pid| pid.parse().ok()).is_some_and(alive);
+    let held = || nvml::held(&card.allocations(), lives);
     let mut most = 0;
     for _ in 0..3 {
         let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 10 }));

@@ -9,7 +9,8 @@ use crate::{
 
 #[test]
 fn a_job_runs_tells_its_progress_and_leaves_its_picture() {
-    let greenroom = Greenroom::running(|g| painter(g, "--load-ms 40 --step-ms 60", ""));
+    // Steps that are seen also by a runtime that is held up in between.
+    let greenroom = Greenroom::running(|g| painter(g, "--load-ms 40 --step-ms 1000", ""));
     let mut events = greenroom.api().events("/api/events", None).expect("events");
     let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 4 }));
     let job = greenroom.wait_job(&id, &["succeeded"]);

@@ -40,7 +40,7 @@ fn a_new_kind_of_job_is_there_at_once_and_one_that_went_keeps_its_line() {
 #[test]
 fn a_changed_command_is_that_of_the_next_job_and_leaves_the_running_one_alone() {
     let greenroom = Greenroom::running(|g| painter(g, "--step-ms 20", ""));
-    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 50 }));
+    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 250 }));
     greenroom.wait_job(&id, &["running"]);
     reload(&greenroom, &painter(&greenroom, "--step-ms 20 -b 2", ""), "image");
     let job = greenroom.wait_job(&id, &["succeeded"]);

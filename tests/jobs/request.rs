@@ -88,7 +88,7 @@ fn a_failure_keeps_the_status_and_the_words_of_the_engine() {
 #[test]
 fn an_engine_that_crashes_fails_its_job_and_is_there_for_the_next() {
     let greenroom = Greenroom::running(|g| g.webui("--step-ms 20", "restart.backoff = \"10ms..10ms\"", "retries = 1"));
-    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 50 }));
+    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 250 }));
     greenroom.wait_job(&id, &["running"]);
     let http = greenroom.engine("webui");
     wait_for("it is painted", BOUND, || {

@@ -15,7 +15,7 @@ fn config(greenroom: &Greenroom, shutdown: &str) -> String {
 #[test]
 fn a_running_job_may_end_and_those_in_line_wait_for_the_next_start() {
     let greenroom = Greenroom::running(|g| config(g, "drain = \"20s\"\ndeadline = \"40s\""));
-    let running = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 50 }));
+    let running = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 250 }));
     let waiting: Vec<String> =
         (0..5).map(|_| greenroom.submit("image", &json!({ "prompt": "x", "steps": 1 }))).collect();
     greenroom.wait_job(&running, &["running"]);
@@ -91,7 +91,7 @@ fn with_cancel_they_are_taken_back() {
 #[test]
 fn nothing_is_accepted_once_the_runtime_stops() {
     let greenroom = Greenroom::running(|g| config(g, "drain = \"20s\"\ndeadline = \"40s\""));
-    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 150 }));
+    let id = greenroom.submit("image", &json!({ "prompt": "a heron", "steps": 400 }));
     greenroom.wait_job(&id, &["running"]);
     assert_eq!(greenroom.api().post("/api/shutdown", None).expect("an answer").status, 202);
     let refused = greenroom.try_submit("image", &json!({ "prompt": "late" }), 0);

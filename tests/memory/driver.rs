@@ -5,7 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::{
-    common::{BOUND, Greenroom, nvml::FakeNvml, wait_for},
+    common::{
+        BOUND, Greenroom,
+        nvml::{self, FakeNvml},
+        wait_for,
+    },
     house::{door, service},
 };
 
@@ -52,10 +56,5 @@ pub fn wait_alerts(greenroom: &Greenroom, alert: &str, raised: usize, cleared: u
 /// All that is held on a card, by those that run and by those whose memory is not back, as
 /// [`FakeNvml::allocations`] says.
 pub fn held(allocations: &Path, index: u32) -> u64 {
-    let files = std::fs::read_dir(allocations).into_iter().flatten().flatten();
-    let here = files.filter(|file| {
-        let name = file.file_name().to_string_lossy().into_owned();
-        name.split('.').nth(1) == Some(&index.to_string())
-    });
-    here.filter_map(|file| std::fs::read_to_string(file.path()).ok()?.trim().parse::<u64>().ok()).sum()
+    nvml::held(allocations, |name| name.split('.').nth(1) == Some(&index.to_string()))
 }

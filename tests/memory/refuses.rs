@@ -64,7 +64,7 @@ fn a_crash_on_the_way_in_is_told_with_its_last_words_and_gives_the_memory_back()
     let greenroom = running(|g| {
         let broken = "vram = \"5GiB\"\nrestart.policy = \"never\"";
         service(g, "a", "vram = \"5GiB\"", "")
-            + &service(g, "b", broken, "--stderr terrible_things_happened --load-ms 200 --crash-after-ms 50")
+            + &service(g, "b", broken, "--stderr terrible_things_happened --load-ms 60000 --crash-after-ms 50")
     });
     let answer = chat(&greenroom, "b");
     refused(&answer, 502, "start_failed");

@@ -94,8 +94,9 @@ fn a_game_that_comes_while_a_service_loads_is_neither_counted_as_its_own_nor_ove
 #[test]
 fn a_game_that_takes_what_was_being_made_free_wedges_nobody() {
     let fake = FakeNvml::new(&[8 * GIB]);
-    fake.delay(Duration::from_millis(1500));
-    let greenroom = rivals(&fake, "reclaim_timeout = \"3s\"");
+    // Nothing comes back before the test says so.
+    fake.delay(Duration::from_secs(3600));
+    let greenroom = rivals(&fake, "reclaim_timeout = \"25s\"");
     chat_well(&greenroom, "a");
     let port = greenroom.port(0);
     let (answer, took) = thread::scope(|scope| {
@@ -103,6 +104,7 @@ fn a_game_that_takes_what_was_being_made_free_wedges_nobody() {
         wait_for("a leaves", BOUND, || greenroom.state("a") == "reclaiming");
         // All that a gives back, and at the very moment.
         fake.strangers(0, 7 * GIB);
+        fake.delay(Duration::ZERO);
         load.join().expect("no panic")
     });
     let message = refused(&answer, 503, "insufficient_memory");
@@ -120,13 +122,15 @@ fn a_game_that_takes_what_was_being_made_free_wedges_nobody() {
 #[test]
 fn memory_that_does_not_come_back_is_told_and_given_out_when_it_does() {
     let fake = FakeNvml::new(&[8 * GIB]);
-    fake.delay(Duration::from_secs(8));
+    // Until the test says otherwise.
+    fake.delay(Duration::from_secs(3600));
     let greenroom = rivals(&fake, "reclaim_timeout = \"1s\"");
     chat_well(&greenroom, "a");
     let message = refused(&chat(&greenroom, "b"), 503, "insufficient_memory");
     assert_eq!(gpus(&greenroom)["reclaim_timeouts"], 1, "{message}\n{}", gpus(&greenroom));
     wait_alerts(&greenroom, "reclaim_timeout", 1, 0);
     greenroom.wait_state("a", "offloaded");
+    fake.delay(Duration::ZERO);
     wait_for("it is back after all", BOUND, || gpus(&greenroom)["cards"][0]["free"] == 8 * GIB);
     chat_well(&greenroom, "b");
 }

@@ -35,7 +35,7 @@ fn the_new_guardian_guards(layer: Layer) {
     let replaced = || greenroom.status()["runtime"]["guardian"].as_i64().filter(|&pid| pid != i64::from(old));
     wait_until("a new guardian watches", BOUND, replaced);
     greenroom.kill();
-    greenroom.wait_gone(std::time::Duration::from_secs(5));
+    greenroom.wait_gone(BOUND);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// One second is promised; a machine that runs many tests at once gets more.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(15);
 
 in_every_layer!(
     a_killed_runtime_leaves_nothing_and_the_next_start_has_one_copy_of_each,

@@ -15,7 +15,7 @@ const KILLS: u32 = 20;
 /// A kill comes at most this long after the start of the runtime.
 const LATEST_MS: u64 = 900;
 /// One second is promised; a machine that runs many tests at once gets more.
-const GONE: Duration = Duration::from_secs(5);
+const GONE: Duration = Duration::from_secs(15);
 
 fn config(greenroom: &Greenroom) -> String {
     let daemons = greenroom.stand_in("daemons", "--no-http --tree 2 --child-mode double-fork,clear-env");

@@ -61,7 +61,7 @@ fn a_file_that_is_gone_or_makes_a_circle_changes_nothing() {
 
 #[test]
 fn a_runtime_that_stops_reloads_nothing() {
-    let greenroom = Greenroom::running(|g| web(g, "web", "--stop-ms 1500", ""));
+    let greenroom = Greenroom::running(|g| web(g, "web", "--stop-ms 8000", "stop.grace = \"20s\""));
     greenroom.wait_state("web", "ready");
     greenroom.wait_settled(1);
     assert_eq!(greenroom.api().post("/api/shutdown", None).expect("an answer").status, 202);

@@ -135,10 +135,10 @@ fn without_waiting_the_answer_comes_before_the_services_are_ready() {
     let greenroom = Greenroom::running(|g| web(g, "web", "", ""));
     greenroom.wait_state("web", "ready");
     let pid = greenroom.service_pid("web");
-    greenroom.configure(&web(&greenroom, "web", "--load-ms 1500", ""));
+    greenroom.configure(&web(&greenroom, "web", "--load-ms 600000", ""));
     let report = greenroom.cli(&["reload", "--no-wait", "--json"]).expect(0).json();
     assert_eq!((&about(&report, "web")["action"], &about(&report, "web")["error"]), (&"restart".into(), &().into()));
-    assert_ne!(about(&report, "web")["state"], "ready", "it needs 1.5 s");
+    assert_ne!(about(&report, "web")["state"], "ready", "it needs ten minutes");
     // A correction does not wait for it.
     greenroom.configure(&web(&greenroom, "web", "", ""));
     reload(&greenroom, 0);

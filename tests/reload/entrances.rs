@@ -67,7 +67,12 @@ fn arguments_and_variables_of_the_start_stay_above_the_file() {
 
 /// Writes the configuration as many editors do: a new file takes the place of the old one.
 fn replace(greenroom: &Greenroom, text: &str) {
-    let head = format!("[runtime]\nstate_dir = \"s\"\nports = \"{}\"\nwatch_config = true\n", greenroom.port_range());
+    replace_with(greenroom, "watch_config = true\n", text);
+}
+
+/// The same with these further lines of `[runtime]`. Whoever watches never sees half a file.
+fn replace_with(greenroom: &Greenroom, runtime: &str, text: &str) {
+    let head = format!("[runtime]\nstate_dir = \"s\"\nports = \"{}\"\n{runtime}", greenroom.port_range());
     let new = greenroom.folder().join("greenroom.toml.new");
     fs::write(&new, format!("{head}{text}")).expect("written");
     fs::rename(new, greenroom.config_file()).expect("renamed");
@@ -93,7 +98,7 @@ fn a_watched_file_is_reloaded_when_it_changes() {
     wait_for("a good one is read again", BOUND, || told(&greenroom) == 2);
 
     // The key itself is live: off, and nothing is looked at any more.
-    greenroom.configure(&with_max(&greenroom, 6));
+    replace_with(&greenroom, "", &with_max(&greenroom, 6));
     wait_for("the last change that is looked at", BOUND, || told(&greenroom) == 3);
     let looks = || {
         let tasks = fs::read_dir(format!("/proc/{}/task", greenroom.pid())).expect("it lives").flatten();

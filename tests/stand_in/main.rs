@@ -159,7 +159,8 @@ fn it_crashes_as_told() {
 
 #[test]
 fn it_loads_serves_streams_unloads_and_loads_again() {
-    let (stand_in, http) = StandIn::serving("--load-ms 400 --memory 32MiB");
+    // Long enough for a test that is held up to ask in the middle of it.
+    let (stand_in, http) = StandIn::serving("--load-ms 5000 --memory 32MiB");
     let loading = http.get("/health").expect("it serves");
     assert_eq!((loading.status, loading.body.contains("Loading model")), (503, true));
     wait_for("it is loaded", BOUND, || http.get("/health").is_ok_and(|answer| answer.status == 200));

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     common::{BOUND, Greenroom, wait_for},
-    ready_run, service, watchdog, word,
+    provoke, ready_run, service, watchdog,
 };
 
 const SECRET: &str = "sk-heron-4711";
@@ -120,7 +120,7 @@ fn bundles_are_kept_to_a_number_and_nothing_else_in_their_folder_is_touched() {
         let run = ready_run(&greenroom, "chat");
         // What it holds when it is seen first is its own.
         greenroom.wait_watched("chat");
-        word(&greenroom, "chat");
+        provoke(&greenroom);
         crate::wait_replaced(&greenroom, "chat", &run);
         wait_for("it is told", BOUND, || greenroom.levels("chat", "ram_limit").len() >= round);
         wait_for("there is a bundle", BOUND, || !greenroom.bundles().is_empty());
@@ -139,7 +139,7 @@ fn there_is_time_between_two_bundles() {
         let run = ready_run(&greenroom, "chat");
         // What it holds when it is seen first is its own.
         greenroom.wait_watched("chat");
-        word(&greenroom, "chat");
+        provoke(&greenroom);
         crate::wait_replaced(&greenroom, "chat", &run);
         wait_for("it is told", BOUND, || greenroom.levels("chat", "ram_limit").len() >= round);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     CHAT,
@@ -13,7 +13,7 @@ use crate::{
 
 #[test]
 fn an_engine_that_answers_its_health_and_generates_nothing_is_restarted() {
-    let keys = "engine = \"llama-server\"\nalive.interval = \"100ms\"\nalive.generation = { every = \"200ms\", timeout = \"500ms\" }";
+    let keys = "engine = \"llama-server\"\nalive.interval = \"100ms\"\nalive.generation = { every = \"200ms\", timeout = \"4s\" }";
     let greenroom = Greenroom::running(|g| {
         watchdog("") + &service(g, "chat", "--wedge-after 3", keys) + &service(g, "other", "", "")
     });
@@ -39,7 +39,7 @@ fn a_token_that_is_asked_for_is_no_work() {
     let keys =
         "engine = \"llama-server\"\nidle_timeout = \"1s\"\nalive.generation = { every = \"100ms\", timeout = \"5s\" }";
     let greenroom = Greenroom::running(|g| watchdog("") + &service(g, "chat", "", keys));
-    greenroom.wait_state("chat", "ready");
+    greenroom.wait_was("chat", "ready");
     // It would never be idle if that counted.
     greenroom.wait_state("chat", "offloaded");
     greenroom.shutdown_clean();
@@ -72,17 +72,22 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
     greenroom.assert_clean();
 }
 
+/// How long a try of the probe may take: one that is merely late on a machine that has other work does not fail twice.
+const TRY: Duration = Duration::from_secs(2);
+
 /// A chat whose probe is asked often, and which may be silent for so long while it works.
 fn probed(greenroom: &Greenroom, busy_timeout: &str) -> String {
     let keys = format!(
-        "alive.probe = \"/health\"\nalive.interval = \"100ms\"\nalive.timeout = \"300ms\"\nalive.failures = 2\nalive.busy_timeout = \"{busy_timeout}\""
+        "alive.probe = \"/health\"\nalive.interval = \"100ms\"\nalive.timeout = \"{}s\"\nalive.failures = 2\n\
+         alive.busy_timeout = \"{busy_timeout}\"",
+        TRY.as_secs()
     );
     gateway(greenroom) + &watchdog("") + &service(greenroom, "chat", "--token-ms 20", &keys)
 }
 
-/// Somebody who waits for many tokens, one after the other.
+/// Somebody who waits for tokens, one after the other, for longer than the test lasts.
 fn working(greenroom: &Greenroom) -> crate::common::EventReader {
-    let body = json!({ "model": "chat", "stream": true, "max_tokens": 500 });
+    let body = json!({ "model": "chat", "stream": true, "max_tokens": 100_000 });
     let events = Http::Tcp(greenroom.port(0)).post_events(CHAT, &body).expect("the door answers");
     wait_for("it works", BOUND, || greenroom.service("chat")["in_flight"] == 1);
     events
@@ -108,11 +113,13 @@ fn a_busy_service_without_progress_for_its_bound_is_restarted() {
     let greenroom = Greenroom::running(|g| probed(g, "1s"));
     let run = ready_run(&greenroom, "chat");
     let reader = working(&greenroom);
-    let began = stopwatch();
     signal(greenroom.service_pid("chat"), Signal::SIGSTOP);
     wait_replaced(&greenroom, "chat", &run);
-    let took = began.elapsed();
-    assert!(took >= Duration::from_secs(1), "not before its bound: {took:?}");
+    greenroom.wait_told("chat");
+    let is_end = |event: &&Value| event["service"] == "chat" && event["to"] == "stopping";
+    let end = greenroom.events().iter().find(is_end).cloned().expect("it was stopped");
+    let why = end["reason"].as_str().unwrap_or_default();
+    assert!(why.contains("it has not got on for 1s"), "for its bound, and not for two tries: {end:#}");
     drop(reader);
     greenroom.shutdown_clean();
     greenroom.assert_clean();

@@ -44,6 +44,11 @@ fn word(greenroom: &Greenroom, name: &str) -> Answer {
     greenroom.engine(name).post(CHAT, Some(&json!({ "max_tokens": 1 }))).expect("an answer")
 }
 
+/// A word of `chat` of which it is ended: that may come before the end of its answer.
+fn provoke(greenroom: &Greenroom) {
+    greenroom.engine("chat").post(CHAT, Some(&json!({ "max_tokens": 1 }))).ok();
+}
+
 /// The run of a service, once it is ready.
 #[track_caller]
 fn ready_run(greenroom: &Greenroom, name: &str) -> String {

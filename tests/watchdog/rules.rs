@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     CHAT,
     common::{BOUND, Greenroom, Http, wait_for},
-    gateway, ready_run, service, wait_replaced, watchdog,
+    gateway, provoke, ready_run, service, wait_replaced, watchdog,
 };
 
 /// A chat that says not-a-number at each request, which its own rule takes for a failure of the driver.
@@ -19,11 +19,6 @@ fn saying(greenroom: &Greenroom, action: &str) -> String {
 
 fn acting(action: &str) -> Greenroom {
     Greenroom::running(|g| saying(g, &format!("action = \"{action}\"")))
-}
-
-/// Has it say so. What is done about it may come before the end of its answer.
-fn provoke(greenroom: &Greenroom) {
-    greenroom.engine("chat").post(CHAT, Some(&json!({ "max_tokens": 1 }))).ok();
 }
 
 /// How many lines about it are in its log.

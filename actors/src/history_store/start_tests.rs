@@ -59,11 +59,16 @@ impl Handler<UnitStopped> for Answer {
 }
 
 async fn stop(history: &History) -> StopOutcome {
+    stop_within(history, LONG).await
+}
+
+/// The same for a history that has so long for what is still to be written.
+async fn stop_within(history: &History, bound: Duration) -> StopOutcome {
     let (sender, outcome) = oneshot::channel();
     let answer = Answer(Some(sender)).start().recipient();
-    let (name, until) = ("history".to_owned(), clock::now() + Duration::from_secs(5));
+    let (name, until) = ("history".to_owned(), clock::now() + bound);
     history.stop().do_send(StopUnit { name, until, force: false, answer });
-    tokio::time::timeout(LONG, outcome).await.expect("in time").expect("an answer")
+    tokio::time::timeout(bound + LONG, outcome).await.expect("in time").expect("an answer")
 }
 
 async fn alert(events: &mut EventStream, wanted: &str) -> EventKind {
@@ -178,7 +183,7 @@ async fn what_cannot_be_written_at_the_end_is_said() {
     fs::create_dir(&path).expect("in the way");
     let history = History::start(&spec(&path), &EventBus::new(5)).expect("a thread");
     history.sink().record(run());
-    let outcome = stop(&history).await;
+    let outcome = stop_within(&history, Duration::from_secs(5)).await;
     assert!(matches!(&outcome, StopOutcome::Stuck(why) if why.contains("records are lost")), "{outcome:?}");
     assert!(history.end(LONG));
 }

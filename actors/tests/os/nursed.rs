@@ -49,6 +49,12 @@ impl Nursed {
         children.into_iter().filter(|pid| proc::stat(*pid).is_ok_and(|stat| stat.is_alive())).collect()
     }
 
+    /// The one shim that there is. Of one with a namespace there are two copies at first, and the first ends.
+    pub async fn shim(&self) -> Pid {
+        until("there is one shim", || self.shims().len() == 1).await;
+        self.shims()[0]
+    }
+
     /// The end that every test comes to: nothing is left, and the guardian leaves.
     pub async fn end(self) {
         until("it can be closed", || self.containment.close().is_ok()).await;

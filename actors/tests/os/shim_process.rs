@@ -191,14 +191,12 @@ fn whoever_a_dead_shim_leaves_is_killed_and_the_others_are_spared() -> Verdict {
         // It gives birth faster than anybody could list it.
         let storm = "setsid sh -c 'while :; do (sleep 0.2 &); done' & wait";
         let _first = nursed::start(storm, &*first).await;
-        // The first of two copies may be about to end.
-        nursed::until("it has one shim", || nursed.shims().len() == 1).await;
-        let doomed = nursed.shims();
+        let doomed = nursed.shim().await;
         let _second = nursed::start("setsid sleep 987 & wait", &*second).await;
         let spared = nursed::populated(&*second, (1, 1)).await;
         nursed::until("it has begun", || first.members().expect("members").len() > 10).await;
         let seen = identities(&first.members().expect("members"));
-        signal(doomed[0], Signal::SIGKILL);
+        signal(doomed, Signal::SIGKILL);
         nursed::until("its tree has ended", || survivors(&seen).is_empty() && nursed.shims().len() == 1).await;
         assert_eq!(survivors(&spared).len(), 2);
         second.kill().expect("killed");

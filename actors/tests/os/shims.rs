@@ -216,10 +216,9 @@ fn a_shim_that_was_stopped_is_woken_for_the_kill() -> Verdict {
         let hold = nursed.hold();
         let _main = start(HIDING, &*hold).await;
         let tree = populated(&*hold, HIDING_COUNT).await;
-        let shims = nursed.shims();
-        assert_eq!(shims.len(), 1);
-        signal(shims[0], Signal::SIGSTOP);
-        until("it is stopped", || proc::stat(shims[0]).is_ok_and(|stat| stat.state == 'T')).await;
+        let shim = nursed.shim().await;
+        signal(shim, Signal::SIGSTOP);
+        until("it is stopped", || proc::stat(shim).is_ok_and(|stat| stat.state == 'T')).await;
         end(&*hold).await;
         assert_eq!(survivors(&tree), []);
         nursed.end().await;
@@ -232,7 +231,7 @@ fn a_killed_shim_is_noticed_and_its_tree_ends() -> Verdict {
         let hold = nursed.hold();
         let mut spawned = start(HIDING, &*hold).await;
         let tree = populated(&*hold, HIDING_COUNT).await;
-        signal(nursed.shims()[0], Signal::SIGKILL);
+        signal(nursed.shim().await, Signal::SIGKILL);
         until("the guardian has ended its tree", || survivors(&tree).is_empty()).await;
         until("the hold is empty", || hold.is_empty().expect("known")).await;
         let status = timeout(LONG, spawned.running.status()).await.expect("in time");

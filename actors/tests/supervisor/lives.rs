@@ -12,7 +12,10 @@ use greenroom_actors::{
     template::{Part, Template},
 };
 
-use crate::rig::{Rig, script};
+use crate::{
+    ports::Ports,
+    rig::{Rig, script},
+};
 
 fn stop() -> StopService {
     StopService { reason: "the test is over".to_owned() }
@@ -143,9 +146,8 @@ async fn a_liveness_probe_that_fails_in_a_row_restarts_it() {
 
 #[actix_rt::test]
 async fn a_stranger_on_its_port_is_named_and_never_taken_for_the_service() {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a listener");
-    let port = listener.local_addr().expect("an address").port();
-    drop(listener);
+    let ports = Ports::claim();
+    let port = ports.range.0;
     let mut spec = script("sleep 1000");
     spec.command.push(Template(vec![Part::Port]));
     spec.port = Some(PortSpec::Fixed(port));

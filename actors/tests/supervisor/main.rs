@@ -10,6 +10,8 @@ mod jobs;
 mod lives;
 mod loading;
 mod memory;
+mod ports;
+mod programs;
 mod requests;
 mod rig;
 mod roster;

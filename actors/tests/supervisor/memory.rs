@@ -19,7 +19,10 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::rig::{Rig, Scripted, line_of, runs, script};
+use crate::{
+    ports::Ports,
+    rig::{Rig, Scripted, line_of, runs, script},
+};
 
 const LOAD: LoadService = LoadService { wish: Wish::Wanted, lifts: true };
 
@@ -142,16 +145,16 @@ async fn an_offload_never_takes_it_from_those_who_use_it() {
 /// Answers on the port of a service in its stead.
 struct Answers {
     port: u16,
+    _ports: Ports,
     asked: Rc<RefCell<Vec<String>>>,
     answer: Rc<RefCell<&'static str>>,
 }
 
 impl Answers {
-    /// A free port, for now: who is to answer there comes [later](Self::listen), when the service has taken it.
+    /// A port that is free: who is to answer there comes [later](Self::listen), when the service has taken it.
     fn new(answer: &'static str) -> Self {
-        let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        let port = free.local_addr().expect("an address").port();
-        Self { port, asked: Rc::default(), answer: Rc::new(RefCell::new(answer)) }
+        let ports = Ports::claim();
+        Self { port: ports.range.0, _ports: ports, asked: Rc::default(), answer: Rc::new(RefCell::new(answer)) }
     }
 
     async fn listen(&self) {
@@ -211,14 +214,15 @@ async fn one_that_cannot_be_asked_whether_it_works_stays_and_a_stop_does_not_ask
     let mut spec = on_demand("sleep 1000");
     spec.port = Some(PortSpec::Fixed(answers.port));
     spec.memory.busy = BusySpec::Http { path: "/queue".to_owned(), nonempty: vec!["running".to_owned()] };
-    spec.memory.offload.drain = Duration::from_millis(300);
+    // Long enough for it to be asked.
+    spec.memory.offload.drain = Duration::from_secs(4);
     let mut rig = Rig::new(spec);
     rig.supervisor.do_send(LOAD);
     rig.state(ServiceState::Ready).await;
     answers.listen().await;
     assert_eq!(rig.supervisor.send(offload()).await.expect("it lives"), Ok(()));
     let stays = rig.until(|status| status.state == ServiceState::Ready && status.reason.is_some()).await;
-    assert_eq!(stays.reason.as_deref(), Some("not offloaded, since after 300ms it says that it still works"));
+    assert_eq!(stays.reason.as_deref(), Some("not offloaded, since after 4s it says that it still works"));
     let asked = answers.asked("GET /queue");
     assert!(asked >= 1);
     rig.supervisor.do_send(stop());

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
     time::Duration,
@@ -38,6 +37,8 @@ use greenroom_actors::{
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
+use crate::{ports::Ports, programs::write_program};
+
 /// Far more than anything here takes; only a broken build waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -51,10 +52,9 @@ pub fn name_helper() {
     static NAMED: OnceLock<()> = OnceLock::new();
     NAMED.get_or_init(|| {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("supervisor-helper.sh");
-        // Written aside and renamed: a text file that is open for writing cannot be executed.
+        // Written aside and renamed: another run of these tests may be about to execute it.
         let fresh = path.with_extension(format!("{}", std::process::id()));
-        fs::write(&fresh, HELPER).expect("the helper");
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("the helper's mode");
+        write_program(&fresh, HELPER);
         fs::rename(&fresh, &path).expect("the helper in place");
         entry::set_helper(path).expect("no helper yet");
     });
@@ -118,6 +118,7 @@ pub struct Rig {
     pub witness: Witness,
     dir: TempDir,
     children: Arbiter,
+    _ports: Ports,
 }
 
 /// Gives everybody everything at once, as long as the test's thread lives.
@@ -209,7 +210,7 @@ impl Rig {
 
     fn with(spec: ServiceSpec, adopt: Option<AdoptedRun>, lessor: Lessor) -> Self {
         name_helper();
-        let dir = tempfile::tempdir().expect("a state dir");
+        let (dir, ports) = (tempfile::tempdir().expect("a state dir"), Ports::claim());
         let place =
             Place { state_dir: dir.path().to_owned(), instance: "test".to_owned(), incarnation: "one".to_owned() };
         let (bus, children, witness) = (EventBus::new(1), Arbiter::new(), Witness::default());
@@ -219,7 +220,7 @@ impl Rig {
         let supervisor = ProcessSupervisor::new(SupervisorParts {
             spec: Arc::new(spec),
             containment: Arc::new(BestEffortContainment::new(&place)),
-            ports: PortPool::new(42_300, 42_399),
+            ports: PortPool::new(ports.range.0, ports.range.1),
             registry: Registry::open(dir.path()).expect("a registry"),
             bus,
             history: HistorySink::none(),
@@ -235,7 +236,7 @@ impl Rig {
             adopt: adopt.map(Inherited::from),
         })
         .start();
-        Self { supervisor, status, events, gate, witness, dir, children }
+        Self { supervisor, status, events, gate, witness, dir, children, _ports: ports }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

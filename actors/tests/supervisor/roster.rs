@@ -39,6 +39,7 @@ use tempfile::TempDir;
 
 use crate::{
     jobs::definition,
+    ports::Ports,
     rig::{PATIENCE, name_helper, script},
 };
 
@@ -59,6 +60,7 @@ pub struct House {
     pub containment: Arc<dyn Containment>,
     coordinator: Addr<ShutdownCoordinator>,
     pub dir: TempDir,
+    _ports: Ports,
 }
 
 impl House {
@@ -91,13 +93,13 @@ impl House {
         bus: EventBus,
     ) -> Self {
         name_helper();
-        let dir = tempfile::tempdir().expect("a state dir");
+        let (dir, ports) = (tempfile::tempdir().expect("a state dir"), Ports::claim());
         let place =
             Place { state_dir: dir.path().to_owned(), instance: "test".to_owned(), incarnation: "one".to_owned() };
         let spec = RuntimeSpec {
             name: "test".to_owned(),
             state_dir: dir.path().to_owned(),
-            ports: (42_400, 42_499),
+            ports: ports.range,
             containment: ContainmentChoice::Auto,
             guardian: GuardianChoice::BestEffort,
             shutdown: ShutdownSpec {
@@ -135,7 +137,7 @@ impl House {
         let services = actors.roster.services().all();
         adopt_kept(&services);
         start_eager(&services);
-        Self { coordinator: actors.coordinator.clone(), actors, containment, dir }
+        Self { coordinator: actors.coordinator.clone(), actors, containment, dir, _ports: ports }
     }
 
     pub fn find(&self, name: &str) -> Supervised {

@@ -13,6 +13,7 @@ use greenroom_actors::{
 };
 
 use crate::{
+    requests::soon,
     rig::{PATIENCE, Rig, script},
     web::Web,
 };
@@ -25,7 +26,7 @@ fn engine() -> ServiceSpec {
     spec.door.max_concurrency = Some(2);
     spec.alive.busy_timeout = 10 * PATIENCE;
     // Long enough for the test to listen before the first question.
-    spec.alive.generation = Some(GenerationSpec { every: Duration::from_secs(2), timeout: Duration::from_millis(200) });
+    spec.alive.generation = Some(GenerationSpec { every: Duration::from_secs(4), timeout: Duration::from_millis(500) });
     spec
 }
 
@@ -42,7 +43,8 @@ async fn one_that_generates_nothing_is_given_up_after_two_tries_used_or_not() {
             EventKind::ServiceState { to: ServiceState::Stopping, reason, .. } => Some(reason.unwrap_or_default()),
             _ => None,
         };
-        assert_eq!(rig.event(told).await, "it answers its probe, but generated no token within 200ms", "{is_used}");
+        assert_eq!(rig.event(told).await, "it answers its probe, but generated no token within 500ms", "{is_used}");
+        soon("both questions have come", || web.heard().len() >= 2).await;
         assert_eq!(web.heard(), ["POST /completion", "POST /completion"], "{is_used}");
         assert_eq!(rig.gate.entries(), entries, "the question counts as no work");
         let next = rig.until(|now| now.run_id != first.run_id).await;

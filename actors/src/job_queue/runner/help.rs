@@ -140,14 +140,18 @@ async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::{os::unix::fs::PermissionsExt, process::Command};
 
     use super::*;
     use crate::{spec::sample::service, template::Template};
 
+    /// Written by a process of its own: a child that another test is about to begin has a copy of whatever file this process
+    /// has open, and what is open for writing cannot be executed (`execve(2)`, `ETXTBSY`).
     fn program(folder: &Path, text: &str) -> ServiceSpec {
         let (path, fresh) = (folder.join("sd"), folder.join("fresh"));
-        fs::write(&fresh, text).expect("written");
+        let mut writer = Command::new("sh");
+        writer.args(["-c", "printf %s \"$1\" > \"$0\""]).arg(&fresh).arg(text);
+        assert!(writer.status().expect("a shell").success());
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("a mode");
         fs::rename(&fresh, &path).expect("in place");
         let mut spec = service("image");

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::{begun::nothing, queue::*};
 use crate::{
+    programs::write_program,
     requests::soon,
     rig::{line_of, runs},
     roster::until,
@@ -141,10 +142,8 @@ printf '%s ' "$@" > "$2"
 #[actix::test]
 async fn stable_diffusion_is_told_what_to_keep_on_the_host_and_its_picture_has_an_extension() {
     let mut queue = Queue::new("").await;
-    let (program, fresh) = (queue.path("sd"), queue.path("fresh"));
-    fs::write(&fresh, PAINTER).expect("written");
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).expect("a mode");
-    fs::rename(&fresh, &program).expect("in place");
+    let program = queue.path("sd");
+    write_program(&program, PAINTER);
     let service = &mut queue.job.service;
     service.engine = Engines::default().named("sd-cpp").expect("an engine");
     service.command =

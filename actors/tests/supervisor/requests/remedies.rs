@@ -175,7 +175,7 @@ async fn a_rule_that_says_so_ends_the_run_within_its_policy() {
 #[actix_rt::test]
 async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let mut spec = service("a1111", "sleep 1000");
-    spec.limits.progress = Duration::from_secs(2);
+    spec.limits.progress = Duration::from_secs(5);
     let mut shop = Shop::new(spec, "/sdapi/v1/txt2img").await;
     let service = shop.service();
     let (port, first) = shop.load().await;
@@ -202,7 +202,7 @@ async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let error = shop.begin(json!({})).failed().await;
     drop(web);
     assert_eq!(error.class, Some(FailureClass::Timeout));
-    assert!(error.message.contains("stood still for 2s at step 8 of 20"), "{}", error.message);
+    assert!(error.message.contains("stood still for 5s at step 8 of 20"), "{}", error.message);
     let alert = shop.alert().await;
     assert!(alert.starts_with("job_stuck: ") && alert.contains("at step 8 of 20"), "{alert}");
     let second = replaced(&service, first.run_id).await;
@@ -216,7 +216,7 @@ async fn work_that_stands_still_is_ended_and_its_service_restarted() {
 #[actix_rt::test]
 async fn work_that_gets_on_may_take_longer_than_it_may_stand_still() {
     let mut spec = service("a1111", "sleep 1000");
-    spec.limits.progress = Duration::from_secs(2);
+    spec.limits.progress = Duration::from_secs(5);
     let shop = Shop::new(spec, "/sdapi/v1/txt2img").await;
     let (port, _) = shop.load().await;
     let (steps, done) = (Rc::new(Cell::new(0_u64)), watch::channel(false).0);
@@ -229,15 +229,15 @@ async fn work_that_gets_on_may_take_longer_than_it_may_stand_still() {
                 return Reply::json(&json!({ "images": [] }));
             }
             count.set(count.get() + 1);
-            // It is asked twice a second, so that this takes more than two of what it may stand still for.
-            finish.send_replace(count.get() > 9);
+            // It is asked twice a second, so that this takes longer than it may stand still.
+            finish.send_replace(count.get() > 12);
             Reply::json(&json!({ "progress": 0.4, "state": { "sampling_step": count.get(), "sampling_steps": 20 } }))
         }
     })
     .await;
     let mut begun = shop.begin(json!({}));
     let last = begun.until(|news| match news {
-        AttemptNews::Progress(progress) => (progress.done == 9).then_some(progress.total),
+        AttemptNews::Progress(progress) => (progress.done == 12).then_some(progress.total),
         _ => None,
     });
     assert_eq!(last.await, 20);
