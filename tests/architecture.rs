@@ -60,6 +60,7 @@ const PURE: &[&str] = &[
     "actors/src/os/shim/wire.rs",
     "actors/src/os/sweep/report.rs",
     "actors/src/os/vitals/text.rs",
+    "actors/src/watchdog/kin.rs",
     "actors/src/probe.rs",
     "actors/src/plain.rs",
     "actors/src/process_supervisor/classify.rs",

@@ -223,6 +223,7 @@ fn healthy(
         spec: Arc::clone(spec),
         run: runs[&spec.name],
         state: ServiceState::Ready,
+        unreaped: 0,
         processes: 3 + ((n + place) % 2) as u32,
         ram: Some((500 << 20) + (((n * 7 + place * 13) % 32) << 20) as u64),
         vram: 4 << 30,

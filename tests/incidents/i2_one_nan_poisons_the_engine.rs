@@ -8,7 +8,7 @@ use crate::common::{BOUND, Greenroom, wait_for};
 
 /// A WebUI with these options, beside a chat, and a job that asks it for an image.
 fn config(greenroom: &Greenroom, options: &str, job: &str) -> String {
-    let webui = greenroom.webui(&format!("--step-ms 10 {options}"), "", job);
+    let webui = greenroom.webui(&format!("--steps 2 --step-ms 10 {options}"), "", job);
     let chat = greenroom.stand_in("chat", "--port ${port}");
     format!(
         r#"
@@ -105,28 +105,87 @@ fn i2_it_is_told_with_its_class_and_the_evidence_is_kept() {
 
 #[test]
 fn i2_without_a_job_it_is_seen_in_the_output_and_the_service_is_restarted_once() {
-    // Wanted up: one that is loaded on demand rests until somebody needs it again.
-    let eager = "gpu = \"none\"\nstart = \"eager\"\n";
-    let greenroom = Greenroom::running(|g| config(g, "", "").replace("gpu = \"none\"\n", eager));
-    greenroom.wait_state("webui", "ready");
-    // Past the gateway, as somebody's browser does it.
-    let paint = |prompt: &str| {
-        let http = greenroom.engine("webui");
-        http.post("/sdapi/v1/txt2img", Some(&json!({ "prompt": prompt }))).map(|answer| answer.status)
-    };
-    assert_eq!(paint("a heron").ok(), Some(200));
-    let first = greenroom.service("webui")["run_id"].clone();
-    assert_eq!(paint("[poison]").ok(), Some(500));
-    let ready_anew = || {
-        let service = greenroom.service("webui");
-        service["state"] == "ready" && service["run_id"] != first
-    };
-    wait_for("it is another process", BOUND, ready_anew);
-    assert_eq!(paint("a heron").ok(), Some(200));
+    let greenroom = eager();
+    assert_eq!(paint(&greenroom, "a heron"), Some(200));
+    let first = run(&greenroom);
+    // It is restarted as soon as it has said so, which may be before it has answered.
+    let answered = paint(&greenroom, "[poison]");
+    assert!(answered.is_none_or(|status| status == 500), "{answered:?}");
+    wait_for("it is another process", BOUND, || is_ready_after(&greenroom, &first));
+    assert_eq!(paint(&greenroom, "a heron"), Some(200));
     // The same again, soon: it is told, and not restarted over and over.
-    assert_eq!(paint("[poison]").ok(), Some(500));
+    assert_eq!(paint(&greenroom, "[poison]"), Some(500));
     wait_for("both are told", BOUND, || greenroom.levels("webui", "nan").len() >= 2);
     assert_eq!(greenroom.starts("webui"), 2);
     greenroom.shutdown_clean();
     greenroom.assert_clean();
+}
+
+#[test]
+fn i2_what_a_job_has_left_poisoned_is_restarted_once_for_plain_requests() {
+    let greenroom = eager();
+    assert_eq!(image(&greenroom, "[poison]")["error"]["class"], "nan");
+    greenroom.wait_state("webui", "ready");
+    assert_eq!(greenroom.starts("webui"), 2, "one restart for the job, and none for its end");
+    let poisoned = run(&greenroom);
+    greenroom.wait_alert(Some("webui"), "nan");
+    let told = greenroom.levels("webui", "nan").len();
+    // The first of them may still pass for the job's own last lines.
+    wait_for("it is another process", BOUND, || {
+        paint(&greenroom, "a heron");
+        is_ready_after(&greenroom, &poisoned)
+    });
+    assert_eq!(paint(&greenroom, "a heron"), Some(200));
+    assert_eq!(greenroom.levels("webui", "nan").len(), told + 1);
+    // A clean run that is poisoned by a plain request, soon: told, and no loop.
+    for _ in 0..5 {
+        assert_eq!(paint(&greenroom, "[poison]"), Some(500));
+    }
+    wait_for("it is told", BOUND, || greenroom.levels("webui", "nan").len() == told + 2);
+    assert_eq!((greenroom.state("webui"), greenroom.starts("webui")), ("ready".to_owned(), 3));
+    // Whoever comes with a job has one of his own.
+    let job = image(&greenroom, "a heron");
+    assert_eq!(job["state"], "succeeded", "{job:#}");
+    assert_eq!(greenroom.starts("webui"), 4);
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn i2_an_engine_that_says_so_at_each_load_is_no_restart_loop() {
+    let greenroom = Greenroom::running(|g| config(g, "--print-nan", ""));
+    for n in 0..6 {
+        let job = image(&greenroom, &format!("heron {n}"));
+        assert_eq!(job["state"], "succeeded", "{job:#}\n{}", greenroom.output());
+    }
+    // At most one restart for the line alone, and one for a line that a job has seen. A job that is in already when the line
+    // is judged has it left to itself, and one that succeeds proves the run sound.
+    let starts = greenroom.starts("webui");
+    assert!(starts <= 3, "{starts} starts");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+/// With a WebUI that is wanted up: one that is loaded on demand rests until somebody needs it again.
+fn eager() -> Greenroom {
+    let eager = "gpu = \"none\"\nstart = \"eager\"\n";
+    let greenroom = Greenroom::running(|g| config(g, "", "").replace("gpu = \"none\"\n", eager));
+    greenroom.wait_state("webui", "ready");
+    greenroom
+}
+
+/// The status of an answer to somebody who asks past the gateway, as a browser does; nothing where there is none.
+fn paint(greenroom: &Greenroom, prompt: &str) -> Option<u16> {
+    let answer = greenroom.try_engine("webui")?.post("/sdapi/v1/txt2img", Some(&json!({ "prompt": prompt })));
+    answer.ok().map(|answer| answer.status)
+}
+
+fn run(greenroom: &Greenroom) -> Value {
+    greenroom.service("webui")["run_id"].clone()
+}
+
+/// Whether it is ready in another run than this.
+fn is_ready_after(greenroom: &Greenroom, before: &Value) -> bool {
+    let service = greenroom.service("webui");
+    service["state"] == "ready" && service["run_id"] != *before
 }

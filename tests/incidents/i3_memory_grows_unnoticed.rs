@@ -63,6 +63,40 @@ fn i3_a_leak_while_idle_is_noticed_within_its_window_and_the_service_replaced() 
 }
 
 #[test]
+fn i3_what_it_takes_for_work_that_it_has_answered_already_is_no_leak() {
+    let greenroom = Greenroom::running(|g| {
+        let queue = g.stand_in("queue", "--port ${port} --memory 16MiB --leak 20MiB/s --busy-ms 6000");
+        format!(
+            r#"
+[gateway]
+listen = "127.0.0.1:{}"
+
+[watchdog]
+interval = "100ms"
+
+[service.queue]
+command = {queue}
+ready = "/health"
+busy = {{ http = "/queue", nonempty = ["queue_running", "queue_pending"] }}
+limits.growth = "20MiB/2s"
+limits.on_exceed = "warn"
+"#,
+            g.port(0)
+        )
+    });
+    // The order that loads it, so that it has something to do from its first moment on.
+    let ask = |method: &str, path: &str| {
+        let door = Http::Tcp(greenroom.port(0));
+        door.ask(method, &format!("/upstream/queue{path}"), "", "{}").expect("the door answers")
+    };
+    assert_eq!(ask("POST", "/prompt").status, 200);
+    assert_eq!(greenroom.service("queue")["in_flight"], 0, "it has answered");
+    greenroom.wait_alert(Some("queue"), "leak");
+    let queue = ask("GET", "/queue").json();
+    assert_eq!(queue["queue_running"], json!([]), "it was told of while it worked");
+}
+
+#[test]
 fn i3_whoever_is_at_work_is_not_replaced_before_the_answer_has_ended() {
     let limits = "limits.ram = \"64MiB\"\nlimits.on_exceed = \"restart_when_idle\"";
     let gateway = |g: &Greenroom| format!("[gateway]\nlisten = \"127.0.0.1:{}\"\n", g.port(0));

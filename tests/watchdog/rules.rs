@@ -80,13 +80,55 @@ fn quarantine_lets_nobody_start_it_but_a_person() {
     provoke(&greenroom);
     greenroom.wait_state("chat", "quarantined");
     let refused = Http::Tcp(greenroom.port(0)).post(CHAT, Some(&json!({ "model": "chat" }))).expect("the door answers");
-    assert!(refused.status >= 500 && refused.body.contains("quarantined"), "{refused:?}");
+    let error = &refused.json()["error"];
+    assert_eq!((refused.status, &error["code"], &error["class"]), (502, &json!("start_failed"), &json!("driver")));
+    let message = error["message"].as_str().expect("a sentence");
+    for word in [
+        "`chat` is quarantined: driver: ",
+        "NansException",
+        "; no request ends its quarantine",
+        "`greenroom start chat`",
+    ] {
+        assert!(message.contains(word), "{word} is not in: {message}");
+    }
+    assert_eq!(greenroom.starts("chat"), 1, "the request has started nothing");
     let why = greenroom.cli(&["why", "chat"]).expect(0);
     assert!(why.stdout.contains("quarantined") && why.stdout.contains("driver"), "{why:?}");
     greenroom.cli(&["reset", "chat"]).expect(0);
     assert_eq!(greenroom.state("chat"), "stopped");
     greenroom.cli(&["start", "chat"]).expect(0);
     greenroom.wait_state("chat", "ready");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn what_it_says_while_it_loads_counts_once_it_is_ready() {
+    let greenroom = Greenroom::running(|g| {
+        let keys = "engine = \"a1111\"\nrestart.backoff = \"10ms..10ms\"";
+        // Each run says so as soon as it has loaded, some time before it counts as ready.
+        let chat = service(g, "chat", "--print-nan", keys);
+        gateway(g) + &watchdog("") + &chat.replace("ready = \"/health\"", "ready.probe = { delay = \"1s\" }")
+    });
+    wait_for("two runs are told of", BOUND, || greenroom.levels("chat", "nan").len() >= 2);
+    greenroom.wait_state("chat", "ready");
+    let chat = greenroom.service("chat");
+    assert_eq!(chat["last_exit"]["class"], "nan", "{chat:#}");
+    assert_eq!(greenroom.starts("chat"), 2, "restarted once");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn what_says_so_at_each_load_is_given_up_and_no_loop() {
+    let greenroom = Greenroom::running(|g| {
+        let keys = "restart = { max = 3, backoff = \"10ms..10ms\" }";
+        let rule = "[[service.chat.failure]]\npattern = \"NansException\"\nclass = \"driver\"\naction = \"restart\"\n";
+        gateway(g) + &watchdog("") + &service(g, "chat", "--print-nan", keys) + rule
+    });
+    greenroom.wait_state("chat", "failed");
+    assert_eq!(greenroom.starts("chat"), 3);
+    assert_eq!(greenroom.service("chat")["last_exit"]["class"], "driver");
     greenroom.shutdown_clean();
     greenroom.assert_clean();
 }

@@ -33,10 +33,12 @@ pub enum AdmitError {
         refusal: Arc<Refusal>,
     },
     /// Its start has failed, and waiting would not change that. The status says how it ended.
-    #[error("`{}` is {}{}", .0.name, .0.state.name(), because(.0.reason.as_deref()))]
+    #[error("`{}` is {}{}{}", .0.name, .0.state.name(), because(.0.reason.as_deref()), lifted_by(.0))]
     Failed(Box<ServiceStatus>),
     /// What it depends on cannot come up.
-    #[error("`{service}` waits for `{}`, which cannot come up{}", .on.name, because(.on.reason.as_deref()))]
+    #[error(
+        "`{service}` waits for `{}`, which cannot come up{}{}", .on.name, because(.on.reason.as_deref()), lifted_by(.on)
+    )]
     Dependency {
         /// Which service.
         service: ServiceName,
@@ -100,6 +102,14 @@ fn retry_after(now: &ServiceStatus) -> Duration {
 
 fn because(reason: Option<&str>) -> String {
     reason.map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+/// What ends a quarantine, for whoever comes upon it and has done nothing wrong.
+fn lifted_by(status: &ServiceStatus) -> String {
+    if status.state != ServiceState::Quarantined {
+        return String::new();
+    }
+    format!("; no request ends its quarantine: mend the cause, then `greenroom start {}`", status.name)
 }
 
 /// What to do next.
@@ -327,6 +337,18 @@ mod tests {
         let name: ServiceName = "db".parse().expect("a name");
         let db = ServiceStatus { name: name.clone(), disposition: Disposition::Down, ..status(ServiceState::Stopped) };
         assert_eq!(next(&status(ServiceState::Offloaded), None, Some(db)), Step::GiveUp(AdmitError::Down(name)));
+    }
+
+    #[test]
+    fn who_comes_upon_a_quarantine_is_told_why_it_is_and_what_ends_it() {
+        let reason = Some("nan: all of it".to_owned());
+        let chat = ServiceStatus { reason, ..status(ServiceState::Quarantined) };
+        let Step::GiveUp(error) = next(&chat, None, None) else { panic!("it is no use") };
+        let what = "nan: all of it; no request ends its quarantine: mend the cause, then `greenroom start chat`";
+        assert_eq!(error.to_string(), format!("`chat` is quarantined: {what}"));
+        let web = ServiceStatus { name: "web".parse().expect("a name"), ..status(ServiceState::Stopped) };
+        let Step::GiveUp(error) = next(&web, Some(&Mark::of(&web)), Some(chat)) else { panic!("it is no use") };
+        assert_eq!(error.to_string(), format!("`web` waits for `chat`, which cannot come up: {what}"));
     }
 
     #[test]

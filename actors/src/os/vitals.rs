@@ -1,9 +1,11 @@
-//! Small figures of the kernel that are read again and again: pressure on memory, open descriptors, and whether any process
-//! has begun or ended since the last look. Each costs some microseconds.
+//! Small figures of the kernel that are read again and again: pressure on memory, open descriptors, and which processes may
+//! have begun since the last look. Each costs some microseconds.
 
+mod stir;
 mod text;
 
 use std::{
+    collections::HashSet,
     fs::{self, File},
     io,
     os::unix::fs::FileExt,
@@ -13,7 +15,7 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 
-use text::Life;
+pub use stir::{Births, Stir, StirWatch};
 pub use text::Stall;
 
 use super::proc;
@@ -27,6 +29,17 @@ const LONGEST: usize = 512;
 #[must_use]
 pub fn descriptors(pids: &[Pid]) -> u64 {
     pids.iter().filter_map(|pid| open_below(format!("/proc/{pid}/fd").into())).sum()
+}
+
+/// How many children of these processes have ended and are not waited for: they hold no memory, but their numbers, and a
+/// machine has only so many. None where the kernel does not list children.
+#[must_use]
+pub fn unreaped(pids: &[Pid]) -> u32 {
+    let living: HashSet<Pid> = pids.iter().copied().collect();
+    let children = pids.iter().filter_map(|pid| proc::listed_children(*pid)).flatten();
+    let has_ended = |pid: &Pid| proc::stat(*pid).is_ok_and(|stat| !stat.is_alive());
+    let ended = children.filter(|child| !living.contains(child)).filter(has_ended).count();
+    u32::try_from(ended).unwrap_or(u32::MAX)
 }
 
 /// Open descriptors of this process.
@@ -84,38 +97,6 @@ impl Default for MemoryPressure {
     }
 }
 
-/// Whether any process has begun or ended on this machine. The kernel gives each new thread the next free id and says in
-/// `/proc/loadavg` which one was the last and how many threads there are: where both are as they were, nothing has begun
-/// and so nothing has ended. In a container both may hide that a process ended here while one began elsewhere, so whoever
-/// relies on it looks all the same now and then.
-#[derive(Debug)]
-pub struct Bustle {
-    file: Option<File>,
-    last: Option<Life>,
-}
-
-impl Bustle {
-    /// One that has not looked yet.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { file: File::open("/proc/loadavg").ok(), last: None }
-    }
-
-    /// Whether anything may have begun or ended since the last look. `true` at the first one, and where nobody can say.
-    pub fn since_last(&mut self) -> bool {
-        let now = self.file.as_ref().and_then(|file| text::life(&read(file).ok()?));
-        let calm = now.is_some() && now == self.last;
-        self.last = now;
-        !calm
-    }
-}
-
-impl Default for Bustle {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A short file of the kernel from its start.
 fn read(file: &File) -> io::Result<String> {
     let mut buffer = [0; LONGEST];
@@ -125,10 +106,7 @@ fn read(file: &File) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, time::Duration};
-
     use super::*;
-    use crate::os::clock;
 
     #[test]
     fn this_process_has_memory_and_descriptors_and_may_have_more() {
@@ -139,16 +117,5 @@ mod tests {
         assert!(own_descriptors() < own_descriptors_limit());
         assert!(descriptors(&[Pid(std::process::id()), Pid(u32::MAX)]) >= 200);
         assert!(own_memory() > 100_000);
-    }
-
-    #[test]
-    fn a_process_that_begins_is_noticed() {
-        let mut bustle = Bustle::new();
-        assert!(bustle.since_last(), "nobody knows at the first look");
-        let mut child = Command::new("true").spawn().expect("spawned");
-        assert!(bustle.since_last());
-        child.wait().expect("waited for");
-        // Where nobody begins and ends anything there is a moment of calm; the other tests do not go on for ever.
-        assert!(clock::wait_until(Duration::from_secs(30), || !bustle.since_last()));
     }
 }

@@ -20,7 +20,7 @@ const LARGEST: usize = 16 << 20;
 
 /// How a service is asked whether it works.
 #[derive(Debug, Clone)]
-pub(super) struct BusyQuestion {
+pub(crate) struct BusyQuestion {
     port: u16,
     path: String,
     nonempty: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct BusyQuestion {
 
 impl BusyQuestion {
     /// That of a service on this port, if it can be asked.
-    pub(super) fn of(spec: &ServiceSpec, port: u16) -> Option<Self> {
+    pub(crate) fn of(spec: &ServiceSpec, port: u16) -> Option<Self> {
         match &spec.memory.busy {
             BusySpec::Requests => None,
             BusySpec::Http { path, nonempty } => Some(Self { port, path: path.clone(), nonempty: nonempty.clone() }),
@@ -36,7 +36,7 @@ impl BusyQuestion {
     }
 
     /// Whether it works. One that does not answer may be too busy to: what is not known to be idle works.
-    pub(super) async fn is_busy(&self) -> bool {
+    pub(crate) async fn is_busy(&self) -> bool {
         match http::fetch(self.port, &self.path, WITHIN, LARGEST).await {
             Ok((StatusCode::OK, body)) => works(&body, &self.nonempty),
             Ok(_) | Err(_) => true,

@@ -23,4 +23,5 @@ pub mod restart_policy;
 pub mod run;
 
 pub use actor::{ProcessSupervisor, SupervisorParts};
+pub(crate) use drain::BusyQuestion;
 pub use run::{AdoptedRun, Inherited, end_of};

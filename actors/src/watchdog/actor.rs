@@ -84,7 +84,13 @@ impl Watchdog {
         Self {
             interval: spec.interval,
             judge: Judge::new(&spec),
-            heartbeat: Heartbeat::new(permanent, services.clone(), workers.clone(), spec.actor_heartbeat),
+            heartbeat: Heartbeat::new(
+                permanent,
+                services.clone(),
+                workers.clone(),
+                spec.interval,
+                spec.actor_heartbeat,
+            ),
             services,
             workers,
             witness: scene.witness.clone(),

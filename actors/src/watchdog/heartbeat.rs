@@ -161,22 +161,31 @@ pub struct Heartbeat {
     known: HashMap<Who, Pulse>,
     /// How long an answer may take before it is talked of.
     patience: Duration,
+    /// How often it is looked.
+    interval: Duration,
     looked: Option<Instant>,
 }
 
 impl Heartbeat {
-    /// Asks these, and the supervisors of all services and workers. Each is asked anew when half of `patience` has passed
-    /// since it was asked last.
+    /// Asks these, and the supervisors of all services and workers, and looks every `interval`. Each is asked anew when half
+    /// of `patience` has passed since it was asked last.
     #[must_use]
-    pub fn new(permanent: Vec<Permanent>, services: ServiceSet, workers: ServiceSet, patience: Duration) -> Self {
-        Self { permanent, services, workers, known: HashMap::new(), patience, looked: None }
+    pub fn new(
+        permanent: Vec<Permanent>,
+        services: ServiceSet,
+        workers: ServiceSet,
+        interval: Duration,
+        patience: Duration,
+    ) -> Self {
+        Self { permanent, services, workers, known: HashMap::new(), patience, interval, looked: None }
     }
 
     /// Picks up the answers that have come and asks again. Gives what is known of everybody; one that was never asked
     /// before is among them once it has answered, at the latest from the next look on.
     pub fn look(&mut self, now: Instant) -> Vec<ActorSample> {
         // Whoever was held up himself, with the whole process for example, must not blame others for it.
-        let late = self.looked.is_some_and(|last| now.saturating_duration_since(last) > self.patience);
+        let in_time = self.interval + self.patience;
+        let late = self.looked.is_some_and(|last| now.saturating_duration_since(last) > in_time);
         self.looked = Some(now);
         let everybody = self.everybody();
         for (who, ask) in everybody {

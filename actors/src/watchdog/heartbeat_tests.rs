@@ -29,10 +29,15 @@ fn seconds(count: u64) -> Duration {
 
 /// A thread with an actor on it, and somebody who asks both.
 fn ward() -> (Arbiter, Addr<Patient>, Heartbeat) {
+    ward_looked_at(seconds(2))
+}
+
+/// The same, looked at this often.
+fn ward_looked_at(interval: Duration) -> (Arbiter, Addr<Patient>, Heartbeat) {
     let thread = Arbiter::new();
     let patient = Patient::start_in_arbiter(&thread.handle(), |_| Patient);
     let everybody = vec![Permanent::actor("patient", &patient), Permanent::thread("thread", thread.handle())];
-    let heartbeat = Heartbeat::new(everybody, ServiceSet::default(), ServiceSet::default(), PATIENCE);
+    let heartbeat = Heartbeat::new(everybody, ServiceSet::default(), ServiceSet::default(), interval, PATIENCE);
     (thread, patient, heartbeat)
 }
 
@@ -73,6 +78,23 @@ async fn who_hangs_is_waited_for_and_not_asked_again_until_it_answers() {
     }
     release.send(()).expect("it waits");
     assert!(clock::wait_until(BOUND, || answered(&heartbeat.look(began + seconds(9)))));
+    thread.stop();
+    thread.join().expect("it ends");
+}
+
+#[actix_rt::test]
+async fn who_hangs_is_told_of_also_where_looks_are_further_apart_than_an_answer_may_take() {
+    let (thread, _patient, mut heartbeat) = ward_looked_at(seconds(12));
+    let began = clock::now();
+    heartbeat.look(began);
+    assert!(clock::wait_until(BOUND, || answered(&heartbeat.look(began))));
+    let (release, held) = mpsc::channel::<()>();
+    assert!(thread.spawn_fn(move || held.recv().unwrap_or_default()));
+    assert!(answered(&heartbeat.look(began + seconds(12))));
+    for second in [24, 36, 49] {
+        assert_eq!(both(&heartbeat.look(began + seconds(second))), [(false, seconds(second - 12)); 2]);
+    }
+    release.send(()).expect("it waits");
     thread.stop();
     thread.join().expect("it ends");
 }

@@ -1,28 +1,42 @@
 //! Takes samples: what every live tree holds, the machine, this process.
 //!
 //! A look at a tree is a walk through it, never through the whole process table. Even that is left out where it can tell
-//! nothing new: as long as no process of the machine begins or ends, all counts are what they were. Memory and descriptors,
-//! which change without that, are measured in turns, one service in [`TURNS`] at each sample; but at every sample where a
-//! limit is set on memory.
+//! nothing new: as long as no process of the machine begins or ends, all counts are what they were, and where everybody in a
+//! tree descends from one process, whoever has begun since the last look says by its parents to which tree it has come.
+//! Memory, descriptors and who has ended and is not waited for are measured in turns, one service in [`TURNS`] at each sample;
+//! but at every sample where a limit is set on memory.
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+    time::Instant,
+};
 
-use super::sample::{ActorSample, HostSample, OwnSample, Pressure, Sample, ServiceSample};
+use super::{
+    idleness::Idleness,
+    kin,
+    sample::{ActorSample, HostSample, OwnSample, Pressure, Sample, ServiceSample},
+};
 use crate::{
     ids::{Pid, RunId},
     os::{
         containment::{Containment, ContainmentKind},
         host::Host,
         proc,
-        vitals::{self, Bustle, MemoryPressure},
+        vitals::{self, Births, MemoryPressure, Stir, StirWatch},
     },
     resource_orchestrator::view::{LeaseView, MemoryBoard},
     services::{ServiceSet, Supervised},
     witness::Witness,
 };
 
-/// A service whose memory nobody limits is measured at one sample of so many.
+/// A service whose memory nobody limits is measured at one sample of so many. A tree to which nobody comes any more is
+/// walked as often: only then it shows that somebody of it has ended.
 pub const TURNS: usize = 5;
+/// Ids given away for each tree, up to which newborns are looked up, at 2 us for one that is over to 10 us. A tree is walked
+/// in 30 us.
+const LOOKED_UP: usize = 2;
 /// Processes of one tree that are measured at the most, at about 20 us each. A tree of more has run away, which is seen by
 /// its count.
 const MEASURED: usize = 512;
@@ -57,20 +71,38 @@ impl fmt::Debug for Scene {
 pub struct Looker {
     scene: Scene,
     pressure: MemoryPressure,
-    bustle: Bustle,
+    stir: StirWatch,
+    idleness: Idleness,
     known: HashMap<RunId, Seen>,
     /// Samples so far: whose turn it is.
     turn: usize,
 }
 
 /// What was seen of a run.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Default)]
 struct Seen {
-    processes: u32,
+    members: Vec<Pid>,
+    /// Who takes the orphans of its tree.
+    reaper: Option<Pid>,
+    /// Processes of its tree that have ended and are not waited for.
+    unreaped: u32,
     ram: Option<u64>,
     descriptors: u32,
     /// The sample in which it was seen last.
     turn: usize,
+    /// The last sample before which somebody came to its tree or left it.
+    lively: usize,
+}
+
+/// Whose count may have changed since the last sample.
+#[derive(Debug)]
+enum Changed {
+    /// Nobody's.
+    None,
+    /// Those of these runs, and of all whose newborns cannot be told by their parents.
+    Runs(BTreeSet<RunId>),
+    /// Everybody's.
+    All,
 }
 
 /// How closely one service is looked at.
@@ -82,28 +114,35 @@ struct Care {
     measure: bool,
 }
 
+impl Changed {
+    /// Whether somebody has come to the tree of this run.
+    fn names(&self, run: RunId) -> bool {
+        matches!(self, Self::Runs(runs) if runs.contains(&run))
+    }
+}
+
 impl Looker {
     /// One that has seen nothing yet.
     #[must_use]
     pub fn new(scene: Scene) -> Self {
-        let (pressure, bustle) = (MemoryPressure::new(), Bustle::new());
-        Self { scene, pressure, bustle, known: HashMap::new(), turn: 0 }
+        let (pressure, stir) = (MemoryPressure::new(), StirWatch::new());
+        Self { scene, pressure, stir, idleness: Idleness::default(), known: HashMap::new(), turn: 0 }
     }
 
     /// Everything at this moment. `actors` are reported as they are.
     pub fn look(&mut self, at: Instant, actors: Vec<ActorSample>) -> Sample {
         self.turn = self.turn.wrapping_add(1);
-        let is_busy = self.bustle.since_last();
+        let changed = self.changed();
         let leases = self.scene.memory.look();
         let (services, workers) = (self.scene.services.all(), self.scene.workers.all());
         let mut samples = Vec::new();
         for (place, service) in services.iter().chain(workers.iter()).enumerate() {
-            let care = self.care(place, is_busy, service);
             let lease = leases.leases.get(&service.spec.name);
-            samples.extend(self.service(service, care, lease));
+            samples.extend(self.service(at, place, service, &changed, lease));
         }
         let turn = self.turn;
         self.known.retain(|_, seen| seen.turn == turn);
+        self.idleness.retain(|run| self.known.contains_key(&run));
         Sample { at, host: self.host(), services: samples, own: own(), actors }
     }
 
@@ -114,16 +153,54 @@ impl Looker {
         run.and_then(|run| self.scene.containment.members(&service.spec.name, run).ok()).unwrap_or_default()
     }
 
-    fn care(&self, place: usize, is_busy: bool, service: &Supervised) -> Care {
+    fn changed(&mut self) -> Changed {
+        match self.stir.since_last() {
+            Stir::Calm => Changed::None,
+            Stir::Births(births) if births.count() <= LOOKED_UP * self.known.len() => {
+                Changed::Runs(self.joined(&births))
+            }
+            Stir::Births(_) | Stir::Unknown => Changed::All,
+        }
+    }
+
+    /// The runs to whose trees one of these has come.
+    fn joined(&self, births: &Births) -> BTreeSet<RunId> {
+        let newborns: HashMap<Pid, Pid> =
+            births.ids().filter_map(|pid| Some((pid, proc::stat(pid).ok()?.parent))).collect();
+        if newborns.is_empty() {
+            return BTreeSet::new();
+        }
+        let kin = |(run, seen): (&RunId, &Seen)| seen.kin().map(|pid| (pid, *run)).collect::<Vec<_>>();
+        kin::parents_of(&self.known.iter().flat_map(kin).collect(), &newborns)
+    }
+
+    fn care(&self, place: usize, service: &Supervised, run: RunId, changed: &Changed) -> Care {
+        let Some(seen) = self.known.get(&run) else { return Care { count: true, measure: true } };
         let is_its_turn = place % TURNS == self.turn % TURNS;
         let limits = &service.spec.limits;
         let is_searched = self.scene.containment.kind() == ContainmentKind::BestEffort;
         let measure = is_its_turn || limits.ram.is_some() && !is_searched;
-        Care { count: measure || is_busy && (!is_searched || place < SEARCHED), measure }
+        let has_changed = match changed {
+            Changed::None => false,
+            Changed::Runs(_) => {
+                // Somebody who came lately may have gone again, which no newborn tells.
+                let is_lively = self.turn.wrapping_sub(seen.lively) < TURNS;
+                seen.reaper.is_none() || is_lively || changed.names(run)
+            }
+            Changed::All => true,
+        };
+        Care { count: measure || has_changed && (!is_searched || place < SEARCHED), measure }
     }
 
     /// One service, if a process of it runs.
-    fn service(&mut self, service: &Supervised, care: Care, lease: Option<&LeaseView>) -> Option<ServiceSample> {
+    fn service(
+        &mut self,
+        at: Instant,
+        place: usize,
+        service: &Supervised,
+        changed: &Changed,
+        lease: Option<&LeaseView>,
+    ) -> Option<ServiceSample> {
         let (run, state) = {
             let status = service.status.borrow();
             (status.run_id?, status.state)
@@ -134,30 +211,38 @@ impl Looker {
         let lease = lease.filter(|lease| lease.run_id == run);
         // Whoever has a lease is measured by whoever gave it, every second.
         let leased = lease.map(|lease| lease.measured.ram).filter(|ram| *ram > 0);
-        let before = self.known.get(&run).copied();
-        let care = if before.is_none() { Care { count: true, measure: true } } else { care };
-        let mut seen = before.unwrap_or_default();
+        let care = self.care(place, service, run, changed);
+        let name = &service.spec.name;
+        let is_new = !self.known.contains_key(&run);
         if care.count {
             // No hold yet, or one that does not say: what was seen last counts.
-            match self.scene.containment.members(&service.spec.name, run) {
-                Ok(members) => seen.take(&members, care.measure, leased.is_none()),
-                Err(_) if before.is_none() => return None,
+            match self.scene.containment.members(name, run) {
+                Ok(members) => {
+                    let reaper = self.scene.containment.reaper(name, run);
+                    let seen = self.known.entry(run).or_default();
+                    if changed.names(run) || members != seen.members {
+                        seen.lively = self.turn;
+                    }
+                    seen.take(members, reaper, care.measure, leased.is_none());
+                }
+                Err(_) if is_new => return None,
                 Err(_) => {}
             }
         }
+        let seen = self.known.get_mut(&run)?;
         seen.turn = self.turn;
-        self.known.insert(run, seen);
-        let gate = &service.gate;
-        let name = &service.spec.name;
+        let (gate, has_job) = (&service.gate, self.scene.witness.has_job(name));
+        let is_unused = gate.in_flight() == 0 && gate.waiting().count == 0 && !has_job;
         Some(ServiceSample {
             spec: Arc::clone(&service.spec),
             run,
             state,
-            processes: seen.processes,
+            processes: u32::try_from(seen.members.len()).unwrap_or(u32::MAX).saturating_add(seen.unreaped),
+            unreaped: seen.unreaped,
             ram: leased.or(seen.ram),
             vram: lease.map_or(0, |lease| lease.measured.total_vram()),
             descriptors: seen.descriptors,
-            idle: gate.in_flight() == 0 && gate.waiting().count == 0 && !self.scene.witness.has_job(name),
+            idle: is_unused && self.idleness.look(service, run, at),
         })
     }
 
@@ -169,15 +254,21 @@ impl Looker {
 }
 
 impl Seen {
-    fn take(&mut self, members: &[Pid], measure: bool, is_unleased: bool) {
-        self.processes = u32::try_from(members.len()).unwrap_or(u32::MAX);
+    fn take(&mut self, members: Vec<Pid>, reaper: Option<Pid>, measure: bool, is_unleased: bool) {
         if measure {
             let few = &members[..members.len().min(MEASURED)];
             self.descriptors = u32::try_from(vitals::descriptors(few)).unwrap_or(u32::MAX);
+            self.unreaped = vitals::unreaped(few);
             if is_unleased {
                 self.ram = Some(proc::anonymous_bytes(few));
             }
         }
+        (self.members, self.reaper) = (members, reaper);
+    }
+
+    /// Those whose children are of its tree.
+    fn kin(&self) -> impl Iterator<Item = Pid> {
+        self.members.iter().chain(&self.reaper).copied()
     }
 }
 

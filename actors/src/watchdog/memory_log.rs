@@ -1,6 +1,6 @@
 //! `logs/memory.jsonl`: who held what while memory was short.
 //!
-//! One JSON object a line for each look during which a memory alert stands; three files of 5 MiB at the most. Written on a
+//! One JSON object a line, every ten seconds while a memory alert stands; three files of 5 MiB at the most. Written on a
 //! thread that ends with the line, since a disk that hangs must not blind whoever watches; while it does, lines are left
 //! out.
 

@@ -13,9 +13,11 @@ pub mod board;
 pub mod bundle;
 pub mod deed;
 pub mod heartbeat;
+mod idleness;
 pub mod judge;
 #[cfg(test)]
 mod judge_tests;
+pub mod kin;
 pub mod look;
 mod memory_log;
 pub mod notify;

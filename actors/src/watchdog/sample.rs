@@ -55,8 +55,10 @@ pub struct ServiceSample {
     pub run: RunId,
     /// What it is doing.
     pub state: ServiceState,
-    /// Processes of its tree.
+    /// Processes of its tree, with those that have ended and that nobody there waits for.
     pub processes: u32,
+    /// How many of them have ended.
+    pub unreaped: u32,
     /// Anonymous and shared memory of its tree, in bytes; `None` until it was measured.
     pub ram: Option<u64>,
     /// Memory on all cards, in bytes; 0 where nobody measures.

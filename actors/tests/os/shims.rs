@@ -25,6 +25,7 @@ use crate::{
 
 crate::tests!(
     a_tree_that_hides_ends_by_one_kill,
+    every_member_descends_from_the_reaper,
     a_signal_reaches_every_member,
     the_status_of_the_main_process_is_told,
     commands_run_beside_the_main_process,
@@ -57,6 +58,27 @@ fn a_tree_that_hides_ends_by_one_kill() -> Verdict {
         assert_eq!(hold.trouble(), None);
         until("the hold is given back", || hold.remove().is_ok()).await;
         assert_eq!(hold.trouble(), None);
+        nursed.end().await;
+    })
+}
+
+fn every_member_descends_from_the_reaper() -> Verdict {
+    in_both(async |kind| {
+        let nursed = Nursed::new(kind).await;
+        let (service, run) = ("chat".parse().expect("a name"), RunId::fresh());
+        let hold = nursed.containment.open(&service, run).expect("a hold");
+        assert_eq!(nursed.containment.reaper(&service, run), None, "there is nobody to take anybody yet");
+        let _main = start(HIDING, &*hold).await;
+        populated(&*hold, HIDING_COUNT).await;
+        let reaper = nursed.containment.reaper(&service, run).expect("a shim");
+        let members = hold.members().expect("members");
+        assert!(!members.contains(&reaper), "{reaper:?} {members:?}");
+        for member in &members {
+            assert!(proc::ancestors(*member).contains(&reaper), "{member:?} does not descend from {reaper:?}");
+        }
+        end(&*hold).await;
+        until("the hold is given back", || hold.remove().is_ok()).await;
+        assert_eq!(nursed.containment.reaper(&service, run), None);
         nursed.end().await;
     })
 }

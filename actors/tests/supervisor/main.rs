@@ -5,6 +5,7 @@
 
 mod changes;
 mod condemned;
+mod counts;
 mod jobs;
 mod lives;
 mod loading;

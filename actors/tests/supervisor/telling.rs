@@ -1,20 +1,24 @@
 //! What a running program says of its failures reaches whoever judges that.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use actix::{Actor, Context, Handler};
 use futures_util::FutureExt;
 use greenroom_actors::{
     failure::{FailureAction, FailureClass, FailureRule},
+    ids::RunId,
     lease::Wish,
     process_supervisor::messages::StartService,
-    spec::{Probe, ServiceSpec},
+    spec::{Probe, RestartPolicy, ServiceSpec},
     state::ServiceState,
     witness::{FailureSeen, SeenIn},
 };
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use tempfile::TempDir;
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
 
 use crate::rig::{PATIENCE, Rig, script};
 
@@ -43,7 +47,7 @@ fn judged(mut spec: ServiceSpec, pattern: &str, action: FailureAction) -> (Rig, 
 }
 
 async fn next(heard: &mut mpsc::UnboundedReceiver<FailureSeen>) -> FailureSeen {
-    tokio::time::timeout(PATIENCE, heard.recv()).await.expect("something is told").expect("the judge lives")
+    timeout(PATIENCE, heard.recv()).await.expect("something is told").expect("the judge lives")
 }
 
 /// Writes a line into the pipe for which the service waits.
@@ -86,16 +90,48 @@ async fn a_flood_of_the_same_is_told_a_few_times_as_it_came_and_what_wants_nothi
 }
 
 #[actix_rt::test]
-async fn what_is_said_before_it_is_ready_is_for_its_health_and_its_end_to_judge() {
+async fn what_is_said_before_it_is_ready_is_told_once_it_is() {
     let (mut spec, dir) =
-        waiting("echo hard early; echo NansException; echo up; read x <go; echo hard; exec sleep 1000");
+        waiting("echo hard early; echo hard again; echo NansException; read x <go; echo up; exec sleep 1000");
     spec.ready.probe = Probe::Log("^up$".to_owned());
     let (mut rig, mut heard) = judged(spec, "hard", FailureAction::Restart);
     rig.supervisor.do_send(StartService { wish: Wish::Wanted });
-    rig.state(ServiceState::Ready).await;
+    let said = async {
+        while !rig.log().contains("NansException") {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, said).await.expect("it says so");
+    // What was told before would be heard before.
+    let mark = FailureSeen {
+        service: "svc".parse().expect("a name"),
+        run: RunId::fresh(),
+        class: FailureClass::Unknown,
+        action: FailureAction::None,
+        line: "mark".to_owned(),
+        seen: SeenIn::Output,
+    };
+    rig.witness.tell(mark.clone());
+    assert_eq!(next(&mut heard).await, mark);
     go(&dir);
-    let first = next(&mut heard).await;
-    assert_eq!((first.class, first.line.as_str()), (FailureClass::Driver, "hard"));
+    rig.state(ServiceState::Ready).await;
+    let told = [next(&mut heard).await, next(&mut heard).await].map(|seen| (seen.class, seen.line));
+    let expected = [(FailureClass::Driver, "hard early"), (FailureClass::Nan, "NansException")];
+    assert_eq!(told, expected.map(|(class, line)| (class, line.to_owned())));
     rig.close(false).await;
     assert_eq!(heard.recv().now_or_never().flatten(), None, "nothing else was told");
+}
+
+#[actix_rt::test]
+async fn what_does_not_become_ready_is_for_its_end_to_judge() {
+    let (mut spec, _dir) = waiting("echo hard; echo NansException; exit 3");
+    spec.ready.probe = Probe::Log("^up$".to_owned());
+    spec.restart.policy = RestartPolicy::Never;
+    let (mut rig, mut heard) = judged(spec, "hard", FailureAction::Restart);
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
+    let failed = rig.state(ServiceState::Failed).await;
+    let class = failed.last_exit.and_then(|exit| exit.class);
+    assert_eq!(class, Some(FailureClass::Driver), "the line names the cause");
+    rig.close(false).await;
+    assert_eq!(heard.recv().now_or_never().flatten(), None, "it has failed once, and is judged once");
 }

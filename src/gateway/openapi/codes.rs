@@ -69,7 +69,8 @@ pub const CODES: &[Code] = &[
     code(
         502,
         "start_failed",
-        "a start ended in `failed` or `backoff`, or cannot be because it is `quarantined` or of what it depends on",
+        "a start ended in `failed` or `backoff`, or cannot be because it is `quarantined` (the message says why, and that \
+         `greenroom start NAME` ends it) or of what it depends on",
     ),
     code(502, "upstream_closed", "the service was ready and gave no answer, or not all of it"),
     code(

@@ -145,6 +145,11 @@ impl KeepingContainment {
         format!("shim:{}/{service}.{run}", place::root_name(&self.place.instance))
     }
 
+    /// The hold of a kept run.
+    fn find(&self, service: &ServiceName, run: RunId) -> Option<Arc<KeptHold>> {
+        lock(&self.holds).iter().filter_map(Weak::upgrade).find(|hold| hold.is(service, run))
+    }
+
     fn note(&self, hold: KeptHold) -> Arc<KeptHold> {
         let hold = Arc::new(hold);
         let mut holds = lock(&self.holds);
@@ -203,8 +208,11 @@ impl Containment for KeepingContainment {
     }
 
     fn members(&self, service: &ServiceName, run: RunId) -> io::Result<Vec<Pid>> {
-        let kept = lock(&self.holds).iter().filter_map(Weak::upgrade).find(|hold| hold.is(service, run));
-        kept.map_or_else(|| self.others.members(service, run), |hold| hold.members())
+        self.find(service, run).map_or_else(|| self.others.members(service, run), |hold| hold.members())
+    }
+
+    fn reaper(&self, service: &ServiceName, run: RunId) -> Option<Pid> {
+        self.find(service, run).map_or_else(|| self.others.reaper(service, run), |hold| hold.reaper())
     }
 
     fn kill_all(&self) -> io::Result<()> {

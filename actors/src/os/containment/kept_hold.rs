@@ -36,6 +36,11 @@ impl KeptHold {
         Self { held, service, run, state_dir, namespace, cgroup }
     }
 
+    /// Who takes every orphan of the tree: the shim, with or without a cgroup around the tree.
+    pub(super) fn reaper(&self) -> Option<Pid> {
+        self.held.reaper()
+    }
+
     pub(super) fn is(&self, service: &ServiceName, run: RunId) -> bool {
         self.service == *service && self.run == run
     }

@@ -155,6 +155,12 @@ pub trait Containment: fmt::Debug + Send + Sync {
     /// When there is no such hold, or the kernel does not say.
     fn members(&self, service: &ServiceName, run: RunId) -> io::Result<Vec<Pid>>;
 
+    /// The process to which every orphan of this run's tree falls, as long as one lives: whoever is in the tree descends
+    /// from it. `None` where there is none, or orphans leave the tree that is seen.
+    fn reaper(&self, _service: &ServiceName, _run: RunId) -> Option<Pid> {
+        None
+    }
+
     /// Kills everything in every hold at once. Does not wait.
     ///
     /// # Errors

@@ -72,6 +72,12 @@ impl ShimContainment {
         format!("{}:{}/{service}.{run}", self.kind.name(), self.root)
     }
 
+    /// The hold of a run. Asked of every run again and again, so the others are not so much as copied.
+    fn find(&self, service: &ServiceName, run: RunId) -> Option<Arc<Held>> {
+        let name = self.name_of(service, run);
+        lock(&self.holds).iter().find(|hold| hold.tree.name() == name && !hold.is_removed()).cloned()
+    }
+
     /// Those that have not been given back.
     fn open_holds(&self) -> Vec<Arc<Held>> {
         lock(&self.holds).iter().filter(|hold| !hold.is_removed()).cloned().collect()
@@ -95,10 +101,11 @@ impl Containment for ShimContainment {
     }
 
     fn members(&self, service: &ServiceName, run: RunId) -> io::Result<Vec<Pid>> {
-        let name = self.name_of(service, run);
-        // Asked of every run again and again, so the others are not so much as copied.
-        let found = lock(&self.holds).iter().find(|hold| hold.tree.name() == name && !hold.is_removed()).cloned();
-        found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.members()
+        self.find(service, run).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?.members()
+    }
+
+    fn reaper(&self, service: &ServiceName, run: RunId) -> Option<Pid> {
+        self.find(service, run)?.reaper()
     }
 
     fn kill_all(&self) -> io::Result<()> {
@@ -220,6 +227,11 @@ impl Held {
             Err(Orphans::None) => Ok(Vec::new()),
             Ok(_) | Err(Orphans::Some) => self.tree.members(),
         }
+    }
+
+    /// The shim, while everybody in the tree descends from it.
+    pub(super) fn reaper(&self) -> Option<Pid> {
+        self.shim().ok()?.pid()
     }
 
     pub(super) fn signal(&self, signal: Signal) -> io::Result<usize> {

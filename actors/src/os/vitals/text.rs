@@ -9,11 +9,13 @@ pub struct Stall {
     pub full: f64,
 }
 
-/// The last id that was given away, and how many threads there are.
+/// What tells whether anything has begun or ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
-    threads: u64,
-    last: u64,
+    /// How many threads there are.
+    pub(super) threads: u64,
+    /// The last id that was given away.
+    pub(super) last: u64,
 }
 
 /// From the text of `/proc/pressure/memory` (`Documentation/accounting/psi.rst`):

@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, rc::Rc, sync::Arc};
 
+use tokio::sync::Notify;
+
 use crate::{
     process_supervisor::{
         lifecycle::RunNews,
@@ -21,6 +23,8 @@ pub(super) struct HealthWatch {
     report: Reporter,
     /// What was told last.
     known: Rc<Cell<Known>>,
+    /// It was told that it can be used.
+    came_up: Rc<Notify>,
     task: Option<Task<()>>,
     paused: bool,
     over: bool,
@@ -29,16 +33,20 @@ pub(super) struct HealthWatch {
 impl HealthWatch {
     pub(super) fn new(health: Health, report: Reporter) -> Self {
         let known = Rc::new(Cell::new(Known::NotReady));
-        let noted = Rc::clone(&known);
+        let came_up = Rc::new(Notify::new());
+        let (noted, up) = (Rc::clone(&known), Rc::clone(&came_up));
         let report: Reporter = Rc::new(move |news| {
             match news {
-                RunNews::Ready => noted.set(Known::Ready),
+                RunNews::Ready => {
+                    noted.set(Known::Ready);
+                    up.notify_one();
+                }
                 RunNews::Unready { .. } => noted.set(Known::Unready),
                 _ => {}
             }
             report(news);
         });
-        let mut watch = Self { health, report, known, task: None, paused: false, over: false };
+        let mut watch = Self { health, report, known, came_up, task: None, paused: false, over: false };
         watch.begin();
         watch
     }
@@ -86,9 +94,13 @@ impl HealthWatch {
         self.known.set(Known::NotReady);
     }
 
-    /// Drives the watch. Cancel-safe; never ready while there is nothing to watch.
+    /// Drives the watch until it has told that the run can be used, or has nothing left to watch. Cancel-safe; never ready
+    /// while there is nothing to watch.
     pub(super) async fn next(&mut self) {
-        maybe(&mut self.task).await;
-        self.task = None;
+        tokio::select! {
+            biased;
+            () = maybe(&mut self.task) => self.task = None,
+            () = self.came_up.notified() => {}
+        }
     }
 }

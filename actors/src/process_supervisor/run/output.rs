@@ -84,6 +84,14 @@ impl Output {
         }
     }
 
+    /// Tells of the lines after which something is to be done, as soon as the run can be used.
+    pub(super) fn tell(&mut self, ctx: &RunContext) {
+        let noticed = self.view.take_noticed();
+        if let Some(telling) = &mut self.telling {
+            telling.tell(ctx, noticed);
+        }
+    }
+
     /// Looks for what another spec names, in what comes from now on.
     pub(super) fn replace(&mut self, spec: &ServiceSpec) -> Result<(), regex::Error> {
         let (rules, pattern) = patterns(spec)?;
@@ -123,10 +131,7 @@ impl Output {
         if let Some(step) = self.view.take_step() {
             self.loading.send_replace(Some(step));
         }
-        let noticed = self.view.take_noticed();
-        if let Some(telling) = &mut self.telling {
-            telling.tell(ctx, noticed);
-        }
+        self.tell(ctx);
         let trouble = match &self.log {
             Some(log) => log.trouble().map(str::to_owned),
             None => hold.log_trouble(),

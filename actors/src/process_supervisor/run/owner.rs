@@ -188,7 +188,7 @@ impl Owner {
                 }
                 () = ended(self.watch.as_ref()), if self.exit.is_none() => self.reap().await,
                 () = until(wake) => {}
-                () = watch.next() => {}
+                () = watch.next() => self.output.tell(&self.ctx),
                 taken = maybe(&mut asking) => {
                     asking = None;
                     if let (false, Some(ending)) = (taken, &mut self.ending) {

@@ -1,7 +1,8 @@
 //! Failures of programs that go on running, as others have seen them. Pure.
 //!
-//! Within one run each class of failure acts once, however often it is repeated. `restart_once` is held against a restart
-//! loop: the same class again, before it has been away for `restart.reset_after`, restarts nothing.
+//! Within one run each class of failure acts once, however often it is repeated. What a job meets is the job's to see to, and
+//! is no act: whoever comes upon it in the same run later, and is no job, has it acted upon. `restart_once` is held against a
+//! restart loop: the same class again, before it has been away for `restart.reset_after`, restarts nothing.
 
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,9 @@ use crate::{
 
 /// A run that comes after a failure and has been ready for this long is a sound one, for the alert.
 const SOUND: Duration = Duration::from_secs(30);
+/// How long the last lines about a failure that a job has met may be on their way. What comes within this time after it, of
+/// whatever class, is the job's: a second failure of a job is the job's own, and costs nobody a run.
+const LAST_LINES: Duration = Duration::from_secs(5);
 /// Characters of a line of output that a message repeats.
 const LINE: usize = 200;
 
@@ -36,6 +40,8 @@ pub struct Failures(BTreeMap<(ServiceName, &'static str), Seen>);
 #[derive(Debug)]
 struct Seen {
     run: RunId,
+    /// What was made of it in that run.
+    course: Course,
     last: Instant,
     reset_after: Duration,
     /// When it was restarted for this class last.
@@ -44,33 +50,82 @@ struct Seen {
     after: Option<(RunId, Instant)>,
 }
 
+/// What was made of a class of failure in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// It was told at most; nothing was to be done.
+    Told,
+    /// A job sees to what befalls this run, and has met something last then.
+    LeftToJob(Instant),
+    /// It was acted upon, or not for the sake of an earlier act: nothing more follows.
+    Over,
+}
+
+impl Course {
+    /// After one more in the same run, about which this is to be done. `met`: when a job met something in this run last, if
+    /// this is still the job's. What turns it [over](Self::Over) is to be acted upon.
+    fn and_then(self, action: FailureAction, met: Option<Instant>) -> Self {
+        match (self, met, action) {
+            (Self::Over, ..) => Self::Over,
+            (Self::Told | Self::LeftToJob(_), Some(met), _) => Self::LeftToJob(met),
+            (Self::Told | Self::LeftToJob(_), None, FailureAction::None) => self,
+            (
+                Self::Told | Self::LeftToJob(_),
+                None,
+                FailureAction::RestartOnce | FailureAction::Restart | FailureAction::Stop | FailureAction::Quarantine,
+            ) => Self::Over,
+        }
+    }
+}
+
 impl Failures {
     /// Judges a failure. `has_job`: whether a job works with the service, which then sees to the action itself.
     pub fn seen(&mut self, seen: &FailureSeen, reset_after: Duration, has_job: bool, docket: &mut Docket<'_>) {
         let (at, name) = (docket.at, seen.class.name());
         let key = (seen.service.clone(), name);
-        let away = |known: &Seen| at.saturating_duration_since(known.last) >= reset_after;
-        if let Some(known) = self.0.get_mut(&key)
-            && known.run == seen.run
-            && !away(known)
-        {
-            known.last = known.last.max(at);
-            return;
-        }
+        let met = self.met(seen, has_job, at);
+        let sees_to_it = met.is_some();
+        let known = self.0.get_mut(&key).filter(|known| !known.is_away(at));
+        let was_left = known.as_ref().is_some_and(|known| matches!(known.course, Course::LeftToJob(_)));
         // A restart that is still to be remembered.
-        let before = self.0.get(&key).filter(|known| !away(known)).and_then(|known| known.restarted);
-        let sees_to_it = has_job || matches!(seen.seen, SeenIn::Job(_));
+        let before = known.as_ref().and_then(|known| known.restarted);
+        let course = match known.filter(|known| known.run == seen.run) {
+            None => Course::Told.and_then(seen.action, met),
+            Some(known) => {
+                let course = known.course.and_then(seen.action, met);
+                let acts = course == Course::Over && known.course != Course::Over;
+                (known.course, known.last) = (course, known.last.max(at));
+                if !acts {
+                    return;
+                }
+                course
+            }
+        };
         let action = if sees_to_it { FailureAction::None } else { seen.action };
         let suppressed = action == FailureAction::RestartOnce && before.is_some();
-        if suppressed || !docket.stands(name, Some(&seen.service)) {
+        // What stands says that a job sees to it.
+        let is_otherwise = was_left && course == Course::Over;
+        if suppressed || is_otherwise || !docket.stands(name, Some(&seen.service)) {
             docket.raise([alert(seen, sees_to_it, suppressed, reset_after)], Some(seen.class));
         }
         let restarts = matches!(action, FailureAction::Restart | FailureAction::RestartOnce) && !suppressed;
         let restarted = if restarts { Some(at) } else { before };
-        self.0.insert(key, Seen { run: seen.run, last: at, reset_after, restarted, after: None });
+        self.0.insert(key, Seen { run: seen.run, course, last: at, reset_after, restarted, after: None });
         if !suppressed {
             docket.deeds_for(seen, action);
         }
+    }
+
+    /// When a job met something in this run last, if what was seen now is the job's.
+    fn met(&mut self, seen: &FailureSeen, has_job: bool, at: Instant) -> Option<Instant> {
+        if has_job || matches!(seen.seen, SeenIn::Job(_)) {
+            return Some(at);
+        }
+        let left = self.of(&seen.service).filter(|(_, known)| known.run == seen.run).filter_map(|(_, known)| {
+            let Course::LeftToJob(met) = known.course else { return None };
+            (at.saturating_duration_since(met) < LAST_LINES).then_some(met)
+        });
+        left.max()
     }
 
     /// Forgets what has been away for long enough, and clears what is over.
@@ -90,7 +145,7 @@ impl Failures {
             }
         }
         self.0.retain(|(service, class), known| {
-            let keep = at.saturating_duration_since(known.last) < known.reset_after;
+            let keep = !known.is_away(at);
             if !keep {
                 docket.clear(class, Some(service));
             }
@@ -112,6 +167,13 @@ impl Failures {
     #[cfg(test)]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+}
+
+impl Seen {
+    /// Whether it has been away for as long as its service needs to count as healthy; `reset_after` as it was then.
+    fn is_away(&self, at: Instant) -> bool {
+        at.saturating_duration_since(self.last) >= self.reset_after
     }
 }
 

@@ -70,7 +70,7 @@ impl Watched {
         match change {
             Change::Up { from, to } => {
                 let past = to == processes::CRITICAL && names_critical(limits);
-                let reason = format!("{}, more than `limits.processes` allows", counted(seen.processes));
+                let reason = format!("{}, more than `limits.processes` allows", counted(seen));
                 let then = if past { self.judged(seen, reason, true, budget, docket.at) } else { "" };
                 let alerts = (from + 1..=to).map(|level| self.runaway(seen, level, spec, then));
                 docket.raise(alerts.collect::<Vec<_>>(), None);
@@ -85,7 +85,7 @@ impl Watched {
                 service: seen.name().clone(),
                 run: seen.run,
                 class: FailureClass::Unknown,
-                reason: format!("its tree ran away: {}", counted(seen.processes)),
+                reason: format!("its tree ran away: {}", counted(seen)),
                 at_once: true,
                 sentence: Sentence::Restart,
             });
@@ -96,7 +96,7 @@ impl Watched {
         let limits = seen.spec.limits.processes;
         let levels = self.processes.levels(limits);
         let before = self.processes.at_ready().map(|n| format!(", {n} when it was ready")).unwrap_or_default();
-        let count = counted(seen.processes);
+        let count = counted(seen);
         let look = "`greenroom bundle` shows its tree; if so many are right, raise `limits.processes`";
         let (severity, message) = match level {
             processes::WARNING => {
@@ -244,9 +244,13 @@ fn names_critical(limits: ProcessLimits) -> bool {
 }
 
 /// `1 process`, `7 processes`.
-fn counted(processes: u32) -> String {
-    let what = if processes == 1 { "process" } else { "processes" };
-    format!("{processes} {what}")
+fn counted(seen: &ServiceSample) -> String {
+    let what = if seen.processes == 1 { "process" } else { "processes" };
+    let ended = match seen.unreaped {
+        0 => String::new(),
+        unreaped => format!(" ({unreaped} of them zombies, which have ended and which it does not reap)"),
+    };
+    format!("{} {what}{ended}", seen.processes)
 }
 
 fn warning(alert: &'static str, seen: &ServiceSample, message: String) -> Alert {

@@ -30,6 +30,7 @@ pub fn service(spec: ServiceSpec) -> ServiceSample {
         spec: Arc::new(spec),
         run: RunId::fresh(),
         state: ServiceState::Ready,
+        unreaped: 0,
         processes: 1,
         ram: Some(100 * MIB),
         vram: 0,

@@ -94,7 +94,9 @@ async fn a_nan_restarts_the_service_once_for_a_job_after_its_evidence_was_seen()
     let web = refusing(second.port.expect("a port"), 500, NANS).await;
     let error = shop.begin_again(json!({})).failed().await;
     assert_eq!((error.class, error.poisons()), (Some(FailureClass::Nan), true));
-    assert!(shop.rim.witness.has_job(&service.spec.name), "its last lines are still the job's");
+    let (seen, run, _) = hears.recv().await.expect("the job tells");
+    assert!(matches!(seen.seen, SeenIn::Job(_)), "from here on its last lines are known for the job's");
+    assert_eq!((Some(seen.run), run), (second.run_id, second.run_id));
     assert_eq!(service.status.borrow().run_id, second.run_id, "it is the job that is at fault");
     assert_eq!(ends(&mut shop), 1);
 

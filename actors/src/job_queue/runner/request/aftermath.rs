@@ -4,9 +4,7 @@
 //! restarted or ended. The gate is shut to everybody else from before the first to after the last. Nothing of a run that is
 //! restarted is asked for anything any more: it could not answer, and has nothing left to clean.
 
-use std::{sync::Arc, time::Duration};
-
-use tokio::time::sleep;
+use std::sync::Arc;
 
 use super::restart::{alone, condemn, is_over, restart};
 use crate::{
@@ -33,10 +31,6 @@ use crate::{
     witness::AtWork,
 };
 
-/// How long the last lines of a run may be on their way. A second failure of a job is the job's own, and what is printed of it
-/// must not be taken for somebody else's.
-const LAST_LINES: Duration = Duration::from_secs(5);
-
 /// A job at a service: what it has of it until everything is cleaned up.
 pub(super) struct Stay<'a> {
     pub rim: &'a Rim,
@@ -55,8 +49,6 @@ pub(super) struct After {
     /// The failure, where it has a cause that is known.
     failure: Option<JobError>,
     remedy: Option<Remedy>,
-    /// Whether it is the job, and not the run, that is at fault.
-    is_the_jobs: bool,
 }
 
 impl<'a> Stay<'a> {
@@ -98,25 +90,17 @@ impl<'a> Stay<'a> {
             AttemptEnd::Failed(error) => Some(error.clone()),
             AttemptEnd::Done(_) | AttemptEnd::Stopped => None,
         };
-        let is_the_jobs = has_poisoned && failure.as_ref().is_some_and(JobError::poisons);
-        (end, After { failure, remedy, is_the_jobs })
+        (end, After { failure, remedy })
     }
 
     /// Does what follows.
     pub async fn leave(&mut self, job: JobId, definition: &CleanupSpec, after: After, shut: &Shut) {
-        let After { failure, remedy, is_the_jobs } = after;
+        let After { failure, remedy } = after;
         let name = &self.target.spec.name;
         if let Some(seen) = failure.and_then(|error| evidence::of(&error, name.clone(), self.run, job)) {
             evidence::report(self.rim, seen).await;
         }
         self.clean_up(definition, remedy, shut).await;
-        if is_the_jobs {
-            let at_work = self.rim.witness.job_begins(&self.target.spec.name);
-            actix_rt::spawn(async move {
-                sleep(LAST_LINES).await;
-                drop(at_work);
-            });
-        }
     }
 
     /// Restarts the run, once. Whoever shuts the gate keeps everybody out until it is gone.
