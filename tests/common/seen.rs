@@ -47,9 +47,13 @@ impl Greenroom {
     /// What a service says on its own port, past the gateway.
     #[track_caller]
     pub fn engine(&self, name: &str) -> Http {
-        let service = self.service(name);
-        let port = service["endpoint"].as_str().and_then(|url| url.rsplit(':').next()?.parse().ok());
-        Http::Tcp(port.unwrap_or_else(|| panic!("no port: {service:#}")))
+        self.try_engine(name).unwrap_or_else(|| panic!("no port: {:#}", self.service(name)))
+    }
+
+    /// The same; `None` while it has no port.
+    #[track_caller]
+    pub fn try_engine(&self, name: &str) -> Option<Http> {
+        self.service(name)["endpoint"].as_str()?.rsplit(':').next()?.parse().ok().map(Http::Tcp)
     }
 
     /// A service's state.

@@ -4,11 +4,11 @@
 
 use serde_json::{Value, json};
 
-use crate::common::{BOUND, Greenroom, Http, wait_for};
+use crate::common::{BOUND, Greenroom, wait_for};
 
 /// A WebUI with these options, beside a chat, and a job that asks it for an image.
 fn config(greenroom: &Greenroom, options: &str, job: &str) -> String {
-    let webui = greenroom.webui(&format!("--step-ms 10 {options}"), "", job);
+    let webui = greenroom.webui(&format!("--steps 2 --step-ms 10 {options}"), "", job);
     let chat = greenroom.stand_in("chat", "--port ${port}");
     format!(
         r#"
@@ -176,9 +176,7 @@ fn eager() -> Greenroom {
 
 /// The status of an answer to somebody who asks past the gateway, as a browser does; nothing where there is none.
 fn paint(greenroom: &Greenroom, prompt: &str) -> Option<u16> {
-    let service = greenroom.service("webui");
-    let port = service["endpoint"].as_str()?.rsplit(':').next()?.parse().ok()?;
-    let answer = Http::Tcp(port).post("/sdapi/v1/txt2img", Some(&json!({ "prompt": prompt })));
+    let answer = greenroom.try_engine("webui")?.post("/sdapi/v1/txt2img", Some(&json!({ "prompt": prompt })));
     answer.ok().map(|answer| answer.status)
 }
 
