@@ -200,7 +200,11 @@ async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let error = shop.begin(json!({})).failed().await;
     drop(web);
     assert_eq!(error.class, Some(FailureClass::Timeout));
-    assert!(error.message.contains("stood still for 2s at step 8 of 20"), "{}", error.message);
+    assert!(
+        error.message.contains("stood still for 2s at step 8 of 20 (service.webui.limits.progress)"),
+        "{}",
+        error.message
+    );
     let alert = shop.alert().await;
     assert!(alert.starts_with("job_stuck: ") && alert.contains("at step 8 of 20"), "{alert}");
     let second = replaced(&service, first.run_id).await;
