@@ -3,6 +3,7 @@
 mod answers;
 mod cleanup;
 mod comfyui;
+mod lines;
 mod remedies;
 mod remote;
 mod shop;

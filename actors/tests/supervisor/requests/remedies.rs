@@ -12,7 +12,7 @@ use greenroom_actors::{
     job_queue::{attempt::AttemptNews, runner::far::Far},
     remote::Remotes,
     services::Supervised,
-    spec::{Balance, CleanupSpec, RemoteSpec, ResetSpec},
+    spec::{Balance, CleanupAction, CleanupSpec, RemoteSpec, ResetSpec},
     state::{ServiceState, ServiceStatus},
     template::Template,
     witness::{FailureSeen, SeenIn},
@@ -174,6 +174,10 @@ async fn a_rule_that_says_so_ends_the_run_within_its_policy() {
 async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let mut spec = service("a1111", "sleep 1000");
     spec.limits.progress = Duration::from_secs(2);
+    let dir = tempfile::tempdir().expect("a folder");
+    let cleaned = dir.path().join("cleaned");
+    let exec = ["sh", "-c", "echo >> \"$0\"", &cleaned.display().to_string()].map(Template::text).to_vec();
+    spec.cleanup.actions = vec![CleanupAction::Exec(exec)];
     let mut shop = Shop::new(spec, "/sdapi/v1/txt2img").await;
     let service = shop.service();
     let (port, first) = shop.load().await;
@@ -208,6 +212,8 @@ async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let alert = shop.alert().await;
     assert!(alert.starts_with("job_stuck: ") && alert.contains("at step 8 of 20"), "{alert}");
     let second = replaced(&service, first.run_id).await;
+    let cleaned = fs::read_to_string(&cleaned).expect("it was, before the job");
+    assert_eq!(cleaned.lines().count(), 1, "the next run is none of the job's business");
     let web = Web::new(second.port.expect("a port"), None, |_| async { Reply::json(&json!({ "images": [] })) }).await;
     shop.begin(json!({})).done().await;
     drop(web);
