@@ -6,6 +6,7 @@ mod comfyui;
 mod lines;
 mod remedies;
 mod remote;
+mod resets;
 mod shop;
 
 pub use shop::soon;
