@@ -13,8 +13,8 @@ pub struct FailureRule {
     pub action: FailureAction,
 }
 
-/// What is done about a failure of a program that goes on running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What is done about a failure of a program that goes on running. In order: what is severer is greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureAction {
     /// Nothing: the line only names the cause, should it end.

@@ -4,11 +4,13 @@
 use std::{
     collections::HashMap,
     fmt,
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use actix::{Message, Recipient};
 use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
 
 use crate::{
     failure::{FailureAction, FailureClass},
@@ -63,7 +65,8 @@ pub struct Trace {
     pub number: u64,
 }
 
-/// What was told of one run: of each class the last that was. There are few classes.
+/// What was told of one run: of each class and action the last that was, so that no line hides a severer one. There are few of
+/// both.
 #[derive(Debug)]
 struct Told {
     run: RunId,
@@ -82,6 +85,8 @@ struct Memory {
 struct Shared {
     judge: ArcSwapOption<Recipient<FailureSeen>>,
     memory: Mutex<Memory>,
+    /// Something was told.
+    heard: Notify,
     /// How many jobs are at work with each service.
     at_work: Mutex<HashMap<ServiceName, u32>>,
 }
@@ -139,6 +144,20 @@ impl Witness {
         memory.told.get(service).filter(|told| told.run == run).map(|told| told.traces.clone()).unwrap_or_default()
     }
 
+    /// Waits until something that wants anything done was told of this run after so much had been told.
+    pub async fn until_told(&self, service: &ServiceName, run: RunId, after: u64) {
+        let is_it = |trace: &Trace| trace.number > after && trace.action != FailureAction::None;
+        loop {
+            let mut next = pin!(self.0.heard.notified());
+            // What is told from here on is not missed.
+            next.as_mut().enable();
+            if self.traces(service, run).iter().any(is_it) {
+                return;
+            }
+            next.await;
+        }
+    }
+
     fn remember(&self, seen: &FailureSeen) {
         let mut memory = lock(&self.0.memory);
         memory.count += 1;
@@ -148,8 +167,10 @@ impl Witness {
         if told.run != seen.run {
             *told = Told { run: seen.run, traces: Vec::new() };
         }
-        told.traces.retain(|earlier| earlier.class != trace.class);
+        told.traces.retain(|earlier| (earlier.class, earlier.action) != (trace.class, trace.action));
         told.traces.push(trace);
+        drop(memory);
+        self.0.heard.notify_waiters();
     }
 
     /// A job works with this service until what comes back is dropped.
@@ -198,6 +219,8 @@ impl Drop for AtWork {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::poll;
+
     use super::*;
 
     #[test]
@@ -234,5 +257,31 @@ mod tests {
         assert_eq!((witness.traces(&service, next).len(), witness.is_poisoned(&service, next)), (0, false));
         witness.tell(seen(next, FailureClass::Nan, "fourth"));
         assert_eq!((witness.traces(&service, run).len(), witness.traces(&service, next).len()), (0, 1));
+    }
+
+    #[actix_rt::test]
+    async fn no_line_hides_a_severer_one_of_its_class_and_who_waits_hears_what_wants_something_done() {
+        let (witness, service, run) = (Witness::default(), "webui".parse().expect("a name"), RunId::fresh());
+        let tell = |action| {
+            witness.tell(FailureSeen {
+                service: "webui".parse().expect("a name"),
+                run,
+                class: FailureClass::Driver,
+                action,
+                line: "device lost".to_owned(),
+                seen: SeenIn::Output,
+            });
+        };
+        let mut hears = pin!(witness.until_told(&service, run, 0));
+        assert!(poll!(hears.as_mut()).is_pending());
+        tell(FailureAction::None);
+        assert!(poll!(hears.as_mut()).is_pending());
+        tell(FailureAction::Quarantine);
+        hears.await;
+        tell(FailureAction::None);
+        let told: Vec<FailureAction> = witness.traces(&service, run).iter().map(|trace| trace.action).collect();
+        assert_eq!(told, [FailureAction::Quarantine, FailureAction::None]);
+        let mut hears = pin!(witness.until_told(&service, run, witness.so_far()));
+        assert!(poll!(hears.as_mut()).is_pending(), "that was before");
     }
 }

@@ -4,6 +4,7 @@ mod bundle_command;
 mod bundles;
 #[path = "../common/mod.rs"]
 mod common;
+mod counted_jobs;
 mod hostile;
 mod itself;
 mod liveness;

@@ -47,6 +47,12 @@ pub struct Health {
 }
 
 impl Health {
+    /// One that is out, for this reason.
+    #[must_use]
+    pub fn out(why: &str) -> Self {
+        Self { is_out: true, last_error: Some(why.to_owned()), ..Self::default() }
+    }
+
     /// Whether it gets requests.
     #[must_use]
     pub fn is_in(&self) -> bool {

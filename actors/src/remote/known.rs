@@ -1,13 +1,17 @@
 //! What is known of the remotes at this moment.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use super::{
     choice::{Standing, choose},
     health::{Health, Look, Turn},
+    recovery::Recovery,
 };
 use crate::{ids::ServiceName, spec::RemoteSpec};
 
@@ -30,6 +34,8 @@ pub struct Site {
     url: String,
     in_flight: AtomicU32,
     health: Mutex<Health>,
+    /// Once its remote was reset, until it gets jobs again.
+    recovery: Mutex<Option<Recovery>>,
 }
 
 /// One URL, as people see it.
@@ -107,10 +113,25 @@ impl Remote {
     /// been `tried` with this request.
     #[must_use]
     pub fn enter(&self, tried: &[Arc<Site>]) -> Option<(Arc<Site>, InFlight)> {
-        let stand = |site: &Arc<Site>| Standing {
-            may_be_asked: site.is_in() && !tried.iter().any(|other| Arc::ptr_eq(other, site)),
-            in_flight: site.in_flight(),
-        };
+        self.enter_where(|site| !is_among(tried, site))
+    }
+
+    /// The same for a job, which goes to none that recovers from a reset.
+    #[must_use]
+    pub fn enter_for_job(&self, tried: &[Arc<Site>], now: Instant) -> Option<(Arc<Site>, InFlight)> {
+        self.enter_where(|site| !is_among(tried, site) && site.takes_jobs(now))
+    }
+
+    /// It is reset: its URLs get no jobs until they are seen to be well after this.
+    pub fn is_reset(&self, now: Instant) {
+        for site in &self.sites {
+            *lock(&site.recovery) = Some(Recovery::new(now));
+        }
+    }
+
+    fn enter_where(&self, may: impl Fn(&Arc<Site>) -> bool) -> Option<(Arc<Site>, InFlight)> {
+        let stand =
+            |site: &Arc<Site>| Standing { may_be_asked: site.is_in() && may(site), in_flight: site.in_flight() };
         let standings: Vec<Standing> = self.sites.iter().map(stand).collect();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let site = self.sites.get(choose(self.spec.balance, turn, &standings)?)?;
@@ -121,7 +142,7 @@ impl Remote {
 
 impl Site {
     fn new(url: String) -> Self {
-        Self { url, in_flight: AtomicU32::new(0), health: Mutex::default() }
+        Self { url, in_flight: AtomicU32::new(0), health: Mutex::default(), recovery: Mutex::default() }
     }
 
     /// The URL, without a `/` at its end.
@@ -133,7 +154,7 @@ impl Site {
     /// Whether it gets requests.
     #[must_use]
     pub fn is_in(&self) -> bool {
-        self.health().is_in()
+        lock(&self.health).is_in()
     }
 
     /// Requests on their way to it.
@@ -144,19 +165,34 @@ impl Site {
 
     /// Takes in what a look, or a request, has shown.
     pub fn see(&self, look: Look) -> Option<Turn> {
-        self.health().see(look)
+        if let Some(recovery) = &mut *lock(&self.recovery) {
+            recovery.see(look.clone());
+        }
+        lock(&self.health).see(look)
+    }
+
+    /// Whether it gets jobs as far as a reset goes: none, or it is over.
+    #[must_use]
+    pub fn takes_jobs(&self, now: Instant) -> bool {
+        let mut recovery = lock(&self.recovery);
+        if recovery.as_ref().is_some_and(|recovery| recovery.is_over(now)) {
+            *recovery = None;
+        }
+        recovery.is_none()
     }
 
     /// How long to wait for the next look.
     #[must_use]
-    pub fn pause(&self, usual: std::time::Duration) -> std::time::Duration {
-        self.health().pause(usual)
+    pub fn pause(&self, usual: Duration) -> Duration {
+        let pause = lock(&self.health).pause(usual);
+        // Somebody may wait for it.
+        lock(&self.recovery).as_ref().map_or(pause, |recovery| recovery.pause(usual).min(pause))
     }
 
     /// As people see it.
     #[must_use]
     pub fn view(&self) -> SiteView {
-        let health = self.health();
+        let health = lock(&self.health);
         SiteView {
             url: self.url.clone(),
             is_in: health.is_in(),
@@ -164,11 +200,15 @@ impl Site {
             last_error: health.last_error().map(str::to_owned),
         }
     }
+}
 
-    /// Nothing panics while it is locked, and if something did, what is in it is whole all the same.
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn is_among(sites: &[Arc<Site>], site: &Arc<Site>) -> bool {
+    sites.iter().any(|other| Arc::ptr_eq(other, site))
+}
+
+/// Nothing panics while one of them is locked, and if something did, what is in it is whole all the same.
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for InFlight {
@@ -179,10 +219,8 @@ impl Drop for InFlight {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::{engines::EngineRef, spec::Balance};
+    use crate::{engines::EngineRef, os::clock, spec::Balance};
 
     fn remotes(urls: &[&str], balance: Balance) -> Remotes {
         let spec = RemoteSpec {
@@ -213,6 +251,26 @@ mod tests {
         assert_eq!(remote.sites().iter().map(|site| site.in_flight()).collect::<Vec<_>>(), [1, 1]);
         drop((two, three));
         assert_eq!(remote.sites().iter().map(|site| site.in_flight()).collect::<Vec<_>>(), [0, 0]);
+    }
+
+    #[test]
+    fn after_a_reset_jobs_go_only_where_it_was_seen_to_be_well() {
+        let remotes = remotes(&["http://a", "http://b"], Balance::LeastBusy);
+        let (remote, now) = (remotes.find("pod").expect("its own name"), clock::now());
+        let [a, b] = remote.sites() else { panic!("two") };
+        a.see(Look::Good);
+        remote.is_reset(now);
+        assert!(remote.enter_for_job(&[], now).is_none() && remote.enter(&[]).is_some(), "a chat may try");
+        assert!(b.pause(Duration::from_secs(8)) <= Duration::from_secs(1), "somebody waits");
+        for _ in 0..2 {
+            b.see(Look::Good);
+        }
+        for _ in 0..3 {
+            let (site, _in_flight) = remote.enter_for_job(&[], now).expect("one is well");
+            assert!(Arc::ptr_eq(&site, b));
+        }
+        assert!(remote.enter_for_job(&[Arc::clone(b)], now).is_none());
+        assert!(remote.enter_for_job(&[Arc::clone(b)], now + Duration::from_secs(3600)).is_some(), "it is tried");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use greenroom_actors::{
 };
 
 use super::{
+    limits,
     memory::{claim, span},
     owner::Owner,
     program::{engine, env, failure, gpu_layers, inherit_env, main_command, model_file, working_dir},
@@ -41,6 +42,7 @@ pub(super) fn build(reader: &mut Reader<'_>, name: &ServiceName, at: Span, scope
         stop: stop(reader, j),
         failure: failure(reader, who),
         memory: claim(reader, who),
+        limits: limits::of_job(reader, j),
         worker: Some(WorkerSpec { job: name.clone(), progress: progress(reader, j), task: None }),
         ready: ready(&engine, size),
         model_file,

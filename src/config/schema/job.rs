@@ -5,7 +5,7 @@
 
 use super::{
     key::{Field, Key, Kind},
-    service::{ACTIONS, CARD, CLASSES, FIGURE, ON_FAILURE, SIGNAL, WHEN},
+    service::{ACTIONS, CARD, CLASSES, FIGURE, ON_FAILURE, PROCESSES, SIGNAL, WHEN},
 };
 
 const AUTO_OR_BOOL: Kind = Kind::OneOf(&[Kind::Word(&["auto"]), Kind::Bool]);
@@ -117,6 +117,21 @@ pub(super) const KEYS: &[Key] = &[
          groups `step` and `steps`.",
     )
     .or("\"auto\"").not_beside("service"),
+    Key::new(
+        "job.*.limits.processes",
+        PROCESSES,
+        "Process: How many of its tree are a warning, and critical; the one that is left out is half or twice the other. Above \
+         critical its tree is ended, if it has doubled within `watchdog.runaway.double_within`. There is no `auto`: a job is at \
+         no moment ready, so no count of its own is the normal one.",
+    )
+    .or("{ warning = 64, critical = 128 }").not_beside("service"),
+    Key::new(
+        "job.*.limits.progress",
+        Kind::Duration,
+        "Process: Between its first step and its last one, the longest that it may stay at one, where its output tells steps; \
+         then it is stuck, is ended and fails; 0 = never. Before the first and after the last there is `timeout`.",
+    )
+    .or("\"10m\"").not_beside("service"),
     Key::new(
         "job.*.clip_on_cpu",
         AUTO_OR_BOOL,

@@ -36,6 +36,10 @@ pub(super) const FIGURE: Kind = Kind::OneOf(&[
     Kind::Record(&[Field::may("idle", Kind::Size), Field::must("peak", Kind::Size)]),
 ]);
 
+/// `limits.processes`.
+pub(super) const PROCESSES: Kind =
+    Kind::Record(&[Field::may("warning", Kind::Int(1, 1_000_000)), Field::may("critical", Kind::Int(1, 1_000_000))]);
+
 /// `cleanup.actions`.
 pub(super) const ACTIONS: Kind = Kind::List(&Kind::Choice(&[
     Field::may("http", Kind::HttpCall),
@@ -299,13 +303,7 @@ pub(super) const KEYS: &[Key] = &[
     .or("\"\""),
     Key::new(
         "service.*.limits.processes",
-        Kind::OneOf(&[
-            Kind::Word(&["auto"]),
-            Kind::Record(&[
-                Field::may("warning", Kind::Int(1, 1_000_000)),
-                Field::may("critical", Kind::Int(1, 1_000_000)),
-            ]),
-        ]),
+        Kind::OneOf(&[Kind::Word(&["auto"]), PROCESSES]),
         "Processes of its tree from which it is a warning, and critical; `auto`, and each that is left out: the count when \
          it was ready + 5 and + 10.",
     )

@@ -4,8 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use greenroom::actors::{
     spec::{
-        CleanupAction, Figure, GpuChoice, InheritEnv, ParamKind, Probe, RestartPolicy, RunningJobs, StartMode,
-        StopSignal,
+        CleanupAction, Figure, GpuChoice, InheritEnv, LimitsSpec, ParamKind, Probe, ProcessLimits, RestartPolicy,
+        RunningJobs, StartMode, StopSignal,
     },
     template::{Part, Template},
     units::ByteSize,
@@ -46,6 +46,7 @@ priority = 3
 failure = [{ pattern = "NaN", class = "nan" }]
 stop.signal = "SIGINT"
 stop.grace = "9s"
+limits = { processes = { warning = 9 }, progress = "3m" }
 progress = '(?P<step>\d+) of (?P<steps>\d+)'
 timeout = "3m"
 retries = 2
@@ -89,6 +90,8 @@ cleanup.when = "ram > 0.5"
     assert_eq!((service.memory.priority, service.memory.needs["npu"]), (3, 1));
     assert!(matches!(service.memory.gpu, GpuChoice::These(_)));
     assert_eq!((service.stop.signal, service.stop.grace), (StopSignal::SigInt, Duration::from_secs(9)));
+    assert_eq!(service.limits.processes, ProcessLimits::Set { warning: Some(9), critical: Some(18) });
+    assert_eq!(service.limits.progress, Duration::from_secs(180));
     assert_eq!(service.failure.len(), 1);
     let worker = service.worker.as_ref().expect("a worker");
     assert_eq!((worker.job.as_str(), worker.task.is_none()), ("image", true));
@@ -116,6 +119,8 @@ fn a_process_that_says_little_is_started_for_a_job_and_for_nothing_else() {
     let service = &process.service;
     assert_eq!((service.start, service.restart.policy), (StartMode::OnDemand, RestartPolicy::Never));
     assert_eq!((&service.ready.probe, &service.alive.probe), (&Probe::None, &Probe::None));
+    let processes = ProcessLimits::Set { warning: Some(64), critical: Some(128) };
+    assert_eq!(service.limits, LimitsSpec { processes, ..LimitsSpec::default() });
     assert_eq!((service.port, service.serves.len(), service.memory.priority), (None, 0, 0));
     assert_eq!(service.stop.grace, Duration::from_secs(2));
     assert_eq!(service.worker.as_ref().and_then(|worker| worker.progress.clone()), None);
@@ -132,6 +137,19 @@ fn what_holds_of_a_job_is_shown_and_nothing_else() {
     for key in ["job.r.vram", "job.r.stop.grace", "job.r.progress", "job.p.request"] {
         assert!(!has(key), "{key}");
     }
+}
+
+#[test]
+fn limits_of_a_process_are_numbers_and_those_of_a_request_are_its_services() {
+    let told = helps("[job.a]\ncommand = \"sleep 1\"\nlimits.processes = { warning = 9, critical = 9 }\n");
+    assert_eq!(told[0].0, "job `a`: `limits.processes.warning`, 9, is not below `critical`, which is 9");
+    let told = helps("[job.a]\ncommand = \"sleep 1\"\nlimits.processes = \"auto\"\nlimits.ram = \"1GiB\"\n");
+    assert_eq!(told.len(), 2, "{told:?}");
+    let asked = "[service.s]\ncommand = [\"sleep\", \"${port}\"]\n[job.a]\nservice = \"s\"\nrequest = { method = \"POST\", path = \"/x\" }\n";
+    let told = helps(&format!("{asked}limits.progress = \"1m\"\n"));
+    let message = "job `a`: `limits.progress` is for a job with a `command`, and this one asks a `service`";
+    let help = "remove it: what counts is the `limits.progress` of service `s`";
+    assert_eq!(told, [(message.to_owned(), help.to_owned())]);
 }
 
 #[test]

@@ -244,11 +244,8 @@ impl<'a> Work<'a> {
             match order {
                 Order::Go if is_stuck && !stopped => {
                     stuck = stillness.take().map(|stillness| stillness.told());
-                    if self
-                        .send(StopService { reason: "its job stood still (limits.progress)".to_owned() })
-                        .await
-                        .is_err()
-                    {
+                    let reason = format!("its job stood still ({})", self.progress_key());
+                    if self.send(StopService { reason }).await.is_err() {
                         return Ending::Judged(AttemptEnd::Stopped);
                     }
                     stopped = !course::is_over(&self.status.borrow(), run);
@@ -283,7 +280,13 @@ impl<'a> Work<'a> {
     fn stillness(&self) -> Option<Stillness> {
         let told = self.spec.worker.as_ref().is_some_and(|worker| worker.progress.is_some());
         let is_told = told || !self.spec.engine.step_lines().is_empty();
-        is_told.then(|| Stillness::new(self.spec.limits.progress, clock::now())).flatten()
+        is_told.then(|| Stillness::of_process(self.spec.limits.progress, self.progress_key())).flatten()
+    }
+
+    /// What bounds a step of it.
+    fn progress_key(&self) -> String {
+        let job = self.spec.worker.as_ref().map_or(&self.spec.name, |worker| &worker.job);
+        format!("job.{job}.limits.progress")
     }
 
     fn stood_still(&self, why: String) -> Ending {

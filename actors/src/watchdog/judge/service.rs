@@ -70,7 +70,7 @@ impl Watched {
         match change {
             Change::Up { from, to } => {
                 let past = to == processes::CRITICAL && names_critical(limits);
-                let reason = format!("{}, more than `limits.processes` allows", counted(seen));
+                let reason = format!("{}, more than `{}` allows", counted(seen), key(seen));
                 let then = if past { self.judged(seen, reason, true, budget, docket.at) } else { "" };
                 let alerts = (from + 1..=to).map(|level| self.runaway(seen, level, spec, then));
                 docket.raise(alerts.collect::<Vec<_>>(), None);
@@ -85,7 +85,7 @@ impl Watched {
                 service: seen.name().clone(),
                 run: seen.run,
                 class: FailureClass::Unknown,
-                reason: format!("its tree ran away: {}", counted(seen)),
+                reason: format!("its tree ran away: {} (`{}`)", counted(seen), key(seen)),
                 at_once: true,
                 sentence: Sentence::Restart,
             });
@@ -97,7 +97,7 @@ impl Watched {
         let levels = self.processes.levels(limits);
         let before = self.processes.at_ready().map(|n| format!(", {n} when it was ready")).unwrap_or_default();
         let count = counted(seen);
-        let look = "`greenroom bundle` shows its tree; if so many are right, raise `limits.processes`";
+        let look = format!("`greenroom bundle` shows its tree; if so many are right, raise `{}`", key(seen));
         let (severity, message) = match level {
             processes::WARNING => {
                 let from = levels.warning;
@@ -241,6 +241,14 @@ fn exceeded(seen: &ServiceSample, reason: &str, docket: &mut Docket<'_>) {
 /// Whether the configuration says from how many processes on it is critical. What is guessed costs nobody a run.
 fn names_critical(limits: ProcessLimits) -> bool {
     matches!(limits, ProcessLimits::Set { critical: Some(_), .. })
+}
+
+/// The key of its levels, as it stands in its own table.
+fn key(seen: &ServiceSample) -> String {
+    match &seen.spec.worker {
+        Some(worker) => format!("job.{}.limits.processes", worker.job),
+        None => format!("service.{}.limits.processes", seen.spec.name),
+    }
 }
 
 /// `1 process`, `7 processes`.

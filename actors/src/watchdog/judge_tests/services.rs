@@ -3,7 +3,7 @@
 use super::world::{GIB, MIB, World, alerts, limited, message, said};
 use crate::{
     ids::RunId,
-    spec::{BundleOn, OnExceed, ProcessLimits},
+    spec::{BundleOn, OnExceed, ProcessLimits, WorkerSpec},
     state::ServiceState,
     units::ByteSize,
     watchdog::deed::Deed,
@@ -66,6 +66,27 @@ fn a_critical_count_costs_a_run_only_where_the_configuration_names_it() {
         world.look();
         assert_eq!(said(&world.look()), told);
     }
+}
+
+#[test]
+fn the_process_of_a_job_has_levels_that_no_first_sample_moves() {
+    let limits = ProcessLimits::Set { warning: Some(64), critical: Some(128) };
+    let mut world = World::of(vec![limited("image.2", |spec| {
+        spec.limits.processes = limits;
+        spec.worker = Some(WorkerSpec { job: "image".parse().expect("a name"), progress: None, task: None });
+    })]);
+    world.looks(2);
+    world.first().processes = 13;
+    assert_eq!(world.looks(10), [], "it has begun its loaders");
+    world.first().processes = 64;
+    let deeds = world.looks(10);
+    assert_eq!(said(&deeds), ["runaway warning"]);
+    assert!(message(&deeds).ends_with("raise `job.image.limits.processes`"), "{}", message(&deeds));
+    world.first().processes = 129;
+    let deeds = world.looks(2);
+    assert_eq!(said(&deeds), ["runaway critical", "runaway emergency", "condemn restart at once"]);
+    let Some(Deed::Condemn { reason, .. }) = deeds.last() else { panic!("{deeds:?}") };
+    assert_eq!(reason, "its tree ran away: 129 processes (`job.image.limits.processes`)");
 }
 
 #[test]

@@ -218,8 +218,25 @@ async fn one_that_stands_still_is_ended_and_says_at_which_step() {
     .await;
     let error = queue.begin(nothing()).failed().await;
     assert_eq!(error.class, Some(FailureClass::Timeout));
-    assert!(error.message.contains("stood still for 1s at step 3 of 10"), "{}", error.message);
+    assert!(
+        error.message.contains("stood still for 1s at step 3 of 10 (job.image.limits.progress); "),
+        "{}",
+        error.message
+    );
     assert_eq!(queue.house.find("image").status.borrow().state, ServiceState::Stopped);
+    queue.stop().await;
+}
+
+#[actix::test]
+async fn loading_and_writing_the_result_take_as_long_as_they_take() {
+    let text = "sleep 1.5; printf 'step 1 of 2\\nstep 2 of 2\\n'; sleep 1.5; : > \"$1\"";
+    let queue = Queue::with(text, Vec::new(), ResourcesSpec::default(), |service| {
+        service.limits.progress = Duration::from_millis(500);
+        let progress = r"step (?<step>[0-9]+) of (?<steps>[0-9]+)".to_owned();
+        service.worker.as_mut().expect("a worker").progress = Some(progress);
+    })
+    .await;
+    queue.begin(nothing()).done().await;
     queue.stop().await;
 }
 

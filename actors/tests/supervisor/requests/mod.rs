@@ -3,8 +3,10 @@
 mod answers;
 mod cleanup;
 mod comfyui;
+mod lines;
 mod remedies;
 mod remote;
+mod resets;
 mod shop;
 
 pub use shop::soon;

@@ -1,18 +1,16 @@
-//! What is done about a service, or a remote, on which a job has failed: with real supervisors and processes.
+//! What is done about a service on which a job has failed: with real supervisors and processes.
 
-use std::{cell::Cell, fs, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::Cell, fs, rc::Rc, time::Duration};
 
 use actix::{Actor, Context, Handler};
 use futures_util::FutureExt;
 use greenroom_actors::{
-    engines::Engines,
     event::EventKind,
     failure::{FailureAction, FailureClass, FailureRule},
     ids::RunId,
-    job_queue::{attempt::AttemptNews, runner::far::Far},
-    remote::Remotes,
+    job_queue::attempt::AttemptNews,
     services::Supervised,
-    spec::{Balance, CleanupSpec, RemoteSpec, ResetSpec},
+    spec::CleanupAction,
     state::{ServiceState, ServiceStatus},
     template::Template,
     witness::{FailureSeen, SeenIn},
@@ -20,10 +18,7 @@ use greenroom_actors::{
 use serde_json::json;
 use tokio::sync::{mpsc, watch};
 
-use super::{
-    remote::Near,
-    shop::{Shop, service, soon},
-};
+use super::shop::{Shop, service};
 use crate::{
     roster::until,
     web::{Asked, Reply, Web},
@@ -176,6 +171,10 @@ async fn a_rule_that_says_so_ends_the_run_within_its_policy() {
 async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let mut spec = service("a1111", "sleep 1000");
     spec.limits.progress = Duration::from_secs(5);
+    let dir = tempfile::tempdir().expect("a folder");
+    let cleaned = dir.path().join("cleaned");
+    let exec = ["sh", "-c", "echo >> \"$0\"", &cleaned.display().to_string()].map(Template::text).to_vec();
+    spec.cleanup.actions = vec![CleanupAction::Exec(exec)];
     let mut shop = Shop::new(spec, "/sdapi/v1/txt2img").await;
     let service = shop.service();
     let (port, first) = shop.load().await;
@@ -202,10 +201,16 @@ async fn work_that_stands_still_is_ended_and_its_service_restarted() {
     let error = shop.begin(json!({})).failed().await;
     drop(web);
     assert_eq!(error.class, Some(FailureClass::Timeout));
-    assert!(error.message.contains("stood still for 5s at step 8 of 20"), "{}", error.message);
+    assert!(
+        error.message.contains("stood still for 5s at step 8 of 20 (service.webui.limits.progress)"),
+        "{}",
+        error.message
+    );
     let alert = shop.alert().await;
     assert!(alert.starts_with("job_stuck: ") && alert.contains("at step 8 of 20"), "{alert}");
     let second = replaced(&service, first.run_id).await;
+    let cleaned = fs::read_to_string(&cleaned).expect("it was, before the job");
+    assert_eq!(cleaned.lines().count(), 1, "the next run is none of the job's business");
     let web = Web::new(second.port.expect("a port"), None, |_| async { Reply::json(&json!({ "images": [] })) }).await;
     shop.begin(json!({})).done().await;
     drop(web);
@@ -278,42 +283,5 @@ async fn failures_in_a_row_lead_to_a_restart_and_one_success_ends_the_row() {
     shop.begin(json!({})).done().await;
     drop(web);
     assert_eq!(shop.alert().await, "dirty cleared");
-    shop.stop().await;
-}
-
-#[actix_rt::test]
-async fn a_remote_that_stays_dirty_is_reset() {
-    let mut shop = Shop::new(service("generic", "sleep 1000"), "/x").await;
-    let dir = tempfile::tempdir().expect("a folder");
-    let flag = dir.path().join("reset");
-    let web = refusing(0, 500, NANS).await;
-    let restarter = Web::new(0, None, |_| async { Reply::json(&json!({})) }).await;
-    let spec = RemoteSpec {
-        name: "pod".parse().expect("a name"),
-        urls: vec![format!("http://127.0.0.1:{}", web.port)],
-        engine: Engines::built_in().named("a1111").expect("an engine"),
-        serves: Vec::new(),
-        balance: Balance::RoundRobin,
-        api_key: None,
-        alive_interval: Duration::from_secs(60),
-        cleanup: CleanupSpec { last_resort_after: 2, ..CleanupSpec::default() },
-        reset: ResetSpec {
-            http: Some(("POST".to_owned(), format!("http://127.0.0.1:{}/pods/7/restart", restarter.port))),
-            exec: ["sh", "-c", "echo $GREENROOM_SERVICE > \"$0\"", &flag.display().to_string()]
-                .map(Template::text)
-                .to_vec(),
-        },
-    };
-    shop.rim.far = Far { remotes: Remotes::new(&[spec]), wires: Some(Arc::new(Near)) };
-    shop.job.service = "pod".parse().expect("a name");
-    for _ in 0..2 {
-        assert_eq!(restarter.heard(), [""; 0]);
-        let error = shop.begin(json!({})).failed().await;
-        assert_eq!((error.class, error.poisons()), (Some(FailureClass::Nan), false), "it is not restarted for one job");
-    }
-    assert_eq!(restarter.heard(), ["POST /pods/7/restart"]);
-    soon("the program has run", || fs::read_to_string(&flag).is_ok_and(|text| text == "pod\n")).await;
-    let alert = shop.alert().await;
-    assert!(alert.starts_with("dirty: `pod` is reset: 2 jobs in a row"), "{alert}");
     shop.stop().await;
 }

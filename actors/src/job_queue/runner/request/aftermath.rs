@@ -2,13 +2,19 @@
 //!
 //! The order is: the outcome is told; whatever shows the state of a run that failed is looked at; it is cleaned up; the run is
 //! restarted or ended. The gate is shut to everybody else from before the first to after the last. Nothing of a run that is
-//! restarted is asked for anything any more: it could not answer, and has nothing left to clean.
+//! restarted is asked for anything any more: it could not answer, and has nothing left to clean. Where the run was restarted to
+//! end the work, all of that is done with it, and the next run is none of this job's.
+//!
+//! Whoever watches services leaves to the job whatever a run prints while the job is here. So the job looks twice: before it is
+//! judged, and once more when it leaves.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use super::restart::{alone, condemn, is_over, restart};
 use crate::{
-    failure::FailureClass,
+    failure::{FailureAction, FailureClass},
     gate::{Permit, Shut},
     ids::RunId,
     job::{JobError, JobId},
@@ -20,16 +26,20 @@ use crate::{
             cleanup::{CleanPlace, CleanupFailed, clean, tell_failure},
             dirty::Verdict,
             evidence,
-            failing::{Remedy, explained, omen, remedy},
+            failing::{Remedy, explained, gravest, is_unexplained, of_line, omen, remedy, wanted},
             wire::{Local, Wire},
         },
     },
     os::clock,
     process_supervisor::messages::CondemnService,
     services::Supervised,
-    spec::{CleanupSpec, OnCleanupFailure},
+    spec::{CleanupSpec, OnCleanupFailure, ServiceSpec},
     witness::AtWork,
 };
+
+/// How long a failure without a cause waits for the line that names it: a server answers with a bare 500 before it logs the
+/// traceback (uvicorn's `run_asgi` does), and its output is read on another thread than the answer.
+const EXPLAINED_WITHIN: Duration = Duration::from_millis(200);
 
 /// A job at a service: what it has of it until everything is cleaned up.
 pub(super) struct Stay<'a> {
@@ -49,6 +59,10 @@ pub(super) struct After {
     /// The failure, where it has a cause that is known.
     failure: Option<JobError>,
     remedy: Option<Remedy>,
+    /// The severest action that was thought of for it.
+    weighed: FailureAction,
+    /// How much had been told of failures when it was judged.
+    judged: u64,
 }
 
 impl<'a> Stay<'a> {
@@ -66,15 +80,27 @@ impl<'a> Stay<'a> {
         AttemptEnd::Failed(JobError::new(Some(FailureClass::Timeout), why))
     }
 
+    /// Gives the line of output that explains this end its moment to come, where one is missing.
+    pub async fn hear_out(&self, end: &AttemptEnd) {
+        let (witness, name) = (&self.rim.witness, &self.target.spec.name);
+        if is_unexplained(end) && omen(&witness.traces(name, self.run), self.began, end).is_none() {
+            // Whatever has come is looked at next.
+            drop(timeout(EXPLAINED_WITHIN, witness.until_told(name, self.run, self.began)).await);
+        }
+    }
+
     /// The end of the work with everything in it that is known, and what follows.
     pub fn judge(&self, end: AttemptEnd, attempt: &Attempt) -> (AttemptEnd, After) {
         let has_poisoned = attempt.has_poisoned;
         let name = &self.target.spec.name;
-        let omen = omen(self.rim.witness.traces(name, self.run), self.began, &end);
-        let end = explained(end, omen.as_ref());
-        let again_after = self.target.spec.restart.reset_after;
-        let may_restart = |class| self.rim.tidy.may_restart(name, class, again_after, clock::now());
-        let mut remedy = remedy(&end, omen.as_ref(), has_poisoned, may_restart);
+        // First, so that nothing falls between the two.
+        let judged = self.rim.witness.so_far();
+        let traces = self.rim.witness.traces(name, self.run);
+        let cause = omen(&traces, self.began, &end);
+        let end = explained(end, cause);
+        let gravest = gravest(&traces, self.began);
+        let mut remedy = remedy(&end, gravest, has_poisoned, |class| self.may_restart(class));
+        let weighed = gravest.map_or(FailureAction::None, |trace| trace.action).max(wanted(&end));
         if let AttemptEnd::Done(_) = end {
             clear(JOB_STUCK, name, self.rim);
             clear(DIRTY, name, self.rim);
@@ -90,17 +116,29 @@ impl<'a> Stay<'a> {
             AttemptEnd::Failed(error) => Some(error.clone()),
             AttemptEnd::Done(_) | AttemptEnd::Stopped => None,
         };
-        (end, After { failure, remedy })
+        (end, After { failure, remedy, weighed, judged })
+    }
+
+    /// Whether the run may be restarted for a line of this class; if so, it counts as done.
+    fn may_restart(&self, class: FailureClass) -> bool {
+        let ServiceSpec { name, restart, .. } = &*self.target.spec;
+        self.rim.tidy.may_restart(name, class, restart.reset_after, clock::now())
+    }
+
+    /// What is to be done for what the run has printed since it was judged, where that is worse than anything before.
+    fn late(&self, judged: u64, weighed: FailureAction) -> Option<Remedy> {
+        let traces = self.rim.witness.traces(&self.target.spec.name, self.run);
+        let line = gravest(&traces, judged).filter(|trace| trace.action > weighed)?;
+        of_line(line, |class| self.may_restart(class))
     }
 
     /// Does what follows.
     pub async fn leave(&mut self, job: JobId, definition: &CleanupSpec, after: After, shut: &Shut) {
-        let After { failure, remedy } = after;
         let name = &self.target.spec.name;
-        if let Some(seen) = failure.and_then(|error| evidence::of(&error, name.clone(), self.run, job)) {
+        if let Some(seen) = after.failure.as_ref().and_then(|error| evidence::of(error, name.clone(), self.run, job)) {
             evidence::report(self.rim, seen).await;
         }
-        self.clean_up(definition, remedy, shut).await;
+        self.clean_up(definition, after, shut).await;
     }
 
     /// Restarts the run, once. Whoever shuts the gate keeps everybody out until it is gone.
@@ -130,25 +168,29 @@ impl<'a> Stay<'a> {
     }
 
     /// Cleans up after the job, as the configuration says by now, and restarts or ends the run where that is due.
-    async fn clean_up(&mut self, definition: &CleanupSpec, remedy: Option<Remedy>, shut: &Shut) {
+    async fn clean_up(&mut self, definition: &CleanupSpec, after: After, shut: &Shut) {
+        if self.permit.is_none() {
+            // The run has been restarted. What would be asked, run and emptied now would be the next one's.
+            return;
+        }
+        let After { remedy, judged, weighed, .. } = after;
         if let Some(now) = self.rim.services.find(self.target.spec.name.as_str()) {
             self.target.spec = now.spec;
         }
         let specs = [definition, &self.target.spec.cleanup];
         let after_each = self.target.spec.restart_after_job;
-        if remedy.is_none() && !after_each && specs.iter().all(|spec| spec.actions.is_empty()) {
-            return;
-        }
-        let is_alone = alone(&self.target, shut).await;
+        let is_due = remedy.is_some() || after_each || specs.iter().any(|spec| !spec.actions.is_empty());
+        let is_alone = is_due && alone(&self.target, shut).await;
+        let mut dirty = None;
         if is_alone {
-            self.clean_all(definition, remedy.is_none(), shut).await;
-        } else {
+            dirty = self.clean_all(definition, remedy.is_none()).await;
+        } else if is_due {
             let (service, drain) = (self.target.spec.name.clone(), self.target.spec.memory.offload.drain);
             let others = self.target.gate.in_flight().saturating_sub(1);
             let failures = vec![format!("{others} others still work with it after {drain:?} (offload.drain)")];
             tell_failure(&CleanupFailed { service, failures }, self.rim);
         }
-        match remedy {
+        match self.late(judged, weighed).or(remedy).or(dirty.map(Remedy::Recycle)) {
             Some(remedy) => self.mend(remedy, shut).await,
             None if after_each && is_alone => {
                 self.recycle(shut, "it is restarted after each job (restart_after_job)".to_owned()).await;
@@ -158,8 +200,8 @@ impl<'a> Stay<'a> {
     }
 
     /// Does the job's own actions, then the service's. Nobody else is in. `stays`: whether the run goes on after that, so that
-    /// it is of use to ask it for anything.
-    pub async fn clean_all(&mut self, definition: &CleanupSpec, stays: bool, shut: &Shut) {
+    /// it is of use to ask it for anything. Gives why it is to be restarted, where it is not clean after that.
+    pub async fn clean_all(&mut self, definition: &CleanupSpec, stays: bool) -> Option<String> {
         let spec = Arc::clone(&self.target.spec);
         let mut restart = None;
         for actions in [definition, &spec.cleanup] {
@@ -174,8 +216,6 @@ impl<'a> Stay<'a> {
             }
         }
         self.rim.tidy.cleaned(&spec.name, self.run, self.target.gate.entries());
-        if let Some(why) = restart.filter(|_| stays) {
-            self.recycle(shut, why).await;
-        }
+        restart.filter(|_| stays)
     }
 }

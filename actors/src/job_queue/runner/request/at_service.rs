@@ -87,6 +87,7 @@ pub(super) async fn run(
         }
         Worked::Stuck(why) => stay.give_up_on(&shut, why).await,
     };
+    stay.hear_out(&end).await;
     let (end, after) = stay.judge(end, attempt);
     tell.tell(AttemptNews::Ended(end));
     let mut order = attempt.order.clone();
@@ -151,7 +152,9 @@ async fn make_ready<'a>(
     }
     if is_dirty && is_alone {
         let definition = attempt.definition.cleanup.clone();
-        stay.clean_all(&definition, true, &shut).await;
+        if let Some(why) = stay.clean_all(&definition, true).await {
+            stay.recycle(&shut, why).await;
+        }
     }
     stay.permit.is_some().then_some(stay)
 }

@@ -162,7 +162,8 @@ impl Errand<'_> {
     /// Its work begins, and may stand still for so long, where its engine tells how it gets on; zero: for ever.
     pub fn begins(&self, bound: Duration) {
         let is_told = self.engine.follows(&self.letter.method, &self.letter.path) != Followed::ByAnswer;
-        let stillness = is_told.then(|| Stillness::new(bound, clock::now())).flatten();
+        let key = || format!("service.{}.limits.progress", self.who);
+        let stillness = is_told.then(|| Stillness::of_request(bound, key(), clock::now())).flatten();
         self.stillness.replace(stillness);
     }
 

@@ -21,6 +21,7 @@ use crate::{
             wire::{Letter, WireError},
         },
     },
+    os::clock,
     remote::{InFlight, Look, Remote, Site},
 };
 
@@ -65,7 +66,7 @@ pub(super) async fn run(
             None => return Some(AttemptEnd::Stopped),
         };
         let wire = Arc::clone(&errand.wire);
-        let (end, failures) = judged(end, *order.borrow(), remote, rim);
+        let (end, failures) = judged(end, *order.borrow(), remote, &site, rim);
         tell.tell(AttemptNews::Ended(end));
         let place = CleanPlace {
             name: remote.name().clone(),
@@ -92,8 +93,8 @@ pub(super) async fn run(
 }
 
 /// The end, and after how many failures in a row the last resort is due, if it is. Nothing of a remote is restarted for one
-/// job, so that another attempt is as good as any.
-fn judged(end: AttemptEnd, order: Order, remote: &Arc<Remote>, rim: &Rim) -> (AttemptEnd, Option<u32>) {
+/// job, so that another attempt is as good as any. No job comes to one that is to be reset, from here on until it is well again.
+fn judged(end: AttemptEnd, order: Order, remote: &Arc<Remote>, site: &Site, rim: &Rim) -> (AttemptEnd, Option<u32>) {
     let end = match end {
         AttemptEnd::Failed(error) => AttemptEnd::Failed(JobError { action: None, ..error }),
         AttemptEnd::Done(_) => {
@@ -102,8 +103,15 @@ fn judged(end: AttemptEnd, order: Order, remote: &Arc<Remote>, rim: &Rim) -> (At
         }
         AttemptEnd::Stopped => end,
     };
-    let after = remote.spec().cleanup.last_resort_after;
-    let failures = rim.tidy.count(remote.name(), None, Verdict::of(&end, order), after);
+    let verdict = match Verdict::of(&end, order) {
+        // It is being reset for what has failed before: this was on its way.
+        Verdict::Dirty if !site.takes_jobs(clock::now()) => Verdict::Nothing,
+        verdict => verdict,
+    };
+    let failures = rim.tidy.count(remote.name(), None, verdict, remote.spec().cleanup.last_resort_after);
+    if failures.is_some() && remote.spec().reset.is_set() {
+        remote.is_reset(clock::now());
+    }
     (end, failures)
 }
 
@@ -118,13 +126,21 @@ async fn find(
     // Those that could not be connected to are out by now, and are asked again once they are well.
     let mut tried = tried;
     loop {
-        if let Some(found) = remote.enter(tried) {
+        let now = clock::now();
+        if let Some(found) = remote.enter_for_job(tried, now) {
             return Some(found);
         }
         if pause == PAUSES.0 {
             let said = |site: &Arc<Site>| {
                 let view = site.view();
-                format!("{}: {}", view.url, view.last_error.unwrap_or_else(|| "not tried".to_owned()))
+                let why = match view.last_error {
+                    _ if view.is_in && !site.takes_jobs(now) => {
+                        "it was reset, and is not known to be well again".to_owned()
+                    }
+                    Some(error) => error,
+                    None => "not tried".to_owned(),
+                };
+                format!("{}: {why}", view.url)
             };
             let said: Vec<String> = remote.sites().iter().map(said).collect();
             tell.tell(AttemptNews::Waiting(format!(

@@ -13,7 +13,7 @@ use crate::{
         cleanup::{CleanupFailed, tell_failure},
         refused::{LONGEST_ERROR, shortened},
     },
-    os::containment::Hold,
+    os::{clock, containment::Hold},
     process_supervisor::run::{exec_alone, foreign_surroundings},
     remote::Remote,
 };
@@ -23,7 +23,8 @@ const HTTP_BOUND: Duration = Duration::from_secs(120);
 /// The longest that the program may take.
 const EXEC_BOUND: Duration = Duration::from_secs(300);
 
-/// Does what `reset` says, after so many jobs in a row have failed.
+/// Does what `reset` says, after so many jobs in a row have failed. What was seen of the remote until the end of that counts for
+/// nothing: no job comes before it is seen to be well after it.
 pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
     let (name, spec) = (remote.name(), &remote.spec().reset);
     let why = format!("{failures} jobs in a row have failed on it (cleanup.last_resort_after)");
@@ -39,6 +40,7 @@ pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
     if !spec.exec.is_empty() {
         problems.extend(execute(remote, rim).await.err().map(|why| format!("reset.exec: {why}")));
     }
+    remote.is_reset(clock::now());
     if !problems.is_empty() {
         tell_failure(&CleanupFailed { service: name.clone(), failures: problems }, rim);
     }
