@@ -81,6 +81,18 @@ impl Backlog {
         self.jobs.values().chain(&self.records)
     }
 
+    /// Those of jobs that have come to something.
+    pub fn ends(&self) -> impl Iterator<Item = &Record> {
+        self.jobs.values().filter(|record| is_end(record))
+    }
+
+    /// Forgets these: they are on disk.
+    pub fn clear_ends(&mut self) {
+        let gone: usize = self.ends().map(weight).sum();
+        self.bytes -= gone;
+        self.jobs.retain(|_, record| !is_end(record));
+    }
+
     /// Forgets all: they are on disk.
     pub fn clear(&mut self) {
         self.records.clear();
@@ -89,6 +101,11 @@ impl Backlog {
         // A burst's memory is not kept for ever.
         self.records.shrink_to(256);
     }
+}
+
+/// Whether it tells what has become of a job.
+fn is_end(record: &Record) -> bool {
+    matches!(record, Record::Job(job) if job.outcome.is_some())
 }
 
 /// About how many bytes a record takes in memory: its own size and that of the texts in it.
@@ -164,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::{Pid, RunId},
-        job::sample::queued,
+        job::{JobOutcome, sample::queued},
         time::Timestamp,
     };
 
@@ -204,7 +221,12 @@ mod tests {
         assert!(backlog.records.is_empty() && backlog.jobs.contains_key(&first.id));
         backlog.clear();
         assert_eq!(backlog.push(job(&first)), 0);
-        assert_eq!(backlog.bytes, alone);
+        assert_eq!((backlog.bytes, backlog.ends().count()), (alone, 0), "it is still open");
+        let over = JobView { outcome: Some(JobOutcome::Failed), ..queued("image", 3) };
+        backlog.push(job(&over));
+        assert_eq!(backlog.ends().collect::<Vec<_>>(), [&job(&over)]);
+        backlog.clear_ends();
+        assert_eq!((backlog.bytes, backlog.len()), (alone, 1));
     }
 
     #[test]

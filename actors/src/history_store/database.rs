@@ -41,6 +41,9 @@ pub enum Trouble {
     /// It cannot be written now.
     #[error("{0}")]
     Obstacle(String),
+    /// There is no room for so much now.
+    #[error("{0}")]
+    Full(String),
     /// A later version made it.
     #[error(
         "a newer Greenroom made this database (version {found}, this one knows {CURRENT}): move it away, or use that version"
@@ -58,6 +61,7 @@ impl From<rusqlite::Error> for Trouble {
     fn from(error: rusqlite::Error) -> Self {
         match judge(&error) {
             Fault::Damage => Self::Damaged(error.to_string()),
+            Fault::Full => Self::Full(error.to_string()),
             Fault::Obstacle | Fault::Record => Self::Obstacle(error.to_string()),
         }
     }

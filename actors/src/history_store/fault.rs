@@ -9,6 +9,8 @@ pub enum Fault {
     Damage,
     /// The file cannot be written now: try again later.
     Obstacle,
+    /// There is no room for so much: try again later, and less of it now.
+    Full,
     /// This one record cannot be written, ever: leave it out.
     Record,
 }
@@ -20,6 +22,9 @@ pub fn judge(error: &Error) -> Fault {
         Error::SqliteFailure(failure, message) => match failure.code {
             ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => Fault::Damage,
             ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_SHORT_READ => Fault::Damage,
+            // The second is what a quota or a limit on the size of files comes to (`src/os_unix.c`, `unixWrite`).
+            ErrorCode::DiskFull => Fault::Full,
+            ErrorCode::SystemIoFailure if failure.extended_code == ffi::SQLITE_IOERR_WRITE => Fault::Full,
             ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch => Fault::Record,
             _ => by_message(message.as_deref()),
         },
@@ -51,10 +56,12 @@ mod tests {
         for code in [ffi::SQLITE_CORRUPT, ffi::SQLITE_NOTADB, ffi::SQLITE_IOERR_SHORT_READ] {
             assert_eq!(judge(&failure(code)), Fault::Damage, "{code}");
         }
-        let obstacles =
-            [ffi::SQLITE_FULL, ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_WRITE];
+        let obstacles = [ffi::SQLITE_READONLY, ffi::SQLITE_CANTOPEN, ffi::SQLITE_BUSY, ffi::SQLITE_IOERR_FSYNC];
         for code in obstacles {
             assert_eq!(judge(&failure(code)), Fault::Obstacle, "{code}");
+        }
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE] {
+            assert_eq!(judge(&failure(code)), Fault::Full, "{code}");
         }
         assert_eq!(judge(&failure(ffi::SQLITE_TOOBIG)), Fault::Record);
     }

@@ -155,7 +155,7 @@ impl Store {
     ) -> Option<T> {
         match work(self.database.as_mut()?) {
             Ok(value) => Some(value),
-            Err(Trouble::Obstacle(reason)) => {
+            Err(Trouble::Obstacle(reason) | Trouble::Full(reason)) => {
                 // The next commit shows whether this is in the way of records as well.
                 tracing::warn!(%reason, "care of the history was put off");
                 None
@@ -205,10 +205,21 @@ impl Store {
             Some(database) => database,
             none => none.insert(Database::open(&self.path)?),
         };
-        let left_out = database.write(self.backlog.all())?;
-        self.dropped += left_out;
-        self.backlog.clear();
-        Ok(())
+        match database.write(self.backlog.all()) {
+            Ok(left_out) => {
+                self.dropped += left_out;
+                self.backlog.clear();
+                Ok(())
+            }
+            Err(Trouble::Full(reason)) => {
+                // For what jobs have come to there may be room where there is none for all that has happened meanwhile. Not
+                // for what begins: whoever waits for it is told that it is not on disk.
+                self.dropped += database.write(self.backlog.ends())?;
+                self.backlog.clear_ends();
+                Err(Trouble::Full(reason))
+            }
+            Err(trouble) => Err(trouble),
+        }
     }
 
     fn replace(&mut self, trouble: &Trouble, wall: Timestamp) -> std::io::Result<()> {

@@ -243,11 +243,31 @@ fn the_end_of_a_job_outlasts_a_full_disk_and_all_that_happens_meanwhile() {
     }
     let refused = stage.store.commit(stage.now, clock::wall());
     assert!(refused.is_err() && stage.store.dropped() > 0, "{refused:?}");
+    // There was no room for thousands of events, and there is for the one row that tells what the job has come to.
+    let reader = HistoryReader::open(&stage.path).expect("open");
+    assert_eq!(reader.job(over.id).expect("rows"), Some(over.clone()));
+    assert_eq!(reader.open_jobs().expect("rows"), []);
+    assert_eq!(stage.store.buffered(), MOST_RECORDS as u64 - 1, "the others wait");
+    stage.now += Duration::from_secs(1);
+    assert_eq!(stage.store.commit(stage.now, clock::wall()), Ok(()));
+    assert_eq!(stage.store.buffered(), 0);
+}
+
+#[test]
+fn without_any_room_the_end_of_a_job_waits_whatever_else_comes() {
+    let mut stage = Stage::new();
+    fs::create_dir(&stage.path).expect("in the way");
+    let over = JobView { state: JobState::Succeeded, outcome: Some(JobOutcome::Succeeded), ..queued("image", 1) };
+    stage.store.add(Record::Job(Box::new(over.clone())));
+    for n in 0..MOST_RECORDS as u64 + 500 {
+        stage.store.add(event(n));
+    }
+    stage.store.commit(stage.now, clock::wall()).expect_err("in the way");
+    fs::remove_dir(&stage.path).expect("out of the way");
     stage.now += Duration::from_secs(1);
     assert_eq!(stage.store.commit(stage.now, clock::wall()), Ok(()));
     let reader = HistoryReader::open(&stage.path).expect("open");
     assert_eq!(reader.job(over.id).expect("rows"), Some(over));
-    assert_eq!(reader.open_jobs().expect("rows"), []);
 }
 
 #[test]
