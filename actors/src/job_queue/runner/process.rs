@@ -23,7 +23,7 @@ use tokio::{sync::watch, time::sleep_until};
 use super::{
     Rim,
     alarm::{JOB_STUCK, clear, raise},
-    cleanup::{CleanPlace, clean},
+    cleanup::{CleanPlace, all_is_clean, clean},
     evidence,
     stillness::Stillness,
 };
@@ -32,7 +32,7 @@ use crate::{
     failure::FailureClass,
     gate::Place,
     ids::{RunId, ServiceName},
-    job::{JobError, JobProgress, JobResult},
+    job::{JobError, JobName, JobProgress, JobResult},
     job_queue::attempt::{Attempt, AttemptEnd, AttemptNews, JobFolder, Order, StopWhy, Teller, worker_name},
     memory::GpuId,
     os::clock,
@@ -286,8 +286,13 @@ impl<'a> Work<'a> {
         is_told.then(|| Stillness::new(self.spec.limits.progress, clock::now())).flatten()
     }
 
+    /// Whom alerts are about: a next job of its kind may have any of its workers, and one of them perhaps none for long.
+    fn job(&self) -> &JobName {
+        self.spec.worker.as_ref().map_or(&self.spec.name, |worker| &worker.job)
+    }
+
     fn stood_still(&self, why: String) -> Ending {
-        let name = &self.spec.name;
+        let name = self.job();
         raise(JOB_STUCK, name, format!("a job of `{name}` was ended: {why}"), self.rim);
         Ending::Judged(AttemptEnd::Failed(JobError::new(Some(FailureClass::Timeout), why)))
     }
@@ -300,7 +305,7 @@ impl<'a> Work<'a> {
             Ok(made) => {
                 let end = outcome::judge(&exit, now.reason.as_deref(), made, command::uses_output(&self.spec));
                 if let AttemptEnd::Done(_) = end {
-                    clear(JOB_STUCK, &self.spec.name, self.rim);
+                    clear(JOB_STUCK, self.job(), self.rim);
                 }
                 outcome::with_action(end, &self.spec.failure)
             }
@@ -336,6 +341,7 @@ impl<'a> Work<'a> {
     /// Cleans up as the job says. A failure has raised its alert by itself, and there is no process that could be restarted.
     async fn clean(&mut self) {
         let mut place = CleanPlace::of(&self.spec, &self.status.borrow(), None, self.rim);
+        place.name = self.job().clone();
         if let Some(own) = &mut place.own {
             own.values.gpus = self.gpus.iter().map(ToString::to_string).collect();
             own.gpus.clone_from(&self.gpus);
@@ -344,7 +350,11 @@ impl<'a> Work<'a> {
             biased;
             // An error means that nobody is there to give this order any more.
             _ = self.order.wait_for(|order| *order == Order::Kill) => {}
-            _ = clean(&self.cleanup, &place, self.rim) => {}
+            cleaned = clean(&self.cleanup, &place, self.rim) => {
+                if cleaned.is_ok() {
+                    all_is_clean(&place.name, self.rim);
+                }
+            }
         }
     }
 

@@ -82,23 +82,36 @@ async fn a_clean_up_that_fails_is_named_and_its_alert_goes_with_the_next_that_do
     let outside = other.path().display().to_string();
     let mut spec = service("generic", "sleep 1000");
     spec.working_dir = work.path().to_owned();
-    spec.cleanup.actions = vec![http("/free"), CleanupAction::Purge(Template::text(&outside)), http("/last")];
+    spec.cleanup.actions = vec![
+        http("/free"),
+        CleanupAction::Purge(Template::text(&outside)),
+        CleanupAction::Exec(["/bin/sh", "-c", "exit 3", "s3cret"].map(Template::text).into()),
+        http("/busy?key=s3cret"),
+        http("/last"),
+    ];
     let mut shop = Shop::new(spec, "/x").await;
     let (port, _) = shop.load().await;
     let web = Web::new(port, None, |asked: Asked| async move {
         match asked.what.as_str() {
-            "POST /free" => Reply::refused(500, r#"{"error":"busy"}"#),
+            "POST /free" | "POST /busy?key=s3cret" => Reply::refused(500, r#"{"error":"busy"}"#),
             _ => Reply::json(&json!({})),
         }
     })
     .await;
     shop.begin(json!({})).done().await;
     let alert = shop.alert().await;
-    for part in
-        ["cleanup_failed", "`webui`", "POST /free", "status 500: busy", &format!("purge: {outside} is not emptied")]
-    {
+    for part in [
+        "cleanup_failed",
+        "`webui`",
+        "POST /free",
+        "status 500: busy",
+        &format!("purge: {outside} is not emptied"),
+        "exec `/bin/sh`: it ended with exit status: 3",
+        "POST /busy: ",
+    ] {
         assert!(alert.contains(part), "{part}: {alert}");
     }
+    assert!(!alert.contains("s3cret"), "a key may stand there: {alert}");
     assert_eq!(shop.alert().await, alert, "it was cleaned up before the job as well, since it was there before");
     assert!(web.has_heard("POST /last"), "the rest is tried");
     assert!(other.path().join("precious").exists());

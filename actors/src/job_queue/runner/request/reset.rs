@@ -23,13 +23,15 @@ const HTTP_BOUND: Duration = Duration::from_secs(120);
 /// The longest that the program may take.
 const EXEC_BOUND: Duration = Duration::from_secs(300);
 
-/// Does what `reset` says, after so many jobs in a row have failed.
-pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
+/// Does what `reset` says, after so many jobs in a row have failed. Whether it says anything, and all of that was done; what
+/// was not is told.
+pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) -> bool {
     let (name, spec) = (remote.name(), &remote.spec().reset);
     let why = format!("{failures} jobs in a row have failed on it (cleanup.last_resort_after)");
     if !spec.is_set() {
         let message = format!("`{name}` may be dirty: {why}; `reset` could say what is to be done about that");
-        return raise(DIRTY, name, message, rim);
+        raise(DIRTY, name, message, rim);
+        return false;
     }
     raise(DIRTY, name, format!("`{name}` is reset: {why}"), rim);
     let mut problems = Vec::new();
@@ -39,9 +41,11 @@ pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
     if !spec.exec.is_empty() {
         problems.extend(execute(remote, rim).await.err().map(|why| format!("reset.exec: {why}")));
     }
-    if !problems.is_empty() {
+    let is_done = problems.is_empty();
+    if !is_done {
         tell_failure(&CleanupFailed { service: name.clone(), failures: problems }, rim);
     }
+    is_done
 }
 
 async fn ask(remote: &Arc<Remote>, method: &str, url: &str, rim: &Rim) -> Result<(), String> {
