@@ -14,10 +14,9 @@ mod outcome;
 mod output;
 mod placing;
 
-use std::{future::pending, io, path::PathBuf, sync::Arc, time::Instant};
+use std::{future::pending, sync::Arc, time::Instant};
 
 use actix::Message;
-use actix_rt::task::spawn_blocking;
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{
@@ -32,7 +31,7 @@ use crate::{
     failure::FailureClass,
     gate::Place,
     ids::{RunId, ServiceName},
-    job::{JobError, JobName, JobProgress, JobResult},
+    job::{JobError, JobName, JobProgress},
     job_queue::attempt::{Attempt, AttemptEnd, AttemptNews, JobFolder, Order, StopWhy, Teller, worker_name},
     memory::GpuId,
     os::clock,
@@ -118,7 +117,7 @@ impl<'a> Work<'a> {
         let unknown = || outcome::never_begun(format!("`{}` has no worker {slot}", definition.name));
         let worker = worker_name(&definition.name, *slot).and_then(|name| rim.workers.find(name.as_str()));
         let target = worker.ok_or_else(unknown)?;
-        make(folder.output()).await.map_err(|error| {
+        output::make(folder.output()).await.map_err(|error| {
             outcome::never_begun(format!("its folder {} cannot be made: {error}", folder.output().display()))
         })?;
         let task = command::task(*id, params, folder, &job.service);
@@ -301,7 +300,7 @@ impl<'a> Work<'a> {
     async fn judge(&self) -> AttemptEnd {
         let now = self.status.borrow().clone();
         let Some(exit) = now.last_exit else { return outcome::never_begun("nobody knows how its process ended") };
-        match list(self.folder.output()).await {
+        match output::list(self.folder.output()).await {
             Ok(made) => {
                 let end = outcome::judge(&exit, now.reason.as_deref(), made, command::uses_output(&self.spec));
                 if let AttemptEnd::Done(_) = end {
@@ -395,12 +394,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at.into()).await,
         None => pending().await,
     }
-}
-
-async fn make(folder: PathBuf) -> io::Result<()> {
-    spawn_blocking(move || std::fs::create_dir_all(folder)).await.map_err(io::Error::other)?
-}
-
-async fn list(folder: PathBuf) -> io::Result<JobResult> {
-    spawn_blocking(move || output::made(&folder)).await.map_err(io::Error::other)?
 }

@@ -132,6 +132,11 @@ impl Queue {
     }
 
     pub fn begin(&self, params: Value) -> Begun {
+        self.begin_at(1, params)
+    }
+
+    /// By this of its workers.
+    pub fn begin_at(&self, slot: u32, params: Value) -> Begun {
         let Value::Object(params) = params else { panic!("an object") };
         let id = JobId::fresh();
         let folder = JobFolder::of(self.dir.path(), id);
@@ -144,7 +149,7 @@ impl Queue {
             params,
             folder: folder.clone(),
             ticket,
-            slot: 1,
+            slot,
             has_poisoned: false,
             order: ordered,
         };

@@ -1,10 +1,11 @@
 //! What is done after a job, and who waits for it.
 
-use std::{cell::Cell, fs, rc::Rc, sync::Arc};
+use std::{cell::Cell, fs, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use greenroom_actors::{
     job_queue::attempt::{AttemptEnd, AttemptNews},
+    process_supervisor::messages::RestartService,
     spec::{CleanupAction, CleanupSpec, OnCleanupFailure, ServiceSpec},
     state::{Disposition, ServiceState},
     template::Template,
@@ -124,6 +125,39 @@ async fn a_clean_up_that_fails_is_named_and_its_alert_goes_with_the_next_that_do
     assert!(changed.is_ok(), "{changed:?}");
     shop.begin(json!({})).done().await;
     assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    shop.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_was_not_done_about_a_run_is_over_with_the_next_job_that_leaves_nothing_or_with_the_run() {
+    let mut spec = service("generic", "sleep 1000");
+    spec.restart_after_job = true;
+    spec.memory.offload.drain = Duration::from_millis(200);
+    let mut shop = Shop::new(spec, "/x").await;
+    let (port, first) = shop.load().await;
+    let web = Web::new(port, None, |_| async { Reply::json(&json!({})) }).await;
+    let service = shop.service();
+    let guest = service.gate.enter().expect("it is open");
+    shop.begin(json!({})).done().await;
+    let alert = shop.alert().await;
+    assert!(alert.starts_with("cleanup_failed: ") && alert.contains("1 others still work with it"), "{alert}");
+    assert_eq!(service.status.borrow().run_id, first.run_id, "nobody is disturbed");
+    drop(guest);
+    // There is nothing to clean up but by the restart.
+    let supervisor = service.supervisor.upgrade().expect("a supervisor");
+    supervisor.do_send(RestartService { reason: "by a person".to_owned() });
+    assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    let second = until(&service, |status| status.state == ServiceState::Ready && status.run_id != first.run_id).await;
+    drop(web);
+
+    let web = Web::new(second.port.expect("a port"), None, |_| async { Reply::json(&json!({})) }).await;
+    let guest = service.gate.enter().expect("it is open");
+    shop.begin(json!({})).done().await;
+    assert!(shop.alert().await.starts_with("cleanup_failed: "));
+    drop(guest);
+    shop.begin(json!({})).done().await;
+    assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    drop((web, supervisor));
     shop.stop().await;
 }
 
