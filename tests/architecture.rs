@@ -19,6 +19,7 @@ const PURE: &[&str] = &[
     "actors/src/estimate/part.rs",
     "actors/src/estimate/safetensors.rs",
     "actors/src/event/kind.rs",
+    "actors/src/event/standing.rs",
     "actors/src/failure.rs",
     "actors/src/gate",
     "actors/src/history_store/backlog.rs",

@@ -2,9 +2,11 @@
 //!
 //! [`EventBus::emit`] gives an event its id (`epoch-sequence`), keeps it in a ring for those who come back later, and
 //! offers it to every subscriber. A subscriber that is too slow finds a [`EventKind::Gap`] with the number of events it
-//! lost. What must not be lost goes to the history by its own path as well.
+//! lost. What must not be lost goes to the history by its own path as well. The bus also knows which alerts stand, by all
+//! that it was told.
 
 mod kind;
+mod standing;
 
 use std::{
     collections::VecDeque,
@@ -18,7 +20,10 @@ use tokio::sync::broadcast;
 
 use crate::{ids::ServiceName, os::clock, time::Timestamp};
 
+use standing::Standing;
+
 pub use kind::{EventKind, Severity, SwapSeconds};
+pub use standing::AlertView;
 
 /// Events kept for subscribers that come back with the id of the last one they saw.
 const RING: usize = 4096;
@@ -84,6 +89,8 @@ struct Inner {
     next: EventId,
     ring: VecDeque<Event>,
     live: broadcast::Sender<Event>,
+    /// What needs attention, by all that was told.
+    standing: Standing,
 }
 
 impl EventBus {
@@ -92,7 +99,7 @@ impl EventBus {
     pub fn new(epoch: u64) -> Self {
         let (live, _) = broadcast::channel(BEHIND);
         let next = EventId { epoch, sequence: 1 };
-        Self { inner: Arc::new(Mutex::new(Inner { next, ring: VecDeque::new(), live })) }
+        Self { inner: Arc::new(Mutex::new(Inner { next, ring: VecDeque::new(), live, standing: Standing::default() })) }
     }
 
     /// The first half of the ids of its events.
@@ -103,16 +110,29 @@ impl EventBus {
 
     /// Tells everybody. Never waits; from any thread.
     pub fn emit(&self, kind: EventKind) -> Event {
+        self.lock().emit(kind)
+    }
+
+    /// Tells that an alert is over, if it stands. Never waits; from any thread.
+    pub fn clear(&self, alert: &str, service: Option<&ServiceName>) {
         let mut inner = self.lock();
-        let event = Event { id: inner.next, at: clock::wall(), kind };
-        inner.next.sequence += 1;
-        if inner.ring.len() == RING {
-            inner.ring.pop_front();
+        if inner.standing.has(alert, service) {
+            inner.emit(EventKind::AlertCleared { alert: alert.to_owned(), service: service.cloned() });
         }
-        inner.ring.push_back(event.clone());
-        // An error means that nobody listens, which is fine.
-        drop(inner.live.send(event.clone()));
-        event
+    }
+
+    /// Tells that all alerts about a service, a worker or a remote are over, since it is no more.
+    pub fn forget(&self, service: &ServiceName) {
+        let mut inner = self.lock();
+        for alert in inner.standing.about(service) {
+            inner.emit(EventKind::AlertCleared { alert, service: Some(service.clone()) });
+        }
+    }
+
+    /// What needs attention, the worst first, and of that the oldest: every alert that was told and is not over.
+    #[must_use]
+    pub fn standing(&self) -> Vec<AlertView> {
+        self.lock().standing.all()
     }
 
     /// Listens from now on, or from just after `after` if that event is still known. What was lost since is told as a
@@ -153,6 +173,19 @@ impl EventBus {
 }
 
 impl Inner {
+    fn emit(&mut self, kind: EventKind) -> Event {
+        let event = Event { id: self.next, at: clock::wall(), kind };
+        self.next.sequence += 1;
+        self.standing.hear(&event.kind, event.at);
+        if self.ring.len() == RING {
+            self.ring.pop_front();
+        }
+        self.ring.push_back(event.clone());
+        // An error means that nobody listens, which is fine.
+        drop(self.live.send(event.clone()));
+        event
+    }
+
     fn since(&self, id: EventId) -> VecDeque<Event> {
         let oldest = self.ring.front().map_or(self.next.sequence, |e| e.id.sequence);
         let missed = if id.epoch == self.next.epoch { oldest.saturating_sub(id.sequence + 1) } else { 0 };
@@ -250,6 +283,25 @@ mod tests {
         assert_eq!(last, [3, 4]);
         let last: Vec<u64> = bus.last(2).iter().map(|event| event.id.sequence).collect();
         assert_eq!((last.as_slice(), bus.last(99).len()), ([4, 5].as_slice(), 5));
+    }
+
+    #[test]
+    fn an_end_is_told_of_what_stands_alone_and_what_is_no_more_needs_no_attention() {
+        let bus = EventBus::new(7);
+        let (chat, tts): (ServiceName, ServiceName) = ("chat".parse().expect("a name"), "tts".parse().expect("a name"));
+        for (alert, service) in [("dirty", &chat), ("job_stuck", &chat), ("dirty", &tts)] {
+            let (alert, severity, service) = (alert.to_owned(), Severity::Warning, Some(service.clone()));
+            bus.emit(EventKind::AlertRaised { alert, severity, service, message: String::new() });
+        }
+        bus.clear("dirty", Some(&chat));
+        bus.clear("dirty", Some(&chat));
+        bus.clear("dirty", None);
+        let ends = || bus.last(99).iter().filter(|event| event.kind.name() == "alert.cleared").count();
+        assert_eq!((ends(), bus.standing().len()), (1, 2));
+        bus.forget(&chat);
+        bus.forget(&chat);
+        let left: Vec<_> = bus.standing().into_iter().filter_map(|alert| alert.service).collect();
+        assert_eq!((ends(), left), (2, vec![tts]));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Wish {
     Reload,
     /// It starts with the runtime. Pushes out nobody.
     Eager,
-    /// It ended by itself and is wanted. Pushes out nobody.
+    /// It ended by itself, or was recycled, and is wanted. Pushes out nobody.
     Restart,
     /// A person, an application or a request wants it now.
     Wanted,

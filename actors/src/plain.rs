@@ -1,5 +1,5 @@
 //! Text for people that does nothing to the terminal of who reads it: what a program has printed, or a client has sent, may
-//! hold anything. Pure.
+//! hold anything. And text without what is not for everybody who reads it. Pure.
 
 /// Whether a terminal does something else with this than to draw it in its place: control characters, line ends among them,
 /// and those that turn the direction of the text (Unicode, bidirectional formatting) and so make it read otherwise than it is.
@@ -14,6 +14,12 @@ pub fn is_acted_on(c: char) -> bool {
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.chars().map(|c| if is_acted_on(c) { ' ' } else { c }).collect()
+}
+
+/// A path of a request, for people: without its query, in which a key may stand.
+#[must_use]
+pub fn without_query(path: &str) -> &str {
+    path.split_once('?').map_or(path, |(path, _query)| path)
 }
 
 /// A line of a program's output with its tabs and its end, and a blank for everything else that a terminal would act on but
@@ -66,6 +72,11 @@ mod tests {
     fn whatever_a_terminal_would_act_on_is_a_blank() {
         assert_eq!(plain("a\u{1b}[2Jb\u{7}\u{9b}c\r\nd\u{202e}e"), "a [2Jb  c  d e");
         assert_eq!(plain("größer 猫"), "größer 猫");
+    }
+
+    #[test]
+    fn a_path_is_told_without_its_query() {
+        assert_eq!(["/health", "/health?key=abc?d", "?", ""].map(without_query), ["/health", "/health", "", ""]);
     }
 
     #[test]

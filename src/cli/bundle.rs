@@ -109,7 +109,7 @@ fn from_disk(place: &Place, global: &Global, args: &BundleArgs, is_stdout: bool)
     let config = ConfigText::default();
     let message = match place::load(global) {
         Ok(loaded) => {
-            config.put(Some(loaded.effective.text()), loaded.secrets);
+            config.put(Some(loaded.effective.text()), &loaded.secrets);
             "somebody has asked for this bundle while no runtime was running".to_owned()
         }
         Err(failure) => format!(

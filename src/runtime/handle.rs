@@ -199,7 +199,7 @@ impl RuntimeHandle {
     /// What needs attention, the worst first, whoever raised it.
     #[must_use]
     pub fn alerts(&self) -> Vec<AlertView> {
-        self.inner.metrics.alerts.standing()
+        self.inner.bus.standing()
     }
 
     /// What is known of memory: cards, leases, needs. Waits for nobody.

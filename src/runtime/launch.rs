@@ -246,7 +246,7 @@ impl Runtime {
 fn config_text(reloader: Option<&Reloader>, spec: &RuntimeSpec) -> ConfigText {
     reloader.map(Reloader::text).unwrap_or_else(|| {
         let text = ConfigText::default();
-        text.put(None, Secrets::of_spec(spec));
+        text.put(None, &Secrets::of_spec(spec));
         text
     })
 }

@@ -13,6 +13,7 @@ use std::{
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
+    middleware::from_fn,
     web::{self, Bytes, Data, Json, JsonConfig, PayloadConfig, ServiceConfig},
 };
 use futures_util::stream;
@@ -24,6 +25,7 @@ use tokio::sync::watch;
 use super::{
     faults::{self, AtChat},
     images::{Images, Kind, Painter, comfyui, webui},
+    key::guard,
     life::{Stage, Wake},
     options::Options,
     others, output, websocket,
@@ -36,6 +38,8 @@ const LARGEST_BODY: usize = 64 << 20;
 /// What the handlers share.
 #[derive(Debug)]
 pub struct Engine {
+    /// What it asks of whoever speaks to it.
+    pub key: Option<String>,
     name: String,
     tokens: u32,
     token_time: Duration,
@@ -59,6 +63,7 @@ impl Engine {
     /// An engine whose model is where `stage` says and that asks for what it needs by `wake`.
     pub fn new(options: &Options, stage: watch::Receiver<Stage>, wake: Sender<Wake>) -> Self {
         Self {
+            key: options.api_key.clone(),
             name: options.name.clone(),
             tokens: options.tokens,
             token_time: Duration::from_millis(options.token_ms),
@@ -155,6 +160,7 @@ async fn listen(address: &(String, u16), engine: Data<Engine>) -> io::Result<()>
             // As `llama-server`, which reads a body whatever its type is said to be.
             .app_data(JsonConfig::default().limit(LARGEST_BODY).content_type(|_| true).content_type_required(false))
             .app_data(PayloadConfig::new(LARGEST_BODY))
+            .wrap(from_fn(guard))
             .configure(|app| match engine.images.kind {
                 Kind::Llama => llama(app),
                 Kind::Webui => webui::routes(app),

@@ -17,6 +17,7 @@ mod faults;
 mod http;
 mod images;
 mod job;
+mod key;
 mod life;
 mod options;
 mod others;

@@ -24,6 +24,9 @@ pub struct Options {
     /// Its name in answers and in the stop log.
     #[arg(long, default_value = "stand-in")]
     pub name: String,
+    /// The key that it asks of whoever speaks to it.
+    #[arg(long, value_name = "KEY")]
+    pub api_key: Option<String>,
     /// A word that the whole family carries in its command lines, so that a test finds every member.
     #[arg(long)]
     pub tag: Option<String>,

@@ -35,6 +35,40 @@ fn an_engine_that_answers_its_health_and_generates_nothing_is_restarted() {
 }
 
 #[test]
+fn an_engine_that_asks_for_a_key_is_asked_with_its_own_or_else_it_is_said_that_nothing_is_noticed() {
+    const KEY: &str = "hunter-22-of-the-engine";
+    let keys = "engine = \"llama-server\"\nalive.generation = { every = \"200ms\", timeout = \"500ms\" }";
+    let greenroom = Greenroom::running(|g| {
+        let hidden = g.stand_in_line("hidden", &format!("--port ${{port}} --wedge-after 0 --api-key {KEY}"));
+        let hidden = g.shell(&format!("exec {hidden}"));
+        format!(
+            "{}{}[service.hidden]\ncommand = {hidden}\nready = \"/health\"\nstart = \"eager\"\n{keys}\n",
+            watchdog(""),
+            service(g, "chat", &format!("--wedge-after 0 --api-key {KEY}"), keys)
+        )
+    });
+    let hidden = ready_run(&greenroom, "hidden");
+    assert_eq!(word(&greenroom, "hidden").status, 401, "the stand-in asks for its key");
+    let run = ready_run(&greenroom, "chat");
+    wait_replaced(&greenroom, "chat", &run);
+    let why = greenroom.service("chat")["last_exit"]["class"].clone();
+    assert_eq!(why, "timeout");
+    let warned = || greenroom.output().matches("alive.generation notices nothing").count();
+    wait_for("it is said that nothing is noticed", BOUND, || warned() > 0);
+    let said = greenroom.output();
+    for part in ["hidden", "POST /completion answers 401", "--api-key", "LLAMA_API_KEY"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // Some more questions of the same run, as the other engine's next end shows.
+    let run = ready_run(&greenroom, "chat");
+    wait_replaced(&greenroom, "chat", &run);
+    assert_eq!((warned(), ready_run(&greenroom, "hidden")), (1, hidden));
+    assert!(!greenroom.output().contains(KEY), "a key is in the log: {}", greenroom.output());
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
 fn a_token_that_is_asked_for_is_no_work() {
     let keys =
         "engine = \"llama-server\"\nidle_timeout = \"1s\"\nalive.generation = { every = \"100ms\", timeout = \"5s\" }";
@@ -54,7 +88,7 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
         crate::common::gguf::write(&g.folder().join("model.gguf"), shape).expect("the test's folder is writable");
         format!(
             "{}[service.chat]\ncommand = [\"{}\", \"--port\", \"${{port}}\", \"-m\", \"${{model_file}}\", \"-c\", \"1024\", \"-np\", \"1\", \
-             \"-ngl\", \"0\", \"--device\", \"none\", \"--cache-ram\", \"0\", \"-fit\", \"off\", \"--metrics\"]\nmodel_file = \"model.gguf\"\n\
+             \"-ngl\", \"0\", \"--device\", \"none\", \"--cache-ram\", \"0\", \"-fit\", \"off\", \"--metrics\", \"--api-key\", \"of-the-engine,another\"]\nmodel_file = \"model.gguf\"\n\
              gpu = \"none\"\nstart = \"eager\"\nalive.generation = {{ every = \"50ms\", timeout = \"20s\" }}\n",
             watchdog(""),
             server.display()
@@ -62,7 +96,10 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
     });
     let run = ready_run(&greenroom, "chat");
     let tokens = || {
-        let figures = greenroom.engine("chat").get("/metrics").expect("an answer").body;
+        let figures = greenroom.engine("chat")
+            .ask("GET", "/metrics", "Authorization: Bearer another\r\n", "")
+            .expect("an answer")
+            .body;
         let generated = figures.lines().find_map(|line| line.strip_prefix("llamacpp:tokens_predicted_total "));
         generated.and_then(|count| count.trim().parse::<f64>().ok()).unwrap_or_default()
     };

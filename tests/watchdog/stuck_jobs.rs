@@ -1,6 +1,6 @@
 //! Work without progress for its bound is stuck: it is stopped, and what it is stuck in is restarted.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{common::Greenroom, ready_run, wait_replaced, watchdog};
 
@@ -16,6 +16,34 @@ fn a_job_that_stands_still_fails_and_its_service_is_restarted() {
     assert_eq!((&stuck["state"], &stuck["error"]["class"]), (&json!("failed"), &json!("timeout")), "{stuck:#}");
     wait_replaced(&greenroom, "webui", &run);
     greenroom.wait_alert(Some("webui"), "job_stuck");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
+}
+
+#[test]
+fn what_is_taken_out_needs_nobodys_attention_any_more() {
+    let greenroom = Greenroom::running(|g| {
+        let broken = format!(
+            "[service.broken]\ncommand = {}\nstart = \"eager\"\nrestart.max = 0\n",
+            g.shell("sleep 0.2; exit 3")
+        );
+        watchdog("")
+            + &broken
+            + &webui(g, "--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
+    });
+    greenroom.wait_state("broken", "failed");
+    greenroom.wait_job_over(&greenroom.submit("image", &json!({ "prompt": "a heron" })));
+    let standing = || {
+        let alerts = greenroom.api().get("/api/alerts").expect("an answer").json();
+        let told = |alert: &Value| format!("{} {}", alert["alert"], alert["service"]).replace('"', "");
+        alerts.as_array().expect("a list").iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(standing(), ["failed broken", "job_stuck webui"]);
+    greenroom.configure(&watchdog(""));
+    greenroom.cli(&["reload"]).expect(0);
+    assert_eq!(standing(), [""; 0]);
+    greenroom.wait_cleared(Some("broken"), "failed");
+    greenroom.wait_cleared(Some("webui"), "job_stuck");
     greenroom.shutdown_clean();
     greenroom.assert_clean();
 }

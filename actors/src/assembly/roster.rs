@@ -211,6 +211,8 @@ impl Roster {
         }
         self.retire(&service).await?;
         self.services.remove(name);
+        // Last, so that whoever has found it still there has told by now what there was to tell.
+        self.bus.forget(name);
         Ok(())
     }
 

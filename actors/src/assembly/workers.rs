@@ -60,6 +60,7 @@ impl Roster {
         let worker = self.workers.find(name.as_str()).ok_or_else(|| RosterError::Unknown(name.clone()))?;
         self.retire(&worker).await?;
         self.workers.remove(name);
+        self.bus.forget(name);
         Ok(())
     }
 

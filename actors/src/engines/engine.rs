@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::need::{ModelFacts, NeedHint};
+use super::{
+    key::KeyWords,
+    need::{ModelFacts, NeedHint},
+};
 use crate::{failure::FailureClass, probe::Probe};
 
 /// How long a program may take to be ready when its model file does not say more.
@@ -177,6 +180,12 @@ pub trait Engine: Send + Sync + 'static {
     /// the name that it goes by in a request.
     fn generation(&self, model: Option<&str>) -> Option<HttpCall> {
         let _ = model;
+        None
+    }
+
+    /// Where it is told the key that it asks of whoever speaks to it, if it has such a thing: what it is asked for by
+    /// `alive.generation` has to carry it.
+    fn key_words(&self) -> Option<KeyWords> {
         None
     }
 

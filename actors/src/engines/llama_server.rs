@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::{
     engine::{Engine, FailureLine, HttpCall, LoadStep},
+    key::KeyWords,
     loading::after,
     names::program_name,
     need::{ModelFacts, NeedHint, slots_said},
@@ -70,6 +71,12 @@ impl Engine for LlamaServer {
     fn generation(&self, _: Option<&str>) -> Option<HttpCall> {
         let body = r#"{"prompt":"a","n_predict":1,"cache_prompt":false}"#;
         Some(HttpCall::new("POST", "/completion").with(body))
+    }
+
+    /// `common/arg.cpp`: `--api-key`, a list that commas separate, or `LLAMA_API_KEY`. Without one of them `/completion` is
+    /// answered by 401, before a slot is looked for (`tools/server/server-http.cpp`).
+    fn key_words(&self) -> Option<KeyWords> {
+        Some(KeyWords { option: "--api-key", variable: "LLAMA_API_KEY", listed: true })
     }
 
     fn progress_lines(&self) -> &[&'static str] {

@@ -15,6 +15,7 @@ mod diffusion;
 mod engine;
 mod generic;
 mod hints;
+mod key;
 mod known;
 mod llama_server;
 mod loading;
@@ -28,6 +29,7 @@ mod vllm;
 
 pub use engine::{BusyProbe, Engine, FailureLine, Followed, HttpCall, Interrupt, LoadStep, SleepCalls};
 pub use hints::hint;
+pub use key::KeyWords;
 pub use known::{EngineProblem, Engines};
 pub use loading::LoadLines;
 pub use need::{ModelFacts, NeedHint};

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     engine::{Engine, FailureLine, HttpCall, LoadStep, SleepCalls, reading},
+    key::KeyWords,
     loading::{after, counted},
     names::{program_name, python_words},
     need::{ModelFacts, NeedHint},
@@ -52,13 +53,18 @@ impl Engine for Vllm {
         Some(SleepCalls { sleep, wake: Some(wake) })
     }
 
-    /// `entrypoints/openai`: answers 404 for a model that it does not serve, which says that it is well as far as it goes.
+    /// `entrypoints/openai`: answers 404 for a model that it does not serve, before it generates anything.
     fn generation(&self, model: Option<&str>) -> Option<HttpCall> {
         let mut body = json!({ "prompt": "a", "max_tokens": 1 });
         if let Some(model) = model {
             body["model"] = model.into();
         }
         Some(HttpCall::new("POST", "/v1/completions").with(body.to_string()))
+    }
+
+    /// `entrypoints/openai/api_server.py`: `--api-key`, or else `VLLM_API_KEY`, for everything below `/v1`.
+    fn key_words(&self) -> Option<KeyWords> {
+        Some(KeyWords { option: "--api-key", variable: "VLLM_API_KEY", listed: false })
     }
 
     fn progress_lines(&self) -> &[&'static str] {

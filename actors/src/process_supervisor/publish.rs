@@ -101,6 +101,6 @@ impl Publisher {
     }
 
     pub(super) fn clear(&self, alert: Alert) {
-        self.bus.emit(EventKind::AlertCleared { alert: alert.name().to_owned(), service: Some(self.name.clone()) });
+        self.bus.clear(alert.name(), Some(&self.name));
     }
 }

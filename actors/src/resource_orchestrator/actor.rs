@@ -147,9 +147,11 @@ impl ResourceOrchestrator {
                     supervisor.do_send(LoadService { wish: Wish::Reload, lifts: false });
                 }
             }
-            Effect::Tell(event) => {
-                self.bus.emit(*event);
-            }
+            Effect::Tell(event) => match *event {
+                // It may be forgotten already, with the service.
+                EventKind::AlertCleared { alert, service } => self.bus.clear(&alert, service.as_ref()),
+                event => drop(self.bus.emit(event)),
+            },
             Effect::ReadCards => {
                 if let Some(cards) = &self.cards {
                     cards.read_now();

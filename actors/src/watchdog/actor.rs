@@ -128,9 +128,7 @@ impl Watchdog {
         for deed in deeds {
             match deed {
                 Deed::Raise(alert) => self.raise(alert),
-                Deed::Clear { alert, service } => {
-                    self.bus.emit(EventKind::AlertCleared { alert: alert.to_owned(), service });
-                }
+                Deed::Clear { alert, service } => self.bus.clear(alert, service.as_ref()),
                 Deed::Bundle(occasion) => self.bundle(occasion),
                 Deed::Condemn { service, run, class, reason, at_once, sentence } => {
                     if let Some(supervisor) = self.find(&service).and_then(|found| found.supervisor.upgrade()) {

@@ -9,7 +9,9 @@ use super::{
     judge::StandingAlert,
     sample::{ActorSample, HostSample, OwnSample, Sample, ServiceSample},
 };
-use crate::{event::Severity, ids::ServiceName, time::Timestamp};
+use crate::{ids::ServiceName, time::Timestamp};
+
+pub use crate::event::AlertView;
 
 /// Where the newest view is. Clones are the same board.
 #[derive(Debug, Clone, Default)]
@@ -43,21 +45,6 @@ pub struct WatchView {
     pub own: OwnFigures,
     /// Every actor, and for how many seconds its answer took or has been waited for.
     pub actors: BTreeMap<String, f64>,
-}
-
-/// One thing that needs attention.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AlertView {
-    /// A short name of the condition, for example `runaway`.
-    pub alert: String,
-    /// How bad it is.
-    pub severity: Severity,
-    /// Whose, if it is about a service.
-    pub service: Option<ServiceName>,
-    /// What happened and what to do.
-    pub message: String,
-    /// Since when it stands.
-    pub since: Timestamp,
 }
 
 /// What one service has.

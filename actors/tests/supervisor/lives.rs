@@ -22,6 +22,28 @@ fn stop() -> StopService {
 }
 
 #[actix_rt::test]
+async fn a_log_that_cannot_be_written_needs_attention_until_its_run_is_over() {
+    let mut spec = script("echo lost; while [ ! -e end ]; do sleep 0.01; done; exit 3");
+    spec.restart.policy = RestartPolicy::Never;
+    let dir = tempfile::tempdir().expect("a folder");
+    spec.working_dir = dir.path().to_owned();
+    let mut rig = Rig::new(spec);
+    std::fs::write(rig.path("logs"), "in the way").expect("written");
+    rig.supervisor.do_send(StartService { wish: Wish::Wanted });
+    let of_log = |kind| match kind {
+        EventKind::AlertRaised { alert, .. } if alert == "log_unwritable" => Some("raised"),
+        EventKind::AlertCleared { alert, .. } if alert == "log_unwritable" => Some("over"),
+        _ => None,
+    };
+    assert_eq!(rig.event(of_log).await, "raised");
+    std::fs::write(dir.path().join("end"), "").expect("written");
+    // The log can be written no more than before, and nobody writes it.
+    assert_eq!(rig.event(of_log).await, "over");
+    rig.state(ServiceState::Failed).await;
+    rig.close(true).await;
+}
+
+#[actix_rt::test]
 async fn it_starts_is_ready_and_stops_with_its_output_in_the_log() {
     let mut rig = Rig::new(script("echo out; echo err >&2; echo $GREENROOM_SERVICE; sleep 1000"));
     rig.supervisor.do_send(StartService { wish: Wish::Wanted });

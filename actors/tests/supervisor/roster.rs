@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use actix::Addr;
 use greenroom_actors::{
     assembly::{About, ActorSystem, Foundation, RosterError, adopt_kept, assemble, start_eager},
-    event::EventBus,
+    event::{EventBus, EventKind, Severity},
     ids::ServiceName,
     job::{JobId, JobState},
     job_queue::{
@@ -191,6 +191,22 @@ async fn an_added_service_waits_for_its_dependencies_and_is_stopped_before_them(
     start_eager(&roster.services().all());
     house.ready("web").await;
     assert_eq!(house.stop().await, ["web", "cache", "db"]);
+}
+
+#[actix_rt::test]
+async fn what_needed_attention_about_a_service_is_over_when_it_is_taken_out() {
+    let bus = EventBus::new(1);
+    let house = House::of(vec![named("db", &[]), named("web", &[])], ResourcesSpec::default(), bus.clone()).await;
+    for (alert, service) in [("dirty", "db"), ("dirty", "web"), ("job_stuck", "web")] {
+        let (alert, severity, service) = (alert.to_owned(), Severity::Warning, Some(name(service)));
+        bus.emit(EventKind::AlertRaised { alert, severity, service, message: String::new() });
+    }
+    house.actors.roster.remove(&name("web")).await.expect("removed");
+    let left: Vec<_> = bus.standing().into_iter().map(|alert| (alert.alert, alert.service)).collect();
+    assert_eq!(left, [("dirty".to_owned(), Some(name("db")))]);
+    let ends = bus.last_about(&name("web"), 99).into_iter().filter(|event| event.kind.name() == "alert.cleared");
+    assert_eq!(ends.count(), 2, "whoever listens is told");
+    assert_eq!(house.stop().await, ["db"]);
 }
 
 #[actix_rt::test]

@@ -5,6 +5,7 @@ use std::{future::pending, sync::Arc, time::Duration};
 use bytes::Bytes;
 use greenroom_actors::{
     cause::chain,
+    plain::without_query,
     remote::{Look, Remote, Remotes, Site, Turn},
     spec::RemoteSpec,
 };
@@ -49,6 +50,7 @@ async fn look_after(remote: Arc<Remote>, site: Arc<Site>, asker: Asker) {
         // The configuration takes no such URL, nor has an engine such a path.
         return pending().await;
     };
+    let path = without_query(&path);
     loop {
         let look = match timeout(ANSWER, asker.request(request.clone())).await {
             Ok(Ok(answer)) if answer.status().is_success() || any && !answer.status().is_server_error() => Look::Good,

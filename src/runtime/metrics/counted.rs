@@ -20,7 +20,7 @@ pub struct Metrics {
     pub swaps: Swaps,
     /// By kind and state: jobs that have ended.
     pub jobs: EndedJobs,
-    /// By name and severity: alerts, and those that stand.
+    /// By name and severity: alerts.
     pub alerts: Alerts,
     /// What goes to the history.
     pub ledger: Arc<Ledger>,
@@ -72,7 +72,7 @@ impl Metrics {
         while let Some(event) = events.next().await {
             self.swaps.hear(&event.kind);
             self.jobs.hear(&event.kind);
-            self.alerts.hear(&event);
+            self.alerts.hear(&event.kind);
         }
     }
 }

@@ -194,7 +194,7 @@ impl Desk {
         let Applied { services, in_force: now, awaited } = applied;
         let unchanged = fresh.spec.services.len().saturating_sub(plan.touched());
         self.spec = Arc::new(in_force(&self.spec, RuntimeSpec { services: now, ..fresh.spec }));
-        self.reloader.accept(said);
+        self.reloader.accept(said, &next_start);
         self.keep_watch();
         self.sweep().await;
         let report = ReloadReport { changed, services, jobs, unchanged, next_start, warnings };

@@ -101,7 +101,7 @@ impl Reloader {
         let whole = |file: PathBuf| std::path::absolute(&file).unwrap_or(file);
         let (files, last) = (files.into_iter().map(whole).collect(), Said::of(loaded));
         let text = ConfigText::default();
-        text.put(Some(last.text.0.clone()), last.text.1.clone());
+        text.put(Some(last.text.0.clone()), &last.text.1);
         Self { load: Arc::new(load), files, last, text }
     }
 
@@ -111,14 +111,14 @@ impl Reloader {
         Self::new(loaded, sources.files.clone(), move || load(&sources))
     }
 
-    /// Where the text of the configuration that is in force is to be had, also after it was read anew.
+    /// Where the text of the configuration that was read last is to be had.
     pub(in crate::runtime) fn text(&self) -> ConfigText {
         self.text.clone()
     }
 
-    /// What was read is in force.
-    pub(super) fn accept(&mut self, said: Said) {
-        self.text.put(Some(said.text.0.clone()), said.text.1.clone());
+    /// What was read is in force, but for the keys that wait for the next start.
+    pub(super) fn accept(&mut self, said: Said, next_start: &[String]) {
+        self.text.put(Some(told(&said.text.0, next_start)), &said.text.1);
         self.last = said;
     }
 
@@ -147,9 +147,57 @@ impl Reloader {
     }
 }
 
+/// The text of a configuration, and above it the keys of which it says what is not in force yet.
+fn told(text: &str, next_start: &[String]) -> String {
+    if next_start.is_empty() {
+        return text.to_owned();
+    }
+    let keys = next_start.join(", ");
+    format!(
+        "# Not in force before the next start of the runtime, which goes on with what these keys said before: {keys}\n{text}"
+    )
+}
+
 /// What was read.
 #[derive(Debug)]
 pub(super) struct Fresh {
     pub spec: greenroom_actors::spec::RuntimeSpec,
     pub warnings: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::config::load_text;
+
+    /// A configuration with this key for the gateway.
+    fn keyed(key: &str) -> Loaded {
+        let sources = Sources { env: vec![("HOME".to_owned(), "/".to_owned())], ..Sources::default() };
+        let text = format!("gateway.api_keys = [\"{key}\"]\n");
+        load_text("greenroom.toml", &text, Path::new("/"), &sources).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    #[actix_rt::test]
+    async fn a_key_that_was_rotated_stays_a_secret_and_what_waits_is_named() {
+        let next = Arc::new(Mutex::new("second-22"));
+        let read = Arc::clone(&next);
+        let mut reloader = Reloader::new(&keyed("first-11"), [], move || Ok(keyed(*read.lock().expect("a key"))));
+        let text = reloader.text();
+        for (key, waits) in [("second-22", vec!["gateway.api_keys".to_owned()]), ("third-33", Vec::new())] {
+            *next.lock().expect("a key") = key;
+            let (_, said) = reloader.read().await.expect("it is sound");
+            reloader.accept(said, &waits);
+            let shown = text.look().0.expect("a text");
+            assert_eq!(shown.starts_with("# Not in force before the next start"), !waits.is_empty(), "{shown}");
+            assert!(shown.contains("gateway.api_keys = ") && !shown.contains(key), "{shown}");
+            assert_eq!(
+                shown.lines().next().is_some_and(|line| line.ends_with(": gateway.api_keys")),
+                !waits.is_empty()
+            );
+        }
+        let said = "first-11 second-22 third-33 fourth-44";
+        assert_eq!(text.look().1.remove_from(said), "*** *** *** fourth-44");
+    }
 }

@@ -1,8 +1,8 @@
 //! What is done after a job: actions one after the other, each with its bound, each failure named.
 //!
 //! Whoever has done the work calls [`clean`] once its outcome is told, so no answer ever waits for it. One action that
-//! fails does not keep the next one from being tried. What follows from a failure is the caller's to do; the alert is
-//! raised, and cleared again, in here.
+//! fails does not keep the next one from being tried. The alert about a failure is raised in here. What else follows is the
+//! caller's to do, and so is it to say [that all is clean](all_is_clean): there may be more to clean than one `cleanup`.
 
 mod needed;
 
@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use self::needed::{InUse, is_needed};
 use super::{
     Rim,
-    alarm::{CLEANUP_FAILED, clear, raise},
+    alarm::{self, CLEANUP_FAILED, raise},
     purge::{Root, purge},
     refused::{LONGEST_ERROR, refused},
     wire::{Letter, Wire},
@@ -28,6 +28,7 @@ use crate::{
         containment::Hold,
         host::{Host, ProcHost},
     },
+    plain::without_query,
     process_supervisor::run::{exec_alone, render, surroundings},
     spec::{CleanupAction, CleanupSpec, CleanupWhen, Common, ServiceSpec},
     state::ServiceStatus,
@@ -104,12 +105,17 @@ pub async fn clean(spec: &CleanupSpec, place: &CleanPlace, rim: &Rim) -> Result<
         failures.extend(act(action, place, rim).await.err());
     }
     if failures.is_empty() {
-        clear(CLEANUP_FAILED, &place.name, rim);
         return Ok(());
     }
     let failed = CleanupFailed { service: place.name.clone(), failures };
+    rim.tidy.stays_unclean(&failed.service);
     tell_failure(&failed, rim);
     Err(failed)
+}
+
+/// Nothing of this service, worker or remote is left to be cleaned up: what was told of that is over.
+pub(super) fn all_is_clean(name: &ServiceName, rim: &Rim) {
+    alarm::clear(CLEANUP_FAILED, name, rim);
 }
 
 /// Raises the alert of a clean-up that failed.
@@ -142,7 +148,7 @@ async fn ask(place: &CleanPlace, wire: &dyn Wire, method: &str, path: &str) -> R
         Err(refused(place.name.as_str(), status, &answer.beginning(LONGEST_ERROR).await, None).message)
     };
     let outcome = timeout(HTTP_BOUND, asked).await.unwrap_or_else(|_| Err(format!("no answer within {HTTP_BOUND:?}")));
-    outcome.map_err(|why| format!("{method} {path}: {why}"))
+    outcome.map_err(|why| format!("{method} {}: {why}", without_query(path)))
 }
 
 async fn empty(folder: &Template, own: &OwnPlace, rim: &Rim) -> Result<(), String> {
@@ -166,7 +172,8 @@ async fn empty(folder: &Template, own: &OwnPlace, rim: &Rim) -> Result<(), Strin
 
 async fn execute(command: &[Template], own: &OwnPlace, rim: &Rim) -> Result<(), String> {
     let command = render(command, &own.values);
-    let told = command.join(" ");
+    // Its arguments may hold a key, which is not for everybody whom an alert reaches.
+    let program = command.first().cloned().unwrap_or_default();
     let run = RunId::fresh();
     let outcome = async {
         let hold = rim.containment.open(&own.spec.name, run).map_err(|error| chain(&error))?;
@@ -178,7 +185,7 @@ async fn execute(command: &[Template], own: &OwnPlace, rim: &Rim) -> Result<(), 
             status => Err(format!("it ended with {status}")),
         }
     };
-    outcome.await.map_err(|why: String| format!("exec `{told}`: {why}"))
+    outcome.await.map_err(|why: String| format!("exec `{program}`: {why}"))
 }
 
 /// How full that is which `when` asks about.

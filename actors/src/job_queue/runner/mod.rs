@@ -30,6 +30,7 @@ use self::{far::Far, tidy::Tidy};
 use super::attempt::Doer;
 use crate::{
     event::EventBus,
+    ids::ServiceName,
     os::containment::Containment,
     resource_orchestrator::{ResourceOrchestrator, view::MemoryBoard},
     services::ServiceSet,
@@ -67,6 +68,13 @@ pub struct Rim {
 }
 
 impl Rim {
+    /// Whether there is a service, a worker or a remote of this name.
+    #[must_use]
+    pub fn knows(&self, name: &ServiceName) -> bool {
+        let name = name.as_str();
+        self.services.find(name).is_some() || self.workers.find(name).is_some() || self.far.remotes.find(name).is_some()
+    }
+
     /// Whether the runtime stops.
     #[must_use]
     pub fn is_stopping(&self) -> bool {

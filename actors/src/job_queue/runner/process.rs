@@ -14,16 +14,15 @@ mod outcome;
 mod output;
 mod placing;
 
-use std::{future::pending, io, path::PathBuf, sync::Arc, time::Instant};
+use std::{future::pending, sync::Arc, time::Instant};
 
 use actix::Message;
-use actix_rt::task::spawn_blocking;
 use tokio::{sync::watch, time::sleep_until};
 
 use super::{
     Rim,
     alarm::{JOB_STUCK, clear, raise},
-    cleanup::{CleanPlace, clean},
+    cleanup::{CleanPlace, all_is_clean, clean},
     evidence,
     stillness::Stillness,
 };
@@ -32,7 +31,7 @@ use crate::{
     failure::FailureClass,
     gate::Place,
     ids::{RunId, ServiceName},
-    job::{JobError, JobProgress, JobResult},
+    job::{JobError, JobName, JobProgress},
     job_queue::attempt::{Attempt, AttemptEnd, AttemptNews, JobFolder, Order, StopWhy, Teller, worker_name},
     memory::GpuId,
     os::clock,
@@ -118,7 +117,7 @@ impl<'a> Work<'a> {
         let unknown = || outcome::never_begun(format!("`{}` has no worker {slot}", definition.name));
         let worker = worker_name(&definition.name, *slot).and_then(|name| rim.workers.find(name.as_str()));
         let target = worker.ok_or_else(unknown)?;
-        make(folder.output()).await.map_err(|error| {
+        output::make(folder.output()).await.map_err(|error| {
             outcome::never_begun(format!("its folder {} cannot be made: {error}", folder.output().display()))
         })?;
         let task = command::task(*id, params, folder, &job.service);
@@ -289,8 +288,13 @@ impl<'a> Work<'a> {
         format!("job.{job}.limits.progress")
     }
 
+    /// Whom alerts are about: a next job of its kind may have any of its workers, and one of them perhaps none for long.
+    fn job(&self) -> &JobName {
+        self.spec.worker.as_ref().map_or(&self.spec.name, |worker| &worker.job)
+    }
+
     fn stood_still(&self, why: String) -> Ending {
-        let name = &self.spec.name;
+        let name = self.job();
         raise(JOB_STUCK, name, format!("a job of `{name}` was ended: {why}"), self.rim);
         Ending::Judged(AttemptEnd::Failed(JobError::new(Some(FailureClass::Timeout), why)))
     }
@@ -299,11 +303,11 @@ impl<'a> Work<'a> {
     async fn judge(&self) -> AttemptEnd {
         let now = self.status.borrow().clone();
         let Some(exit) = now.last_exit else { return outcome::never_begun("nobody knows how its process ended") };
-        match list(self.folder.output()).await {
+        match output::list(self.folder.output()).await {
             Ok(made) => {
                 let end = outcome::judge(&exit, now.reason.as_deref(), made, command::uses_output(&self.spec));
                 if let AttemptEnd::Done(_) = end {
-                    clear(JOB_STUCK, &self.spec.name, self.rim);
+                    clear(JOB_STUCK, self.job(), self.rim);
                 }
                 outcome::with_action(end, &self.spec.failure)
             }
@@ -339,6 +343,7 @@ impl<'a> Work<'a> {
     /// Cleans up as the job says. A failure has raised its alert by itself, and there is no process that could be restarted.
     async fn clean(&mut self) {
         let mut place = CleanPlace::of(&self.spec, &self.status.borrow(), None, self.rim);
+        place.name = self.job().clone();
         if let Some(own) = &mut place.own {
             own.values.gpus = self.gpus.iter().map(ToString::to_string).collect();
             own.gpus.clone_from(&self.gpus);
@@ -347,7 +352,11 @@ impl<'a> Work<'a> {
             biased;
             // An error means that nobody is there to give this order any more.
             _ = self.order.wait_for(|order| *order == Order::Kill) => {}
-            _ = clean(&self.cleanup, &place, self.rim) => {}
+            cleaned = clean(&self.cleanup, &place, self.rim) => {
+                if cleaned.is_ok() {
+                    all_is_clean(&place.name, self.rim);
+                }
+            }
         }
     }
 
@@ -388,12 +397,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => sleep_until(at.into()).await,
         None => pending().await,
     }
-}
-
-async fn make(folder: PathBuf) -> io::Result<()> {
-    spawn_blocking(move || std::fs::create_dir_all(folder)).await.map_err(io::Error::other)?
-}
-
-async fn list(folder: PathBuf) -> io::Result<JobResult> {
-    spawn_blocking(move || output::made(&folder)).await.map_err(io::Error::other)?
 }

@@ -5,7 +5,7 @@
 //! and whatever the gate has counted besides was somebody else.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -23,7 +23,8 @@ pub struct Tidy(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     services: HashMap<ServiceName, Accounts>,
-    alarmed: HashSet<(&'static str, ServiceName)>,
+    /// Runs that themselves are what was not cleaned up.
+    unclean: HashMap<ServiceName, RunId>,
     rows: Rows,
     /// When a service was restarted last for a line that kept no job from its end.
     restarted: HashMap<(ServiceName, FailureClass), Instant>,
@@ -56,17 +57,26 @@ impl Tidy {
         self.known().services.insert(service.clone(), Accounts { run, accounted: entries });
     }
 
-    /// What this alert is about has happened, or is over; says whether that is news.
+    /// This run was not cleaned up, or not ended, so that with its end that is over. Says whether that is news of it.
     #[must_use]
-    pub fn alarm(&self, alert: &'static str, service: &ServiceName, has_happened: bool) -> bool {
-        let alarmed = &mut self.known().alarmed;
-        let key = (alert, service.clone());
-        if !has_happened {
-            return alarmed.remove(&key);
+    pub(super) fn is_unclean(&self, service: &ServiceName, run: RunId) -> bool {
+        self.known().unclean.insert(service.clone(), run) != Some(run)
+    }
+
+    /// A clean-up has failed in a way that outlives a run.
+    pub(super) fn stays_unclean(&self, service: &ServiceName) {
+        self.known().unclean.remove(service);
+    }
+
+    /// This run is over. Says whether with it that is over which was not cleaned up.
+    #[must_use]
+    pub(super) fn is_gone(&self, service: &ServiceName, run: RunId) -> bool {
+        let unclean = &mut self.known().unclean;
+        let is_it = unclean.get(service) == Some(&run);
+        if is_it {
+            unclean.remove(service);
         }
-        // What happens again may have happened in another way.
-        alarmed.insert(key);
-        true
+        is_it
     }
 
     /// Counts the end of a job at this run of a service, or at a remote; says after how many failures in a row the last resort
@@ -120,10 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_is_always_news_and_its_end_once() {
-        let (tidy, service) = (Tidy::default(), "webui".parse().expect("a name"));
-        let told = [false, true, true, false, false].map(|failed| tidy.alarm("dirty", &service, failed));
-        assert_eq!(told, [false, true, true, true, false]);
+    fn what_was_not_cleaned_up_of_a_run_is_over_with_it_unless_something_else_is_left() {
+        let (tidy, service, run) = (Tidy::default(), "webui".parse().expect("a name"), RunId::fresh());
+        assert!(!tidy.is_gone(&service, run));
+        assert_eq!([tidy.is_unclean(&service, run), tidy.is_unclean(&service, run)], [true, false]);
+        assert_eq!([tidy.is_gone(&service, run), tidy.is_gone(&service, run)], [true, false]);
+        let next = RunId::fresh();
+        assert!(tidy.is_unclean(&service, run) && tidy.is_unclean(&service, next));
+        assert!(!tidy.is_gone(&service, run), "the next one is not clean either");
+        tidy.stays_unclean(&service);
+        assert!(!tidy.is_gone(&service, next), "what is left in a folder stays there");
     }
 
     #[test]

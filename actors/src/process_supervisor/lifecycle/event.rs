@@ -30,6 +30,13 @@ pub struct Moment {
     pub needed: u32,
 }
 
+impl Moment {
+    /// On whose wish a run begins that nobody has asked for: on that of whoever waits for one, if anybody does.
+    pub(super) fn wish_to_come_back(&self) -> Wish {
+        if self.waiting > 0 { Wish::Wanted } else { Wish::Restart }
+    }
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {

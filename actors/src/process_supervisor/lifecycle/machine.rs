@@ -174,7 +174,9 @@ impl Lifecycle {
             Event::Stop { reason } => self.stop(reason, at, &mut todo),
             Event::Offload { reason } => self.offload(reason, at, &mut todo),
             Event::Retire { reason } => {
-                self.stop(reason, at, &mut todo);
+                self.stop(reason.clone(), at, &mut todo);
+                // Nobody needs to see to what is no more.
+                self.forget_failure(reason, &mut todo);
                 self.closing = Closing::Retired;
             }
             Event::Condemn { run, class, reason, at_once, sentence } => {
@@ -262,8 +264,7 @@ impl Lifecycle {
     /// The same for one that has ended by itself. It is on its way back from the first moment on: whoever looks sees no
     /// service that rests.
     pub(super) fn begin_again(&mut self, why: Option<String>, at: &Moment, todo: &mut Vec<Effect>) {
-        let wish = if at.waiting > 0 { Wish::Wanted } else { Wish::Restart };
-        self.begin(wish, why, at, todo);
+        self.begin(at.wish_to_come_back(), why, at, todo);
         if let Phase::Asking(ask) = &mut self.phase {
             ask.pending = true;
         }

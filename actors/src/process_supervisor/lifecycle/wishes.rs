@@ -84,21 +84,22 @@ impl Lifecycle {
     pub(super) fn restart(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
         self.disposition = Disposition::Up;
         self.failures = 0;
-        self.run_anew(reason, at, todo);
+        self.run_anew(Wish::Wanted, reason, at, todo);
     }
 
     /// Another run in the place of this one, for what it has gathered. What is wanted stays as it is, and so does what has no
-    /// run or is on its way out.
+    /// run or is on its way out. Nobody has asked for the next one, so that nobody is pushed out for it, unless somebody
+    /// waits for it, or comes while this one ends.
     pub(super) fn recycle(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
         if matches!(&self.phase, Phase::Live(run) if !run.stage.is_ending()) {
-            self.run_anew(reason, at, todo);
+            self.run_anew(at.wish_to_come_back(), reason, at, todo);
         }
     }
 
     /// Ends what runs and begins again; what does not run begins.
-    fn run_anew(&mut self, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
-        let Phase::Live(run) = &mut self.phase else { return self.bring_up(Wish::Wanted, Some(reason), at, todo) };
-        run.next = Next::Again(Wish::Wanted);
+    fn run_anew(&mut self, wish: Wish, reason: String, at: &Moment, todo: &mut Vec<Effect>) {
+        let Phase::Live(run) = &mut self.phase else { return self.bring_up(wish, Some(reason), at, todo) };
+        run.next = Next::Again(wish);
         if !run.stage.is_ending() || run.stage.is_leaving_softly() {
             self.reason = Some(reason);
             self.end(at, todo);
@@ -131,10 +132,15 @@ impl Lifecycle {
 
     pub(super) fn reset(&mut self, todo: &mut Vec<Effect>) {
         self.failures = 0;
+        self.forget_failure("its failures were forgotten".to_owned(), todo);
+    }
+
+    /// What has failed, or is kept from starting, has no more than stopped.
+    pub(super) fn forget_failure(&mut self, reason: String, todo: &mut Vec<Effect>) {
         if let Phase::Resting(rest) | Phase::Reclaiming { then: rest, .. } = self.phase
             && rest.alert().is_some()
         {
-            self.rest_as(Rest::Stopped, "its failures were forgotten".to_owned(), todo);
+            self.rest_as(Rest::Stopped, reason, todo);
         }
     }
 
@@ -159,7 +165,7 @@ impl Lifecycle {
             }
             Phase::Live(_) if restart => {
                 self.failures = 0;
-                self.run_anew(CHANGED.to_owned(), at, todo);
+                self.run_anew(Wish::Wanted, CHANGED.to_owned(), at, todo);
             }
             Phase::Live(run) => {
                 run.spec = LifeSpec { keep: run.spec.keep, ..spec };

@@ -56,3 +56,22 @@ fn a_change_gives_what_had_given_up_another_chance_and_starts_nothing_that_is_do
     w.tell(Event::Dependencies(None));
     assert_eq!((w.state(), w.begun), (ServiceState::Spawning, 3));
 }
+
+#[test]
+fn what_had_given_up_needs_nobodys_attention_once_it_is_taken_out() {
+    let retire = || Event::Retire { reason: "it was taken out of the configuration".to_owned() };
+    let mut w = World::new();
+    w.tell(Event::Start(Wish::Wanted));
+    w.news(exit(125));
+    assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Failed, &[Alert::Failed][..]));
+    w.tell(retire());
+    assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Stopped, &[][..]));
+
+    let mut w = World::with_memory(spec());
+    w.tell(Event::Start(Wish::Wanted));
+    w.news(exit(125));
+    assert_eq!(w.state(), ServiceState::Reclaiming);
+    w.tell(retire());
+    w.reclaimed();
+    assert_eq!((w.state(), &w.alerts[..]), (ServiceState::Stopped, &[][..]), "it had not rested yet");
+}

@@ -69,6 +69,25 @@ fn a_crash_whose_restart_is_refused_keeps_both_reasons() {
 }
 
 #[test]
+fn a_run_that_is_recycled_pushes_nobody_out_for_the_next_one_unless_somebody_waits_for_it() {
+    for (waiting, comes_meanwhile, wish) in
+        [(0, false, Wish::Restart), (1, false, Wish::Wanted), (0, true, Wish::Wanted)]
+    {
+        let mut w = loaded(on_demand());
+        w.waiting = waiting;
+        w.tell(Event::Recycle { reason: "past its limit".to_owned() });
+        w.waiting = 0;
+        if comes_meanwhile {
+            w.tell(LOAD);
+        }
+        w.grants = None;
+        w.news(exit(143));
+        assert_eq!(w.asks.map(|(_, wish)| wish), Some(wish), "{waiting} wait, {comes_meanwhile}");
+        assert_eq!(w.reason(), "past its limit");
+    }
+}
+
+#[test]
 fn who_wants_it_more_asks_again_and_who_wants_it_no_more_takes_it_back() {
     let mut w = asking(spec());
     w.tell(Event::Start(Wish::Eager));

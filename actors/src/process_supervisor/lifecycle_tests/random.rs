@@ -100,6 +100,7 @@ proptest! {
         use ServiceState::{Completed, Failed, Offloaded, Quarantined, Stopped};
         let at_rest = matches!(w.state(), Stopped | Offloaded | Failed | Quarantined | Completed);
         prop_assert!(at_rest || w.released.is_some(), "{:?}", w.state());
+        prop_assert!(end != 1 || w.alerts.is_empty(), "{:?} about what is no more", w.alerts);
         if let Some((timer, at)) = w.timer {
             w.now = at;
             w.tell(Event::Due(timer));

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     os::ports::{PortHolder, PortOwner, owner},
+    plain::without_query,
     process_supervisor::run::exec_in_hold,
     spec::Probe,
 };
@@ -32,9 +33,12 @@ pub(super) async fn attempt(health: &Health, probe: &Probe, within: Duration) ->
         (Probe::Http(_) | Probe::Tcp, None) => Found::Down("it has no port to be asked on".to_owned()),
         (Probe::Http(path), Some(port)) => match http::request("GET", port, path, within).await {
             Ok(status) if status.as_u16() < 400 => listener(health, port, Found::Up),
-            Ok(status) => listener(health, port, Found::Down(format!("{path} answers {}", status.as_u16()))),
+            Ok(status) => {
+                let told = format!("{} answers {}", without_query(path), status.as_u16());
+                listener(health, port, Found::Down(told))
+            }
             Err(HttpError::Refused(port)) => Found::Down(HttpError::Refused(port).to_string()),
-            Err(error) => listener(health, port, Found::Down(format!("{path}: {error}"))),
+            Err(error) => listener(health, port, Found::Down(format!("{}: {error}", without_query(path)))),
         },
         (Probe::Tcp, Some(port)) => match timeout(within, TcpStream::connect((http::HOST, port))).await {
             Ok(Ok(_)) => listener(health, port, Found::Up),

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, StatusCode, body::Incoming, client::conn::http1, header};
+use hyper::{
+    Request, StatusCode,
+    body::Incoming,
+    client::conn::http1,
+    header::{self, HeaderValue},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -54,7 +59,25 @@ pub async fn request(method: &str, port: u16, path: &str, within: Duration) -> R
 /// # Errors
 /// See [`HttpError`].
 pub async fn call(port: u16, call: &HttpCall, within: Duration) -> Result<StatusCode, HttpError> {
-    let request = written(port, call)?;
+    call_with(port, call, None, within).await
+}
+
+/// The same with the key of the service, which is sent as `Authorization: Bearer`. One that no header can hold is left out.
+///
+/// # Errors
+/// See [`HttpError`].
+pub async fn call_with(
+    port: u16,
+    call: &HttpCall,
+    key: Option<&str>,
+    within: Duration,
+) -> Result<StatusCode, HttpError> {
+    let mut request = written(port, call)?;
+    let key = key.and_then(|key| HeaderValue::from_str(&format!("Bearer {key}")).ok());
+    if let Some(mut key) = key {
+        key.set_sensitive(true);
+        request.headers_mut().insert(header::AUTHORIZATION, key);
+    }
     let asked = timeout(within, exchange(port, request, None)).await;
     asked.unwrap_or(Err(HttpError::TimedOut(within))).map(|(status, _)| status)
 }
@@ -143,6 +166,30 @@ mod tests {
         let port = server(b"HTTP/1.1 503 Loading\r\nContent-Length: 9000\r\n\r\nhalf of").await;
         let status = request("GET", port, "/health", SECOND).await.expect("an answer");
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn a_key_is_sent_and_stays_unseen_otherwise() {
+        let listener = TcpListener::bind((HOST, 0)).await.expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        let hears = tokio::spawn(async move {
+            let mut heard = Vec::new();
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.expect("a connection");
+                let mut request = vec![0; 1024];
+                let read = stream.read(&mut request).await.expect("a request");
+                heard.push(String::from_utf8_lossy(&request[..read]).into_owned());
+                stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("written");
+            }
+            heard
+        });
+        for key in ["k1", "no header\n"] {
+            let asked = call_with(port, &HttpCall::new("GET", "/x"), Some(key), SECOND).await;
+            assert_eq!(asked.expect("an answer"), StatusCode::OK);
+        }
+        let heard = hears.await.expect("it was asked");
+        assert!(heard[0].contains("authorization: Bearer k1\r\n"), "{}", heard[0]);
+        assert!(!heard[1].contains("authorization"), "{}", heard[1]);
     }
 
     #[tokio::test]

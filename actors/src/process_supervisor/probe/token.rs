@@ -6,6 +6,30 @@
 
 use std::time::{Duration, Instant};
 
+/// What the status of its answer says of an engine that was asked for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// It generates, or has too much to do at the moment.
+    Works,
+    /// It does not take the question, and may or may not work.
+    Refuses,
+    /// It should have given a token, and has not.
+    Fails,
+}
+
+impl Reply {
+    /// Of this status. An engine that is asked for a key, or for a model that it does not have, answers before it has looked
+    /// for anybody to do the work, and one that holds a model for something else (501) has nobody who could.
+    #[must_use]
+    pub fn of(status: u16) -> Self {
+        match status {
+            200..=299 | 408 | 429 => Self::Works,
+            501 | ..=499 => Self::Refuses,
+            500.. => Self::Fails,
+        }
+    }
+}
+
 /// What can be seen of a service from outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bustle {
@@ -112,6 +136,14 @@ mod tests {
             assert!(!tact.tells(&seen, &seen, 599 * SECOND) && tact.tells(&seen, &seen, 600 * SECOND));
         }
         assert!(!unknown.tells(&IDLE, &BUSY, Duration::ZERO), "somebody came in before the token");
+    }
+
+    #[test]
+    fn a_question_that_is_not_taken_says_nothing() {
+        use Reply::{Fails, Refuses, Works};
+        let replies = [200, 204, 429, 302, 400, 401, 403, 404, 501, 500, 503].map(Reply::of);
+        let refused = [Refuses; 6];
+        assert_eq!((&replies[..3], &replies[3..9], &replies[9..]), (&[Works; 3][..], &refused[..], &[Fails; 2][..]));
     }
 
     #[test]

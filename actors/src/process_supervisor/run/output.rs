@@ -113,10 +113,14 @@ impl Output {
         self.view.take(source, bytes);
     }
 
-    /// Nothing more comes at all.
+    /// Nothing more comes at all. What this run has lost of its log is no concern of the next one, and there may be none: that
+    /// one tells for itself whether its log can be written.
     pub(super) fn finish(&mut self, ctx: &RunContext, hold: &dyn Hold) {
         self.view.finish();
         self.pause(ctx, hold);
+        if std::mem::take(&mut self.in_trouble) {
+            ctx.bus.clear(ALERT, Some(&ctx.spec.name));
+        }
     }
 
     /// Nothing more comes at the moment: what is here becomes visible.

@@ -218,10 +218,14 @@ impl Admission {
         self.out.push(Effect::Answer(run, verdict));
     }
 
+    /// About a service that was taken out meanwhile it is told, and over at once: it would stand for ever.
     pub(super) fn raise(&mut self, alert: &'static str, severity: Severity, service: &ServiceName, message: String) {
         self.alerts.insert((alert, service.clone()));
-        let service = Some(service.clone());
-        self.tell(EventKind::AlertRaised { alert: alert.to_owned(), severity, service, message });
+        let whose = Some(service.clone());
+        self.tell(EventKind::AlertRaised { alert: alert.to_owned(), severity, service: whose, message });
+        if !self.members.contains_key(service) {
+            self.clear(alert, service);
+        }
     }
 
     pub(super) fn clear(&mut self, alert: &'static str, service: &ServiceName) {

@@ -228,7 +228,7 @@ impl Book {
             self.bus.emit(EventKind::AlertRaised { alert, severity, service, message });
         }
         if course.alerted && end {
-            self.bus.emit(EventKind::AlertCleared { alert: ALERT.to_owned(), service: Some(service.clone()) });
+            self.bus.clear(ALERT, Some(service));
         }
     }
 }

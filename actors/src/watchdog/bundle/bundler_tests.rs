@@ -49,7 +49,7 @@ impl Stage {
         };
         let config = ConfigText::default();
         let text = format!("service.chat.env.A_KEY = \"{KNOWN}\"\ngateway.api_keys = \"***\"\n");
-        config.put(Some(text), Secrets::new([KNOWN.to_owned()]));
+        config.put(Some(text), &Secrets::new([KNOWN.to_owned()]));
         let source = Source {
             version: "1.2.3".to_owned(),
             state_dir: dir.path().to_owned(),

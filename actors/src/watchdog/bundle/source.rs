@@ -21,7 +21,7 @@ pub struct Source {
     pub state_dir: PathBuf,
     /// The database of the history.
     pub history: PathBuf,
-    /// The configuration in force, and the secrets in it.
+    /// The configuration that was read last, and the secrets of all.
     pub config: ConfigText,
     /// The runtime, if one is running in this process.
     pub running: Option<Running>,
@@ -69,15 +69,18 @@ impl fmt::Debug for Shown {
     }
 }
 
-/// The configuration in force as text, with its secrets masked, and those secrets, so that they can be taken out of
-/// everything else. Clones are the same: whoever reads a configuration anew puts it here.
+/// The configuration that was read last as text, with its secrets masked; and the secrets of every one that was read, so that
+/// they can be taken out of everything else. Clones are the same: whoever reads a configuration anew puts it here.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigText(Arc<Mutex<(Option<String>, Secrets)>>);
 
 impl ConfigText {
-    /// Puts another one in its place; without a text where there is none, as for a runtime that was built in code.
-    pub fn put(&self, text: Option<String>, secrets: Secrets) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (text, secrets);
+    /// Puts another one in its place; without a text where there is none, as for a runtime that was built in code. Secrets stay
+    /// known: logs and history still hold those of before, and some are in force until the next start.
+    pub fn put(&self, text: Option<String>, secrets: &Secrets) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = std::mem::take(&mut known.1).and(secrets);
+        *known = (text, all);
     }
 
     /// The text, if there is one, and the secrets.

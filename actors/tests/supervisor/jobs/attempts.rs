@@ -4,9 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
 use greenroom_actors::{
     engines::Engines,
+    event::AlertView,
     failure::FailureClass,
     job_queue::attempt::{AttemptEnd, AttemptNews, Order, StopWhy},
-    spec::{CleanupAction, CleanupSpec, JobDefinition, ResourcesSpec},
+    spec::{CleanupAction, CleanupSpec, JobDefinition, ResourcesSpec, ServiceSpec},
     state::ServiceState,
     template::{Part, Template},
 };
@@ -237,6 +238,30 @@ async fn loading_and_writing_the_result_take_as_long_as_they_take() {
     })
     .await;
     queue.begin(nothing()).done().await;
+    queue.stop().await;
+}
+
+#[actix::test]
+async fn whichever_worker_stood_still_the_next_job_that_any_of_them_does_ends_the_alert() {
+    let text = "case $3 in done) : > \"$1\";; *) echo step 3 of 10; exec sleep 1000;; esac";
+    let dir = tempfile::tempdir().expect("a folder");
+    let second = ServiceSpec { name: "image.2".parse().expect("a name"), ..worker(text, &dir) };
+    let mut queue = Queue::with(text, vec![second], ResourcesSpec::default(), |service| {
+        service.limits.progress = Duration::from_secs(1);
+        let progress = r"step (?<step>[0-9]+) of (?<steps>[0-9]+)".to_owned();
+        service.worker.as_mut().expect("a worker").progress = Some(progress);
+    })
+    .await;
+    queue.job.service.command.push(Template(vec![Part::Param("prompt".to_owned())]));
+    let error = queue.begin_at(2, json!({ "prompt": "still" })).failed().await;
+    assert_eq!(error.class, Some(FailureClass::Timeout), "{}", error.message);
+    let standing = || -> Vec<String> {
+        let about = |alert: AlertView| format!("{} {}", alert.alert, alert.service.expect("it is about one"));
+        queue.rim.bus.standing().into_iter().map(about).collect()
+    };
+    assert_eq!(standing(), ["job_stuck image"]);
+    queue.begin_at(1, json!({ "prompt": "done" })).done().await;
+    assert_eq!(standing(), [""; 0]);
     queue.stop().await;
 }
 

@@ -60,12 +60,14 @@ pub fn rim(house: &House, bus: EventBus, state_dir: &Path, stopping: watch::Rece
 #[derive(Clone, Copy)]
 pub struct Which {
     pub number: u32,
+    /// Which of the workers does it.
+    pub slot: u32,
     /// Whether an earlier one has had its run restarted.
     pub has_poisoned: bool,
 }
 
 impl Which {
-    pub const FIRST: Self = Self { number: 1, has_poisoned: false };
+    pub const FIRST: Self = Self { number: 1, slot: 1, has_poisoned: false };
 }
 
 /// One attempt that is under way.
@@ -111,7 +113,7 @@ impl Begun {
             params,
             folder: folder.clone(),
             ticket: Ticket { arrival: clock::now(), priority: 0 },
-            slot: 1,
+            slot: which.slot,
             has_poisoned: which.has_poisoned,
             order: ordered,
         };

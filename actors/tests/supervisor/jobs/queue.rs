@@ -75,9 +75,14 @@ impl Queue {
     }
 
     pub fn begin(&self, params: Value) -> Begun {
+        self.begin_at(1, params)
+    }
+
+    /// By this of its workers.
+    pub fn begin_at(&self, slot: u32, params: Value) -> Begun {
         let (job, rim) = (self.job.clone(), self.rim.clone());
         let run = |mut attempt, teller| async move { process::run(&mut attempt, &job, &rim, &teller).await };
-        Begun::new(self.dir.path(), Arc::clone(&self.definition), Which::FIRST, params, run)
+        Begun::new(self.dir.path(), Arc::clone(&self.definition), Which { slot, ..Which::FIRST }, params, run)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -1,10 +1,11 @@
 //! What is done after a job, and who waits for it.
 
-use std::{cell::Cell, fs, rc::Rc, sync::Arc};
+use std::{cell::Cell, fs, rc::Rc, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use greenroom_actors::{
     job_queue::attempt::{AttemptEnd, AttemptNews},
+    process_supervisor::messages::RestartService,
     spec::{CleanupAction, CleanupSpec, OnCleanupFailure, ServiceSpec},
     state::{Disposition, ServiceState},
     template::Template,
@@ -82,23 +83,36 @@ async fn a_clean_up_that_fails_is_named_and_its_alert_goes_with_the_next_that_do
     let outside = other.path().display().to_string();
     let mut spec = service("generic", "sleep 1000");
     spec.working_dir = work.path().to_owned();
-    spec.cleanup.actions = vec![http("/free"), CleanupAction::Purge(Template::text(&outside)), http("/last")];
+    spec.cleanup.actions = vec![
+        http("/free"),
+        CleanupAction::Purge(Template::text(&outside)),
+        CleanupAction::Exec(["/bin/sh", "-c", "exit 3", "s3cret"].map(Template::text).into()),
+        http("/busy?key=s3cret"),
+        http("/last"),
+    ];
     let mut shop = Shop::new(spec, "/x").await;
     let (port, _) = shop.load().await;
     let web = Web::new(port, None, |asked: Asked| async move {
         match asked.what.as_str() {
-            "POST /free" => Reply::refused(500, r#"{"error":"busy"}"#),
+            "POST /free" | "POST /busy?key=s3cret" => Reply::refused(500, r#"{"error":"busy"}"#),
             _ => Reply::json(&json!({})),
         }
     })
     .await;
     shop.begin(json!({})).done().await;
     let alert = shop.alert().await;
-    for part in
-        ["cleanup_failed", "`webui`", "POST /free", "status 500: busy", &format!("purge: {outside} is not emptied")]
-    {
+    for part in [
+        "cleanup_failed",
+        "`webui`",
+        "POST /free",
+        "status 500: busy",
+        &format!("purge: {outside} is not emptied"),
+        "exec `/bin/sh`: it ended with exit status: 3",
+        "POST /busy: ",
+    ] {
         assert!(alert.contains(part), "{part}: {alert}");
     }
+    assert!(!alert.contains("s3cret"), "a key may stand there: {alert}");
     assert_eq!(shop.alert().await, alert, "it was cleaned up before the job as well, since it was there before");
     assert!(web.has_heard("POST /last"), "the rest is tried");
     assert!(other.path().join("precious").exists());
@@ -111,6 +125,39 @@ async fn a_clean_up_that_fails_is_named_and_its_alert_goes_with_the_next_that_do
     assert!(changed.is_ok(), "{changed:?}");
     shop.begin(json!({})).done().await;
     assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    shop.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_was_not_done_about_a_run_is_over_with_the_next_job_that_leaves_nothing_or_with_the_run() {
+    let mut spec = service("generic", "sleep 1000");
+    spec.restart_after_job = true;
+    spec.memory.offload.drain = Duration::from_millis(200);
+    let mut shop = Shop::new(spec, "/x").await;
+    let (port, first) = shop.load().await;
+    let web = Web::new(port, None, |_| async { Reply::json(&json!({})) }).await;
+    let service = shop.service();
+    let guest = service.gate.enter().expect("it is open");
+    shop.begin(json!({})).done().await;
+    let alert = shop.alert().await;
+    assert!(alert.starts_with("cleanup_failed: ") && alert.contains("1 others still work with it"), "{alert}");
+    assert_eq!(service.status.borrow().run_id, first.run_id, "nobody is disturbed");
+    drop(guest);
+    // There is nothing to clean up but by the restart.
+    let supervisor = service.supervisor.upgrade().expect("a supervisor");
+    supervisor.do_send(RestartService { reason: "by a person".to_owned() });
+    assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    let second = until(&service, |status| status.state == ServiceState::Ready && status.run_id != first.run_id).await;
+    drop(web);
+
+    let web = Web::new(second.port.expect("a port"), None, |_| async { Reply::json(&json!({})) }).await;
+    let guest = service.gate.enter().expect("it is open");
+    shop.begin(json!({})).done().await;
+    assert!(shop.alert().await.starts_with("cleanup_failed: "));
+    drop(guest);
+    shop.begin(json!({})).done().await;
+    assert_eq!(shop.alert().await, "cleanup_failed cleared");
+    drop((web, supervisor));
     shop.stop().await;
 }
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use actix_rt::task::spawn_blocking;
 use serde_json::Value;
 
 use crate::job::JobResult;
@@ -16,15 +17,31 @@ const DEEPEST: u32 = 8;
 /// A larger JSON file is a file and nothing else.
 const LARGEST_JSON: u64 = 1 << 20;
 
+/// Makes the output folder, beside the thread of the jobs: a disk may be slow.
+///
+/// # Errors
+/// When it cannot be made.
+pub(super) async fn make(folder: PathBuf) -> io::Result<()> {
+    spawn_blocking(move || fs::create_dir_all(folder)).await.map_err(io::Error::other)?
+}
+
+/// What is [`made`] there, looked at beside the thread of the jobs as well.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub(super) async fn list(folder: PathBuf) -> io::Result<JobResult> {
+    spawn_blocking(move || made(&folder)).await.map_err(io::Error::other)?
+}
+
 /// Everything in the output folder, by its path below it, sorted; and the content of its JSON file, if there is exactly one
 /// and that is no larger than 1 MiB. Symbolic links are not followed, and not named; nor is what no text can name, since its
 /// name is not UTF-8.
 ///
 /// # Errors
 /// When the folder cannot be listed.
-pub(super) fn made(output: &Path) -> io::Result<JobResult> {
+fn made(output: &Path) -> io::Result<JobResult> {
     let mut paths = Vec::new();
-    list(output, DEEPEST, &mut paths)?;
+    walk(output, DEEPEST, &mut paths)?;
     let inside = |path: &PathBuf| path.strip_prefix(output).unwrap_or(path).to_str().map(str::to_owned);
     let mut files: Vec<String> = paths.iter().filter_map(inside).collect();
     files.sort();
@@ -36,7 +53,7 @@ pub(super) fn made(output: &Path) -> io::Result<JobResult> {
     Ok(JobResult { files, json })
 }
 
-fn list(folder: &Path, deeper: u32, paths: &mut Vec<PathBuf>) -> io::Result<()> {
+fn walk(folder: &Path, deeper: u32, paths: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         // Of the entry itself, not of what it may point to.
@@ -50,7 +67,7 @@ fn list(folder: &Path, deeper: u32, paths: &mut Vec<PathBuf>) -> io::Result<()> 
         if kind.is_file() {
             paths.push(entry.path());
         } else if kind.is_dir() && deeper > 0 {
-            list(&entry.path(), deeper - 1, paths)?;
+            walk(&entry.path(), deeper - 1, paths)?;
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::restart::{alone, condemn, is_over, restart};
+use super::restart::{alone, condemn, is_over, over, restart};
 use crate::{
     failure::{FailureAction, FailureClass},
     gate::{Permit, Shut},
@@ -23,7 +23,7 @@ use crate::{
         runner::{
             Rim,
             alarm::{DIRTY, JOB_STUCK, clear, raise},
-            cleanup::{CleanPlace, CleanupFailed, clean, tell_failure},
+            cleanup::{CleanPlace, CleanupFailed, all_is_clean, clean, tell_failure},
             dirty::Verdict,
             evidence,
             failing::{Remedy, explained, gravest, is_unexplained, of_line, omen, remedy, wanted},
@@ -162,8 +162,23 @@ impl<'a> Stay<'a> {
 
     fn tell(&self, outcome: Result<(), String>) {
         if let Err(error) = outcome {
-            let service = self.target.spec.name.clone();
-            tell_failure(&CleanupFailed { service, failures: vec![error] }, self.rim);
+            self.tell_of_run(error);
+        }
+    }
+
+    /// Tells what was not done about the run. That is over with the run, whoever ends it, since nothing is left of it then.
+    fn tell_of_run(&self, failure: String) {
+        let (name, run, rim) = (self.target.spec.name.clone(), self.run, self.rim.clone());
+        let is_news = rim.tidy.is_unclean(&name, run);
+        tell_failure(&CleanupFailed { service: name.clone(), failures: vec![failure] }, self.rim);
+        if is_news {
+            let target = self.target.clone();
+            actix_rt::spawn(async move {
+                over(&target, run).await;
+                if rim.tidy.is_gone(&name, run) {
+                    all_is_clean(&name, &rim);
+                }
+            });
         }
     }
 
@@ -180,15 +195,17 @@ impl<'a> Stay<'a> {
         let specs = [definition, &self.target.spec.cleanup];
         let after_each = self.target.spec.restart_after_job;
         let is_due = remedy.is_some() || after_each || specs.iter().any(|spec| !spec.actions.is_empty());
+        if !is_due {
+            all_is_clean(&self.target.spec.name, self.rim);
+        }
         let is_alone = is_due && alone(&self.target, shut).await;
         let mut dirty = None;
         if is_alone {
             dirty = self.clean_all(definition, remedy.is_none()).await;
         } else if is_due {
-            let (service, drain) = (self.target.spec.name.clone(), self.target.spec.memory.offload.drain);
+            let drain = self.target.spec.memory.offload.drain;
             let others = self.target.gate.in_flight().saturating_sub(1);
-            let failures = vec![format!("{others} others still work with it after {drain:?} (offload.drain)")];
-            tell_failure(&CleanupFailed { service, failures }, self.rim);
+            self.tell_of_run(format!("{others} others still work with it after {drain:?} (offload.drain)"));
         }
         match self.late(judged, weighed).or(remedy).or(dirty.map(Remedy::Recycle)) {
             Some(remedy) => self.mend(remedy, shut).await,
@@ -203,17 +220,21 @@ impl<'a> Stay<'a> {
     /// it is of use to ask it for anything. Gives why it is to be restarted, where it is not clean after that.
     pub async fn clean_all(&mut self, definition: &CleanupSpec, stays: bool) -> Option<String> {
         let spec = Arc::clone(&self.target.spec);
-        let mut restart = None;
+        let (mut is_clean, mut restart) = (true, None);
         for actions in [definition, &spec.cleanup] {
             let status = self.target.status.borrow().clone();
             let is_there = stays && !is_over(&status, self.run);
             let wire = status.port.filter(|_| is_there).map(|port| Arc::new(Local(port)) as Arc<dyn Wire>);
             let place = CleanPlace::of(&spec, &status, wire, self.rim);
-            match clean(actions, &place, self.rim).await {
-                Ok(()) => {}
-                Err(failed) if actions.on_failure == OnCleanupFailure::Restart => restart = Some(failed.to_string()),
-                Err(_told) => {}
+            if let Err(failed) = clean(actions, &place, self.rim).await {
+                is_clean = false;
+                if actions.on_failure == OnCleanupFailure::Restart {
+                    restart = Some(failed.to_string());
+                }
             }
+        }
+        if is_clean {
+            all_is_clean(&spec.name, self.rim);
         }
         self.rim.tidy.cleaned(&spec.name, self.run, self.target.gate.entries());
         restart.filter(|_| stays)

@@ -16,7 +16,7 @@ use crate::{
             Rim,
             admission::{killed, ordered},
             alarm::{DIRTY, clear},
-            cleanup::{CleanPlace, clean},
+            cleanup::{CleanPlace, all_is_clean, clean},
             dirty::Verdict,
             wire::{Letter, WireError},
         },
@@ -67,6 +67,7 @@ pub(super) async fn run(
         };
         let wire = Arc::clone(&errand.wire);
         let (end, failures) = judged(end, *order.borrow(), remote, &site, rim);
+        let is_done = matches!(end, AttemptEnd::Done(_));
         tell.tell(AttemptNews::Ended(end));
         let place = CleanPlace {
             name: remote.name().clone(),
@@ -75,12 +76,18 @@ pub(super) async fn run(
             own: None,
         };
         let clean_up = async {
+            let mut is_clean = true;
             for spec in [&attempt.definition.cleanup, &remote.spec().cleanup] {
                 // What has failed is told there; a remote cannot be restarted from here.
-                drop(clean(spec, &place, rim).await);
+                is_clean &= clean(spec, &place, rim).await.is_ok();
             }
-            if let Some(failures) = failures {
-                reset(remote, failures, rim).await;
+            let is_well = match failures {
+                Some(failures) => reset(remote, failures, rim).await,
+                // What a reset has not done does not matter any more once a job comes to a good end.
+                None => is_done,
+            };
+            if is_clean && is_well {
+                all_is_clean(remote.name(), rim);
             }
         };
         tokio::select! {

@@ -24,13 +24,15 @@ const HTTP_BOUND: Duration = Duration::from_secs(120);
 const EXEC_BOUND: Duration = Duration::from_secs(300);
 
 /// Does what `reset` says, after so many jobs in a row have failed. What was seen of the remote until the end of that counts for
-/// nothing: no job comes before it is seen to be well after it.
-pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
+/// nothing: no job comes before it is seen to be well after it. Whether it says anything, and all of that was done; what was not
+/// is told.
+pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) -> bool {
     let (name, spec) = (remote.name(), &remote.spec().reset);
     let why = format!("{failures} jobs in a row have failed on it (cleanup.last_resort_after)");
     if !spec.is_set() {
         let message = format!("`{name}` may be dirty: {why}; `reset` could say what is to be done about that");
-        return raise(DIRTY, name, message, rim);
+        raise(DIRTY, name, message, rim);
+        return false;
     }
     raise(DIRTY, name, format!("`{name}` is reset: {why}"), rim);
     let mut problems = Vec::new();
@@ -41,9 +43,11 @@ pub(super) async fn reset(remote: &Arc<Remote>, failures: u32, rim: &Rim) {
         problems.extend(execute(remote, rim).await.err().map(|why| format!("reset.exec: {why}")));
     }
     remote.is_reset(clock::now());
-    if !problems.is_empty() {
+    let is_done = problems.is_empty();
+    if !is_done {
         tell_failure(&CleanupFailed { service: name.clone(), failures: problems }, rim);
     }
+    is_done
 }
 
 async fn ask(remote: &Arc<Remote>, method: &str, url: &str, rim: &Rim) -> Result<(), String> {
