@@ -18,7 +18,7 @@ use super::{
     sample::Sample,
 };
 use crate::{
-    event::{EventBus, EventKind},
+    event::{EventBus, EventKind, Severity},
     ids::{RunId, ServiceName},
     os::clock,
     process_supervisor::messages::{CondemnService, RecycleService},
@@ -129,7 +129,7 @@ impl Watchdog {
             match deed {
                 Deed::Raise(alert) => self.raise(alert),
                 Deed::Clear { alert, service } => self.bus.clear(alert, service.as_ref()),
-                Deed::Bundle(occasion) => self.bundle(occasion),
+                Deed::Bundle { occasion, severity } => self.bundle(occasion, severity),
                 Deed::Condemn { service, run, class, reason, at_once, sentence } => {
                     if let Some(supervisor) = self.find(&service).and_then(|found| found.supervisor.upgrade()) {
                         supervisor.do_send(CondemnService { run, class, reason, at_once, sentence });
@@ -151,10 +151,11 @@ impl Watchdog {
     }
 
     /// The tree is looked at here and now, before anything that follows ends it; the rest is written by whoever has time.
-    fn bundle(&self, occasion: Occasion) {
+    fn bundle(&self, occasion: Occasion, severity: Severity) {
         let service = occasion.service.as_ref().and_then(|name| self.find(name));
-        let shot = service.map(|service| TreeShot::take(&self.looker.members(&service)));
-        self.bundler.ask(occasion, shot);
+        let shot = service.as_ref().map(|service| TreeShot::take(&self.looker.members(service)));
+        let run = service.and_then(|service| service.status.borrow().run_id);
+        self.bundler.ask(occasion, shot, run.filter(|_| severity == Severity::Emergency));
     }
 
     /// What was seen may be over: another run has nothing to do with it. Whoever works with it is not disturbed

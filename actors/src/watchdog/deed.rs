@@ -20,7 +20,12 @@ pub enum Deed {
         service: Option<ServiceName>,
     },
     /// Write a diagnostic bundle, of the state before anything that follows.
-    Bundle(Occasion),
+    Bundle {
+        /// What for.
+        occasion: Occasion,
+        /// How bad it is: what ends a run at once gets one of its own, however young the last one is.
+        severity: Severity,
+    },
     /// Have the run of a service ended, and what follows done.
     Condemn {
         /// Whose.

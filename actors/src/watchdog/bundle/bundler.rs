@@ -25,6 +25,7 @@ use super::{
 use crate::{
     cause::chain,
     event::{EventKind, Severity},
+    ids::RunId,
     os::clock,
     spec::BundleSpec,
     watchdog::deed::Occasion,
@@ -86,12 +87,12 @@ impl Bundler {
     }
 
     /// Wants a bundle of the state before whatever follows; `shot` is how the processes are now. Never waits. It is left out
-    /// when the last one is younger than `watchdog.bundle_min_interval`, or another one waits already. Says whether it will
-    /// be made.
-    pub fn ask(&self, occasion: Occasion, shot: Option<TreeShot>) -> bool {
+    /// when the last one is younger than `watchdog.bundle_min_interval`, or another one waits already; not so the first one
+    /// for an `emergency` of a run. Says whether it will be made.
+    pub fn ask(&self, occasion: Occasion, shot: Option<TreeShot>, emergency: Option<RunId>) -> bool {
         let min_interval = self.0.spec.min_interval;
         let wish = Wish { occasion, shot, answers: Vec::new() };
-        let taken = lock(&self.0.desk).by_itself(wish, clock::now(), min_interval);
+        let taken = lock(&self.0.desk).by_itself(wish, clock::now(), min_interval, emergency);
         self.begin(taken)
     }
 
@@ -113,9 +114,7 @@ impl Bundler {
     pub fn end(&self, bound: Duration) -> bool {
         self.0.over.store(true, Ordering::Release);
         let waiting = lock(&self.0.desk).close();
-        if let Some(wish) = waiting {
-            wish.answer(&Err(BundleError::Stopping));
-        }
+        waiting.into_iter().for_each(|wish| wish.answer(&Err(BundleError::Stopping)));
         let Some(thread) = lock(&self.0.thread).take() else { return true };
         if !clock::wait_until(bound, || thread.is_finished()) {
             return false;
@@ -155,10 +154,9 @@ impl Bundler {
             }
             Err(error) => {
                 let error = Err(BundleError::Thread(Arc::new(error)));
-                let waiting = lock(&self.0.desk).done();
                 let given = lock(&given).take();
+                let waiting = std::iter::from_fn(|| lock(&self.0.desk).done());
                 given.into_iter().chain(waiting).for_each(|wish| wish.answer(&error));
-                lock(&self.0.desk).done();
                 false
             }
         }

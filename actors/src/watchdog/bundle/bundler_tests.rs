@@ -175,7 +175,7 @@ async fn how_it_was_before_is_in_the_bundle() {
     let stage = Stage::new();
     let bundler = stage.bundler(9);
     let shot = TreeShot::take(&[Pid(std::process::id())]);
-    assert!(bundler.ask(occasion("runaway", Some("chat"), "too many"), Some(shot)));
+    assert!(bundler.ask(occasion("runaway", Some("chat"), "too many"), Some(shot), None));
     // Asked for by a person it comes after that one, and says that it is done.
     bundler.make_now(occasion("asked", None, "asked for")).await.expect("a bundle");
     let names = stage.bundles();
@@ -201,8 +201,8 @@ async fn of_those_that_nobody_asked_for_one_in_a_while_is_made_and_the_oldest_go
     ] {
         fs::write(place.join(name), "").expect("written");
     }
-    assert!(bundler.ask(occasion("nan", None, "once"), None));
-    assert!(!bundler.ask(occasion("nan", None, "twice"), None), "the first one is too young");
+    assert!(bundler.ask(occasion("nan", None, "once"), None, None));
+    assert!(!bundler.ask(occasion("nan", None, "twice"), None, None), "the first one is too young");
     // Whether the first one is still being made or not, this one is waited for.
     bundler.make_now(occasion("asked", None, "by a person")).await.expect("a bundle");
     let names = stage.bundles();
@@ -248,7 +248,7 @@ async fn one_that_has_ended_takes_nothing() {
     let stage = Stage::new();
     let bundler = stage.bundler(9);
     assert!(bundler.end(WAIT));
-    assert!(!bundler.ask(occasion("nan", None, "x"), None));
+    assert!(!bundler.ask(occasion("nan", None, "x"), None, None));
     let refused = bundler.make_now(occasion("asked", None, "x")).await;
     assert!(matches!(refused, Err(BundleError::Stopping)));
     assert!(stage.bundles().is_empty());

@@ -7,12 +7,14 @@
 //! Each part is bounded in size and in time. One that cannot be had is a line in `SUMMARY.md`, never a failure. Every byte
 //! goes through [`Secrets`] on its way out.
 //!
-//! The rooms: `tar`, `name`, `desk`, `secrets`, `summary`, `runbook` and `process` decide and format (pure); `tree`, `system`,
-//! `parts`, `job_logs` and `running` look; `archive` writes; `bundler` has the thread.
+//! The rooms: `tar`, `name`, `desk`, `secrets`, `forms`, `values`, `summary`, `runbook` and `process` decide and format (pure);
+//! `tree`, `commands`, `system`, `parts`, `job_logs` and `running` look; `archive` writes; `bundler` has the thread.
 
 mod archive;
 mod bundler;
+mod commands;
 mod desk;
+mod forms;
 mod job_logs;
 mod lines;
 mod name;
@@ -26,6 +28,7 @@ mod summary;
 mod system;
 mod tar;
 mod tree;
+mod values;
 mod within;
 
 pub use archive::{BundleError, write_archive};

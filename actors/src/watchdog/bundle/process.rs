@@ -163,9 +163,9 @@ mod tests {
 
     #[test]
     fn a_command_is_cut_after_its_secrets_are_gone() {
-        let long = format!("serve\0--api-key\0{}\0{}", "s".repeat(400), "x\n".repeat(400));
+        let long = format!("serve\0--token\0{}\0{}", "s".repeat(400), "x\n".repeat(400));
         let shown = shown_command(&long, &Secrets::default());
-        assert!(shown.starts_with("serve --api-key *** x x ") && shown.ends_with("..."), "{shown}");
+        assert!(shown.starts_with("serve --token *** x x ") && shown.ends_with("..."), "{shown}");
         assert_eq!(shown.chars().count(), COMMAND + 3);
     }
 

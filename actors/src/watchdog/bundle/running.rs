@@ -108,8 +108,8 @@ impl Running {
         let status = self.find(name)?.status.borrow().clone();
         let memory = self.memory.look();
         let vram = memory.leases.get(name).map_or(0, |lease| on_cards(&lease.measured));
-        let now = TreeShot::take(&self.members(&status));
-        let tree = before.unwrap_or(&now);
+        let now = before.is_none().then(|| TreeShot::take(&self.members(&status)));
+        let tree = before.or(now.as_ref())?;
         Some(ServiceFacts {
             name: name.to_string(),
             state: status.state.name().to_owned(),

@@ -1,61 +1,25 @@
 //! Takes secrets out of whatever goes into a bundle. Pure.
 //!
 //! Two ways, one after the other. Values that the configuration holds as secrets go wherever they stand, also in the output of
-//! a program. And what follows a word such as `--api-key` or `Authorization:` goes whatever it is: it may be one that nobody
-//! has told us. Rather too much is taken out than too little, so that a bundle may be sent to somebody.
-
-use std::sync::LazyLock;
+//! a program. And what follows a word such as `--api-key` or `Authorization:` goes whatever it is ([`forms`]): it may be one
+//! that nobody has told us. Rather too much is taken out than too little, so that a bundle may be sent to somebody.
 
 use memchr::memmem;
-use regex::bytes::{Captures, Regex};
 
+use super::forms;
 use crate::{
     spec::{JobWork, RuntimeSpec, ServiceSpec},
-    template::Template,
+    template::{Part, Template},
 };
 
 /// What stands in the place of a secret.
 pub(super) const MASK: &str = "***";
 /// Shorter values are not looked for: they would be found in half of all words. What follows a telling word goes anyway.
 const SHORTEST: usize = 6;
+/// Stands for what is not known of an argument before a run.
+const HOLE: &str = "${}";
 /// Words in the names of variables that hold secrets.
 const TELLING: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD"];
-
-/// A value: quoted, quoted within a JSON string, or up to the next space, quote or backslash.
-const VALUE: &str = r#"("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\\"(?:[^"\\\n]|\\[^"\n])*\\"|[^\s"'\\\x00]+)"#;
-/// The same, as the member of a list or table: it also ends where that does.
-const MEMBER: &str = r#"("(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\\"(?:[^"\\\n]|\\[^"\n])*\\"|[^\s"'\\\x00,;}\])]+)"#;
-
-/// What comes before a value. Each has the group 1 for what stays.
-const BEFORE: [(&str, &str); 7] = [
-    // An option and its value, as on a command line, with zero bytes between them, and as members of a list.
-    (r#"(?i)(--?[a-z0-9_-]*(?:api[_-]?keys?|token|secret|password|passwd)(?:=|[\s\x00]+|"\s*,\s*|'\s*,\s*))"#, VALUE),
-    // A header, or what stands for it in JSON.
-    (r#"(?i)(authorization["']?\s*[:=]\s*(?:(?:bearer|basic|digest|token)\s+)?)"#, VALUE),
-    (r#"(?i)(\bbearer\s+)"#, VALUE),
-    // A parameter of a URL.
-    (r#"(?i)([?&](?:key|token|api_key|access_token|sig|signature|secret|password)=)"#, VALUE),
-    // A variable of an environment, as it stands and as a key of JSON.
-    (r"(\b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)[A-Z0-9_]*=)", VALUE),
-    (r#"(\b[A-Z0-9_]*(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD)[A-Z0-9_]*["']\s*[:=]\s*)"#, MEMBER),
-    // A key of JSON, TOML or YAML, or a header such as `x-api-key`.
-    (
-        r#"(?i)([a-z0-9_-]*(?:api[_-]?keys?|access[_-]?key|access[_-]?token|auth[_-]?token|secret|password|passwd)["']?\s*[:=]\s*\[?)"#,
-        MEMBER,
-    ),
-];
-
-/// What is a secret by its own form: the password of a URL, and tokens that say by whom they were made.
-const WHOLE: [&str; 2] = [
-    r#"(?i)(\b[a-z][a-z0-9+.-]*://[^/\s:@"']*:)([^@/\s"']+)(@)"#,
-    r#"(\b)(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|xox[abprs]-[A-Za-z0-9-]{10,}|AKIA[0-9A-Z]{16}|eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*)()"#,
-];
-
-static FORMS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
-    let before = BEFORE.iter().map(|(before, value)| format!("(?-u){before}{value}()"));
-    let whole = WHOLE.iter().map(|whole| format!("(?-u){whole}"));
-    before.chain(whole).filter_map(|form| Regex::new(&form).ok()).collect()
-});
 
 /// The secrets that are known. The default knows none, and still finds those that follow a telling word.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -100,7 +64,8 @@ impl Secrets {
         self
     }
 
-    /// Those that a spec holds: keys, variables whose name tells, and the path of the webhook.
+    /// Those that a spec holds: keys, variables whose name tells, what options such as `--api-key` are given, and the path of
+    /// the webhook.
     #[must_use]
     pub fn of_spec(spec: &RuntimeSpec) -> Self {
         let keys = spec.gateway.api_keys.iter().cloned();
@@ -109,11 +74,11 @@ impl Secrets {
             JobWork::Process(process) => Some(&process.service),
             JobWork::Request(_) => None,
         });
-        let variables = spec.services.iter().chain(workers).flat_map(of_service);
+        let of_services = spec.services.iter().chain(workers).flat_map(of_service);
         // What somebody may post to is known to those who know the path.
         let path = |url: &str| url.split_once("://")?.1.split_once('/').map(|(_, path)| path.to_owned());
         let webhook = spec.watchdog.notify.webhook.as_deref().and_then(path).filter(|path| path.len() >= 2 * SHORTEST);
-        Self::new(keys.chain(remotes).chain(variables).chain(webhook))
+        Self::new(keys.chain(remotes).chain(of_services).chain(webhook))
     }
 
     /// Those that an environment holds, by the names of its variables.
@@ -131,12 +96,18 @@ impl Secrets {
                 bytes = replaced(&bytes, secret);
             }
         }
-        for form in FORMS.iter() {
-            if form.is_match(&bytes) {
-                bytes = form.replace_all(&bytes, masked).into_owned();
-            }
+        let found = forms::find(&bytes);
+        if found.is_empty() {
+            return bytes;
         }
-        bytes
+        let (mut out, mut from) = (Vec::with_capacity(bytes.len()), 0);
+        for forms::Found { at, quote } in found {
+            out.extend_from_slice(&bytes[from..at.start]);
+            out.extend([&quote, MASK.as_bytes(), &quote].concat());
+            from = at.end;
+        }
+        out.extend_from_slice(&bytes[from..]);
+        out
     }
 
     /// The same text without any secret.
@@ -147,7 +118,18 @@ impl Secrets {
 }
 
 fn of_service(service: &ServiceSpec) -> impl Iterator<Item = String> {
-    service.env.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| Template::plain(value))
+    let variables = service.env.iter().filter(|(name, _)| is_telling(name)).map(|(_, value)| Template::plain(value));
+    variables.chain(of_command(&service.command))
+}
+
+/// What is known before a run of the values that its options, variables and URLs hold.
+fn of_command(command: &[Template]) -> Vec<String> {
+    // A hole keeps its place, so that what follows is not taken for its value.
+    let text = |part: &Part| if let Part::Text(text) = part { text.clone() } else { HOLE.to_owned() };
+    let arguments: Vec<String> = command.iter().map(|part| part.0.iter().map(text).collect()).collect();
+    let line = arguments.join("\0");
+    let found = forms::find(line.as_bytes()).into_iter().filter_map(|found| line.get(found.at));
+    found.filter(|value| !value.starts_with('-') && !value.contains(HOLE)).map(str::to_owned).collect()
 }
 
 /// Whether a variable of this name holds a secret.
@@ -165,23 +147,6 @@ fn replaced(bytes: &[u8], secret: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(&bytes[from..]);
     out
-}
-
-/// Quotes stay, so that JSON stays JSON.
-fn masked(found: &Captures<'_>) -> Vec<u8> {
-    let group = |n: usize| found.get(n).map(|group| group.as_bytes()).unwrap_or_default();
-    let (before, value) = (group(1), group(2));
-    let is_json = before.trim_ascii_end().ends_with(b"\":");
-    let quote: &[u8] = match value {
-        b"null" | b"true" | b"false" if is_json => return [before, value].concat(),
-        [b'"', ..] => b"\"",
-        [b'\'', ..] => b"'",
-        [b'\\', b'"', ..] => b"\\\"",
-        // A number. Within a JSON string this is a key without quotes around its value.
-        _ if is_json => b"\"",
-        _ => b"",
-    };
-    [before, quote, MASK.as_bytes(), quote, group(3)].concat()
 }
 
 #[cfg(test)]

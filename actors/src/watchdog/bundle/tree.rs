@@ -1,26 +1,25 @@
 //! Processes as they were at one moment, looked at before anything is ended.
 
 use std::{
-    fs::{self, File},
-    io::Read,
+    fs,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use super::{
+    commands::COMMANDS,
     process::{ProcessShot, draw, parse_status, shown_command},
     secrets::Secrets,
-    within::within,
+    within::PROCESSES,
 };
 use crate::ids::Pid;
 
 /// Most processes of one shot. A tree that has run away says enough with these.
 const MOST: usize = 512;
-/// Longest command line that is read, in bytes: a JSON document may be an argument.
-const COMMAND: u64 = 4096;
-/// How long a look may take: some milliseconds, unless a process hangs in the kernel with its memory locked, which blocks
-/// whoever reads its command line.
+/// How long a look may take without the command lines: some milliseconds.
 const BOUND: Duration = Duration::from_millis(500);
+/// What is shown where a command line could not be read in time.
+const HANGS: &str = " (arguments not read: it, or others before it, hang in the kernel)";
 
 /// Processes at one moment, with what they hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,24 +29,23 @@ pub struct TreeShot {
 }
 
 impl TreeShot {
-    /// Looks at these, at most 512 of them: about 30 us each, and never longer than half a second together. Those that have
-    /// ended, or belong to others, are left out or shown as far as they can be.
+    /// Looks at these, at most 512 of them: about 30 us each, and never longer than a second together. Those that have ended,
+    /// or belong to others, are left out or shown as far as they can be.
     #[must_use]
     pub fn take(pids: &[Pid]) -> Self {
         let looked_at: Vec<Pid> = pids.iter().copied().take(MOST).collect();
         let seen: Arc<Mutex<Vec<ProcessShot>>> = Arc::default();
         let found = Arc::clone(&seen);
         let look = move || {
-            for pid in looked_at {
-                if let Some(shot) = shot(pid) {
-                    found.lock().unwrap_or_else(PoisonError::into_inner).push(shot);
-                }
+            for shot in looked_at.into_iter().filter_map(shot) {
+                found.lock().unwrap_or_else(PoisonError::into_inner).push(shot);
             }
         };
-        if let Err(why) = within(BOUND, look) {
+        if let Err(why) = PROCESSES.within(BOUND, look) {
             tracing::warn!("not every process could be looked at: {why}");
         }
-        let processes = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut processes = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        with_commands(&mut processes);
         Self { processes, left_out: pids.len().saturating_sub(MOST) }
     }
 
@@ -82,16 +80,28 @@ impl TreeShot {
     }
 }
 
-/// One process. What its memory has to be read for comes last.
+/// Puts in the command lines. Those in state `D` (proc(5): they wait for a disk or a driver) come last, as they may hang.
+fn with_commands(processes: &mut [ProcessShot]) {
+    let mut pids: Vec<(bool, Pid)> = processes.iter().map(|process| (process.state == 'D', process.pid)).collect();
+    pids.sort_by_key(|(waits, _)| *waits);
+    let pids: Vec<Pid> = pids.into_iter().map(|(_, pid)| pid).collect();
+    let read = COMMANDS.read(&pids);
+    for process in processes {
+        match read.get(&process.pid) {
+            Some(Some(command)) if !command.is_empty() => process.command.clone_from(command),
+            Some(_) => {}
+            None => process.command.push_str(HANGS),
+        }
+    }
+}
+
+/// One process, as far as it can be seen without a lock on its memory.
 fn shot(pid: Pid) -> Option<ProcessShot> {
     let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).ok();
     let mut shot = parse_status(pid, &String::from_utf8_lossy(&file("status")?))?;
     shot.descriptors = descriptors(pid);
     let place = file("wchan").map(|text| String::from_utf8_lossy(&text).into_owned());
     shot.waits_in = place.filter(|place| !place.is_empty() && place != "0");
-    if let Some(command) = command(pid).filter(|command| !command.is_empty()) {
-        shot.command = command;
-    }
     Some(shot)
 }
 
@@ -103,18 +113,6 @@ fn descriptors(pid: Pid) -> Option<u64> {
         0 => Some(fs::read_dir(folder).ok()?.count() as u64),
         count => Some(count),
     }
-}
-
-/// The arguments, with zero bytes between them. A last one that is not whole is left out: it may be half a secret.
-fn command(pid: Pid) -> Option<String> {
-    let mut bytes = Vec::new();
-    File::open(format!("/proc/{pid}/cmdline")).ok()?.take(COMMAND).read_to_end(&mut bytes).ok()?;
-    if bytes.len() as u64 == COMMAND {
-        let whole = bytes.iter().rposition(|byte| *byte == 0).unwrap_or(0);
-        bytes.truncate(whole);
-        bytes.extend_from_slice(b"\0...");
-    }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]

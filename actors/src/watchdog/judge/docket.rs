@@ -33,12 +33,13 @@ impl<'a> Docket<'a> {
         for alert in alerts {
             self.standing.raise(&alert, self.at);
             if self.asks_for_a_bundle(alert.severity, class) || occasion.is_some() {
-                let Alert { alert: what, service, message, .. } = alert.clone();
-                occasion = Some(Occasion { what: what.to_owned(), service, message });
+                let Alert { alert: what, service, message, severity } = alert.clone();
+                occasion =
+                    Some(Deed::Bundle { occasion: Occasion { what: what.to_owned(), service, message }, severity });
             }
             self.deeds.push(Deed::Raise(alert));
         }
-        self.deeds.extend(occasion.map(Deed::Bundle));
+        self.deeds.extend(occasion);
     }
 
     /// Tells that it is over, if it stood.

@@ -107,7 +107,7 @@ fn word(deed: &Deed) -> String {
             format!("{} {severity}", alert.alert)
         }
         Deed::Clear { alert, .. } => format!("{alert} over"),
-        Deed::Bundle(occasion) => format!("bundle {}", occasion.what),
+        Deed::Bundle { occasion, .. } => format!("bundle {}", occasion.what),
         Deed::Condemn { sentence, at_once, .. } => {
             let sentence = match sentence {
                 Sentence::Restart => "restart",
