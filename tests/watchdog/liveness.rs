@@ -96,7 +96,8 @@ fn a_real_llama_server_gives_its_token_and_is_left_alone() {
     });
     let run = ready_run(&greenroom, "chat");
     let tokens = || {
-        let figures = greenroom.engine("chat")
+        let figures = greenroom
+            .engine("chat")
             .ask("GET", "/metrics", "Authorization: Bearer another\r\n", "")
             .expect("an answer")
             .body;

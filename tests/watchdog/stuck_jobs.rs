@@ -29,7 +29,7 @@ fn what_is_taken_out_needs_nobodys_attention_any_more() {
         );
         watchdog("")
             + &broken
-            + &webui(g, "--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
+            + &g.webui("--step-ms 3600000", "limits.progress = \"1s\"", "retries = 0\ntimeout = \"10m\"")
     });
     greenroom.wait_state("broken", "failed");
     greenroom.wait_job_over(&greenroom.submit("image", &json!({ "prompt": "a heron" })));

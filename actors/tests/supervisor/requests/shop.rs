@@ -93,7 +93,7 @@ impl Shop {
 
     /// Another attempt at a job that has had its run restarted.
     pub fn begin_again(&self, params: Value) -> Begun {
-        self.begin_as(Which { number: 2, has_poisoned: true }, params)
+        self.begin_as(Which { number: 2, has_poisoned: true, ..Which::FIRST }, params)
     }
 
     fn begin_as(&self, which: Which, params: Value) -> Begun {
