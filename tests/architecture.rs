@@ -374,3 +374,36 @@ fn the_top_level_holds_what_it_should() {
         assert!(name.starts_with('.') || allowed.contains(&name.as_str()), "{name} does not belong at the top level");
     }
 }
+
+/// The `#[error("...")]` texts in this code that also tell the source of their error: it would be said twice in a chain.
+fn repeating_texts(code: &str) -> Vec<&str> {
+    code.split("#[error(").skip(1).filter_map(repeating_text).collect()
+}
+
+/// The first text here, if it tells the source among the fields that follow it.
+fn repeating_text(after: &str) -> Option<&str> {
+    let (shown, fields) = after.split_once(")]\n")?;
+    let tells = |name: &str| {
+        [format!("{{{name}}}"), format!("{{{name}:"), format!(" .{name}")].iter().any(|word| shown.contains(word))
+    };
+    let is_first = fields.lines().next().is_some_and(|line| line.contains("(#[source]") || line.contains("(#[from]"));
+    let marked =
+        fields.split_once("#[source]\n").and_then(|(_, field)| field.split(':').next()?.split_whitespace().last());
+    let is_told =
+        is_first && tells("0") || marked.is_some_and(tells) || fields.contains(" source: ") && tells("source");
+    is_told.then_some(shown)
+}
+
+#[test]
+fn an_error_does_not_tell_its_source_which_the_edge_tells() {
+    let sample = "#[error(\"at {at}: {wrong}\")]\npub struct E {\n    #[source]\n    pub wrong: W,\n}\n\
+                  #[error(\"bad: {0}\")]\n    A(#[from] W),\n#[error(\"bad {}\", .folder)]\n    B {\n        folder: F,\n        source: W,\n    }\n\
+                  #[error(\"fine {0}\")]\n    C(String, #[source] W),\n#[error(\"x: {source}\")]\n    D { source: W },\n";
+    assert_eq!(repeating_texts(sample), ["\"at {at}: {wrong}\"", "\"bad: {0}\"", "\"x: {source}\""]);
+    let files = ["src", "actors/src"].iter().flat_map(|part| rust_files(&root().join(part)));
+    let of = |file: PathBuf| {
+        repeating_texts(&code(&file)).iter().map(|text| format!("{}: {text}", file.display())).collect()
+    };
+    let twice: Vec<String> = files.flat_map(|file| -> Vec<String> { of(file) }).collect();
+    assert!(twice.is_empty(), "said twice where causes are told:\n{}", twice.join("\n"));
+}
