@@ -15,10 +15,11 @@ impl KeyWords {
     /// A key that it takes, of these arguments and this environment; `None` where they name none.
     #[must_use]
     pub fn key(&self, arguments: &[String], variable: impl FnOnce(&str) -> Option<String>) -> Option<String> {
-        let mut of_option = arguments.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix(self.option)? {
-            "" => arguments.get(at + 1).map(String::as_str),
-            rest => rest.strip_prefix('='),
-        });
+        let mut of_option =
+            arguments.iter().enumerate().filter_map(|(at, word)| match word.strip_prefix(self.option)? {
+                "" => arguments.get(at + 1).map(String::as_str),
+                rest => rest.strip_prefix('='),
+            });
         let said = of_option.next_back().map(str::to_owned).or_else(|| variable(self.variable))?;
         let first = if self.listed { said.split(',').next().unwrap_or_default() } else { &said };
         Some(first.trim().to_owned()).filter(|key| !key.is_empty())
