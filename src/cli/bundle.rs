@@ -11,9 +11,10 @@ use std::{
 
 use greenroom_actors::{
     os::clock,
+    plain::plain,
     units::ByteSize,
     watchdog::{
-        bundle::{ConfigText, Source, file_name, is_file_name, write_archive},
+        bundle::{Source, file_name, is_file_name, write_archive},
         deed::Occasion,
     },
 };
@@ -22,9 +23,10 @@ use serde_json::json;
 use super::{
     args::{BundleArgs, Global},
     ask::{Asked, block_on},
+    bundle_config::{Known, known},
     client::ClientError,
     failure::Failure,
-    place::{self, Place},
+    place::Place,
     terminal::Terminal,
 };
 use crate::runtime::bundle::ASKED;
@@ -49,7 +51,7 @@ pub fn run(args: &BundleArgs, global: &Global, terminal: &Terminal) -> Result<i3
         Answered::Written(written) => written,
         Answered::Nobody(why, place) => {
             terminal.note(format!("{why}: the bundle is made of what lies on disk, without processes and memory"));
-            from_disk(&place, global, args, is_stdout)?
+            from_disk(&place, global, args, is_stdout, terminal)?
         }
     };
     tell(&written, terminal)
@@ -62,18 +64,22 @@ struct Written {
     bytes: u64,
     /// Whether a running runtime has made it.
     by_runtime: bool,
+    /// Why some of the configured secrets may not be known, if so.
+    gap: Option<String>,
 }
 
 fn tell(written: &Written, terminal: &Terminal) -> Result<i32, Failure> {
     let Some(path) = &written.path else { return Ok(0) };
     if terminal.json {
-        terminal.value(&json!({ "written": path, "bytes": written.bytes, "by_runtime": written.by_runtime }))?;
+        terminal.value(&json!({
+            "written": path, "bytes": written.bytes, "by_runtime": written.by_runtime, "secrets_known": written.gap.is_none(),
+        }))?;
         return Ok(0);
     }
     let shown = path.display();
     let (bytes, next) = (ByteSize(written.bytes), format!("tar -xOf {shown} SUMMARY.md"));
-    terminal
-        .say(format!("wrote {shown}: {bytes}, without secrets\nnext: `{next}` says what happened and what to try"))?;
+    let secrets = if written.gap.is_none() { "without secrets" } else { "maybe with secrets" };
+    terminal.say(format!("wrote {shown}: {bytes}, {secrets}\nnext: `{next}` says what happened and what to try"))?;
     Ok(0)
 }
 
@@ -102,21 +108,26 @@ async fn from_runtime(asked: &Asked, args: &BundleArgs, is_stdout: bool) -> Resu
     while let Some(piece) = bytes.whole().await.map_err(|error| asked.failure(error))? {
         out.take(&piece)?;
     }
-    Ok(Answered::Written(out.end(true)?))
+    Ok(Answered::Written(out.end()?))
 }
 
-fn from_disk(place: &Place, global: &Global, args: &BundleArgs, is_stdout: bool) -> Result<Written, Failure> {
-    let config = ConfigText::default();
-    let message = match place::load(global) {
-        Ok(loaded) => {
-            config.put(Some(loaded.effective.text()), &loaded.secrets);
-            "somebody has asked for this bundle while no runtime was running".to_owned()
-        }
-        Err(failure) => format!(
-            "somebody has asked for this bundle while no runtime was running; without its configuration: {}",
-            failure.chain()
-        ),
-    };
+fn from_disk(
+    place: &Place,
+    global: &Global,
+    args: &BundleArgs,
+    is_stdout: bool,
+    terminal: &Terminal,
+) -> Result<Written, Failure> {
+    let Known { config, gap } = known(global, place);
+    let mut message = "somebody has asked for this bundle while no runtime was running".to_owned();
+    if let Some(gap) = &gap {
+        let gap = plain(gap);
+        message.push_str(&format!("; it may hold secrets of the configuration, as not all of them are known: {gap}"));
+        terminal.note(format!(
+            "not all secrets of the configuration are known, so the bundle may hold some; look through it before it is sent \
+             to anybody ({gap})"
+        ));
+    }
     let source = Source {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         state_dir: place.state_dir.clone(),
@@ -129,7 +140,7 @@ fn from_disk(place: &Place, global: &Global, args: &BundleArgs, is_stdout: bool)
     let path = out.path();
     let done = write_archive(&mut out, &Arc::new(source), &occasion, None, || false);
     done.map_err(|source| Failure::Io { operation: "write", path, source })?;
-    out.end(false)
+    Ok(Written { by_runtime: false, gap, ..out.end()? })
 }
 
 fn own_name() -> String {
@@ -187,15 +198,15 @@ impl Out {
         self.write_all(bytes).map_err(|source| Failure::Io { operation: "write", path, source })
     }
 
-    /// All of it has come.
-    fn end(self, by_runtime: bool) -> Result<Written, Failure> {
+    /// All of it has come, from a runtime unless somebody says otherwise.
+    fn end(self) -> Result<Written, Failure> {
         match self {
-            Self::Stdout { bytes } => Ok(Written { path: None, bytes, by_runtime }),
+            Self::Stdout { bytes } => Ok(Written { path: None, bytes, by_runtime: true, gap: None }),
             Self::File { file, half, target, force, bytes } => {
                 refuse_existing(&target, force)?;
                 let whole = file.sync_all().and_then(|()| fs::rename(&half.0, &target));
                 whole.map_err(|source| Failure::Io { operation: "write", path: target.clone(), source })?;
-                Ok(Written { path: Some(target), bytes, by_runtime })
+                Ok(Written { path: Some(target), bytes, by_runtime: true, gap: None })
             }
         }
     }
@@ -239,11 +250,11 @@ mod tests {
         assert!(names().is_empty(), "what is not whole leaves nothing");
         let mut out = Out::open(&args(&target, false), false, "x").expect("a file");
         out.take(b"one").expect("written");
-        assert_eq!(out.end(true).expect("written").bytes, 3);
+        assert_eq!(out.end().expect("written").bytes, 3);
         assert!(matches!(Out::open(&args(&target, false), false, "x"), Err(Failure::Exists(_))));
         let mut out = Out::open(&args(&target, true), false, "x").expect("a file");
         out.take(b"other").expect("written");
-        assert!(out.end(true).is_ok());
+        assert!(out.end().is_ok());
         assert_eq!(fs::read(&target).expect("a file"), b"other");
         assert_eq!(names(), ["a.tar"]);
     }

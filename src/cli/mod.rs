@@ -8,6 +8,7 @@
 mod args;
 mod ask;
 mod bundle;
+mod bundle_config;
 mod check;
 mod client;
 mod columns;

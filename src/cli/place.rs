@@ -101,7 +101,7 @@ fn absolute(path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// `~/.local/state/greenroom`, the default of `runtime.state_dir`.
-fn default_state_dir() -> PathBuf {
+pub fn default_state_dir() -> PathBuf {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     home.join(".local/state/greenroom")
 }

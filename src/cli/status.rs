@@ -2,6 +2,7 @@
 
 use greenroom_actors::{
     os::{clock, keep::kept_now},
+    plain::plain,
     time::Timestamp,
 };
 
@@ -80,14 +81,15 @@ pub fn render(status: &Status, now: Timestamp, width: Option<usize>, color: bool
 
 /// Whether the table says the same.
 fn repeats_a_state(alert: &Alert) -> bool {
-    alert.service.is_some() && matches!(alert.alert.as_str(), "failed" | "stuck")
+    alert.service.is_some() && matches!(alert.alert.as_str(), "failed" | "quarantined" | "stuck")
 }
 
 /// `critical runaway of chat for 3m: ...`.
 fn told(alert: &Alert, now: Timestamp, width: Option<usize>, color: bool) -> Vec<String> {
     let of = alert.service.as_ref().map(|name| format!(" of {name}")).unwrap_or_default();
-    let head = format!("{} {}{of}", alert.severity, alert.alert);
-    let text = format!("{head} for {}: {}", age(now.since(alert.since)), alert.message);
+    let head = plain(&format!("{} {}{of}", alert.severity, alert.alert));
+    // A message may repeat what a program has printed.
+    let text = format!("{head} for {}: {}", age(now.since(alert.since)), plain(&alert.message));
     let mut lines = wrap(&text, width, 0, 2);
     // Painted after it was wrapped, so that what paints is not counted as text.
     if let Some(first) = lines.first_mut()
@@ -115,7 +117,7 @@ fn headline(runtime: &Runtime, now: Timestamp, width: Option<usize>, color: bool
     let limits = runtime.containment_limits.iter().map(|limit| format!("{}: {limit}", runtime.containment));
     lines.extend(limits.flat_map(|limit| wrap(&limit, width, 0, 2)));
     if let Some(trouble) = runtime.history.trouble() {
-        lines.push(paint(&format!("history: {trouble}"), RED, color));
+        lines.push(paint(&plain(&format!("history: {trouble}")), RED, color));
     }
     lines
 }
@@ -192,6 +194,7 @@ image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         status["alerts"] = json!([
             { "alert": "runaway", "severity": "critical", "service": "chat", "message": "12 processes", "since": since },
             { "alert": "failed", "severity": "critical", "service": "image-generator", "message": "x", "since": since },
+            { "alert": "quarantined", "severity": "critical", "service": "chat", "message": "x", "since": since },
             { "alert": "memory", "severity": "warning", "service": null, "message": "86 % in use", "since": since },
         ]);
         let text = rendered(status.clone(), Some(80));
@@ -200,6 +203,19 @@ image-generator: exit status 1 (bad_model) 5 times in a row; it is given up";
         let now = "2026-11-21T09:03:07Z".parse().expect("a time");
         let painted = render(&serde_json::from_value(status).expect("a status"), now, Some(80), true);
         assert!(painted.contains("\n\u{1b}[31mcritical runaway of chat\u{1b}[0m for 3m00s"), "{painted:?}");
+    }
+
+    #[test]
+    fn what_a_program_has_printed_does_nothing_to_the_terminal() {
+        let mut status = example();
+        let message = "its output says `\u{1b}[2Jx\u{202e}y\u{2066}z\r\n`";
+        let since = "2026-11-21T09:00:07Z";
+        status["alerts"] =
+            json!([{ "alert": "nan", "severity": "critical", "service": "chat", "message": message, "since": since }]);
+        for width in [Some(80), None] {
+            let text = rendered(status.clone(), width);
+            assert!(text.ends_with("\n\ncritical nan of chat for 3m00s: its output says ` [2Jx y z  `"), "{text:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The merged configuration with defaults filled in, and where each value comes from. Pure.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
@@ -137,13 +138,16 @@ impl Effective {
     pub(super) fn texts(&self) -> Vec<(&str, Span, bool)> {
         let mut found = Vec::new();
         for (path, node) in self.merged.iter().filter(|(_, node)| node.span.source != DEFAULTS) {
-            let is_hidden = is_secret(path, node);
-            let mut open = vec![node];
-            while let Some(node) = open.pop() {
+            let mut open = vec![(node, is_secret(path, node))];
+            while let Some((node, is_hidden)) = open.pop() {
                 match &node.value {
                     Value::Text(text) => found.push((text.as_str(), node.span, is_hidden || node.secret)),
-                    Value::Table(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
-                    _ => open.extend(node.items()),
+                    Value::Table(entries) => {
+                        open.extend(
+                            entries.iter().map(|entry| (&entry.node, is_hidden || is_address(path, &entry.key))),
+                        );
+                    }
+                    _ => open.extend(node.items().iter().map(|item| (item, is_hidden))),
                 }
             }
         }
@@ -175,7 +179,7 @@ impl Effective {
 
     fn row(&self, path: &KeyPath, node: &Node) -> EffectiveRow {
         let hidden = node.holds_secret() || is_secret(path, node);
-        let value = if hidden { MASK.to_owned() } else { node.to_toml() };
+        let value = if hidden { MASK.to_owned() } else { without_address(path, node).to_toml() };
         let origin = match self.sources.get(node.span.source) {
             Some(source) if source.kind == SourceKind::Argument => {
                 source.name.split(' ').next().unwrap_or_default().to_owned()
@@ -195,9 +199,25 @@ fn is_secret(path: &[String], node: &Node) -> bool {
         ["KEY", "TOKEN", "SECRET", "PASSWORD"].iter().any(|word| name.contains(word))
     });
     let by_reference = variable && node.text().is_some_and(|text| text.starts_with("${"));
-    // Whoever knows it can post there: such URLs are keys.
-    let webhook = node.field("webhook").is_some();
-    (key || variable || webhook) && !empty && !by_reference
+    (key || variable) && !empty && !by_reference
+}
+
+/// Whether this field of a value is a URL to post to: whoever knows it can, so it is a key, and what stands beside it is not.
+fn is_address(path: &[String], field: &str) -> bool {
+    matches!(path, [section, key] if section == "watchdog" && key == "notify") && field == "webhook"
+}
+
+/// The value with what it holds of such URLs masked.
+fn without_address<'a>(path: &[String], node: &'a Node) -> Cow<'a, Node> {
+    let Value::Table(entries) = &node.value else { return Cow::Borrowed(node) };
+    if !entries.iter().any(|entry| is_address(path, &entry.key)) {
+        return Cow::Borrowed(node);
+    }
+    let mut entries = entries.clone();
+    for entry in entries.iter_mut().filter(|entry| is_address(path, &entry.key)) {
+        entry.node.value = Value::Text(MASK.trim_matches('"').to_owned());
+    }
+    Cow::Owned(Node { value: Value::Table(entries), ..node.clone() })
 }
 
 fn starts_with(path: &[String], section: &[&str]) -> bool {

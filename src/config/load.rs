@@ -116,6 +116,31 @@ pub fn load_runtime(sources: &Sources) -> Result<RuntimeSpec, ConfigErrors> {
     if is_refused(&problems) { Err(errors_of(problems)) } else { Ok(spec) }
 }
 
+/// A configuration as far as it can be told of, for whoever passes on what a runtime has left behind.
+#[derive(Debug, Clone)]
+pub struct Described {
+    /// Every key in force and where it comes from, secrets masked.
+    pub text: String,
+    /// The secrets among them.
+    pub secrets: Secrets,
+    /// Why it cannot be used, if so: a secret that stands where something is wrong may not be known.
+    pub refused: Option<ConfigErrors>,
+}
+
+/// The same as [`load`], also of a configuration that is refused, as where a file or a variable that it names is gone.
+///
+/// # Errors
+/// Every problem of a source that cannot be read, or understood, at all.
+pub fn describe(sources: &Sources) -> Result<Described, ConfigErrors> {
+    let Merged { effective, machine, mut problems } = Loading::new(sources, None).merge()?;
+    let (spec, found) = build(&effective, &machine, &sources.engines);
+    problems.extend(found);
+    problems.extend(validate(&effective, &spec));
+    let secrets = secrets(&effective, &spec, &machine);
+    let refused = is_refused(&problems).then(|| errors_of(problems));
+    Ok(Described { text: effective.text(), secrets, refused })
+}
+
 /// The same as [`load`] for a text that is not a file, such as one that is built in. `name` says what language it is, and `base`
 /// is what its relative paths are relative to; `sources.files` are layers above it.
 ///

@@ -38,7 +38,9 @@ pub use effective::{Effective, EffectiveRow};
 pub use import_llama_swap::{Imported, Told, import_llama_swap};
 pub use in_code::{Config, Setting};
 pub use job_config::{JobConfig, ParamConfig};
-pub use load::{Loaded, LogFormat, Sources, environment, find_default, load, load_runtime, load_text};
+pub use load::{
+    Described, Loaded, LogFormat, Sources, describe, environment, find_default, load, load_runtime, load_text,
+};
 pub use problem::{ConfigErrors, Place, Problem, Severity, Snippet};
 pub use service_config::{Reload, ServiceConfig, Start, When};
 pub use starter::starter;

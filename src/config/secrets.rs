@@ -30,7 +30,7 @@ pub(super) fn secrets(effective: &Effective, spec: &RuntimeSpec, outside: &dyn O
 
 #[cfg(test)]
 mod tests {
-    use crate::config::{Sources, load_text};
+    use crate::config::{Sources, describe, load, load_text};
 
     #[test]
     fn whatever_is_masked_or_comes_from_a_file_is_known_as_a_secret() {
@@ -53,5 +53,39 @@ mod tests {
         let bare: String =
             shown.lines().filter_map(|line| line.rsplit_once("  # ")).map(|(line, _)| format!("{line}\n")).collect();
         assert!(bare.parse::<toml::Table>().is_ok(), "{shown}");
+    }
+
+    #[test]
+    fn of_who_is_told_of_alerts_only_the_webhook_is_a_secret() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let text = "[watchdog]\nnotify = { webhook = \"https://example.org/a-long-path-77\", exec = [\"/bin/echo\", \
+                    \"Greenroom says:\"] }\n";
+        let loaded = load_text("greenroom.toml", text, dir.path(), &Sources::default());
+        let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
+        let said = "/bin/echo \"Greenroom says:\" https://example.org/a-long-path-77";
+        assert_eq!(loaded.secrets.remove_from(said), "/bin/echo \"Greenroom says:\" ***");
+        assert_eq!(loaded.secrets.remove_from("POST /a-long-path-77"), "POST /***");
+        let shown = loaded.effective.text();
+        let line = shown.lines().find(|line| line.starts_with("watchdog.notify = ")).expect("it is shown");
+        let expected = "watchdog.notify = { webhook = \"***\", exec = [\"/bin/echo\", \"Greenroom says:\"] }  # greenroom.toml:2:1";
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn of_a_configuration_that_is_refused_the_secrets_are_known_all_the_same() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("greenroom.toml");
+        let text = "gateway.api_keys = [\"of-the-gate-22\"]\n[service.chat]\ncommand = [\"/bin/true\", \"--api-key\", \
+                    \"of-an-option-33\", \"${env.NOT_THERE}\"]\nmodel_file = \"gone.gguf\"\nenv = { A_TOKEN = \
+                    \"of-a-variable-44\" }\n";
+        std::fs::write(&file, text).expect("written");
+        let sources = Sources { files: vec![file.clone()], ..Sources::default() };
+        assert!(load(&sources).is_err());
+        let described = describe(&sources).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(described.refused.is_some() && described.text.contains("gateway.api_keys"), "{described:?}");
+        let said = "of-the-gate-22 of-an-option-33 of-a-variable-44 no-secret-55";
+        assert_eq!(described.secrets.remove_from(said), "*** *** *** no-secret-55");
+        std::fs::write(&file, "this is no TOML").expect("written");
+        assert!(describe(&sources).is_err());
     }
 }

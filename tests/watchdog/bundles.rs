@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -53,11 +54,7 @@ fn a_bundle_that_is_asked_for_has_everything_but_secrets() {
         files.iter().find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tree")));
     let tree = fs::read_to_string(tree.expect("the process tree")).expect("text");
     assert!(tree.contains(&greenroom.service_pid("chat").to_string()), "{tree}");
-    for path in &files {
-        let bytes = fs::read(path).expect("a file");
-        let has = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
-        assert!(!has, "{} holds a secret: {}", path.display(), String::from_utf8_lossy(&bytes));
-    }
+    assert_no_secret(&files);
     greenroom.shutdown_clean();
     greenroom.assert_clean();
 }
@@ -100,9 +97,100 @@ fn without_a_runtime_one_is_made_of_what_is_on_disk() {
     let files = files(&greenroom.unpacked(&archive));
     named(&files, "SUMMARY.md");
     named(&files, "events.jsonl");
-    for path in &files {
-        assert!(!fs::read(path).expect("a file").windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
+    assert_no_secret(&files);
+}
+
+/// What a program has printed that nothing tells of.
+fn print_the_secret(greenroom: &Greenroom) {
+    let log = greenroom.state_dir().join("logs/chat/current.log");
+    let mut file = fs::OpenOptions::new().append(true).open(log).expect("its log");
+    writeln!(file, "it says {SECRET} to whoever reads this").expect("written");
+}
+
+#[track_caller]
+fn assert_no_secret(files: &[PathBuf]) {
+    for path in files {
+        let bytes = fs::read(path).expect("a file");
+        let has = bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes());
+        assert!(!has, "{} holds a secret: {}", path.display(), String::from_utf8_lossy(&bytes));
     }
+}
+
+#[test]
+fn without_a_runtime_the_secrets_of_a_refused_configuration_are_known_and_that_it_is_is_said() {
+    let greenroom = Greenroom::running(|g| config(g, ""));
+    ready_run(&greenroom, "chat");
+    greenroom.shutdown_clean();
+    print_the_secret(&greenroom);
+    let (archive, file) = (greenroom.folder().join("refused.tar"), greenroom.config_file());
+    let text =
+        fs::read_to_string(&file).expect("text").replace("HF_TOKEN", "GONE = \"${env.NOT_THERE_AT_ALL}\", HF_TOKEN");
+    fs::write(&file, text).expect("written");
+    let (file, output) = (file.display().to_string(), archive.display().to_string());
+    let said = greenroom.bare(&["bundle", "-c", &file, "-o", &output]).expect(0);
+    assert!(said.stdout.contains("maybe with secrets") && !said.stdout.contains("without secrets"), "{said:?}");
+    assert!(said.stderr.contains("not all secrets") && said.stderr.contains("NOT_THERE_AT_ALL"), "{said:?}");
+    let files = files(&greenroom.unpacked(&archive));
+    let summary = fs::read_to_string(named(&files, "SUMMARY.md")).expect("text");
+    assert!(summary.contains("not all of them are known: the configuration has problems: "), "{summary}");
+    let shown = fs::read_to_string(named(&files, "config.toml")).expect("text");
+    assert!(shown.contains("gateway.api_keys = \"***\""), "{shown}");
+    assert!(fs::read_to_string(named(&files, "logs/chat.log")).expect("text").contains("it says *** to"));
+    assert_no_secret(&files);
+}
+
+#[test]
+fn without_a_runtime_and_a_configuration_it_is_said_that_secrets_are_not_known() {
+    let greenroom = Greenroom::running(|g| config(g, ""));
+    ready_run(&greenroom, "chat");
+    greenroom.shutdown_clean();
+    print_the_secret(&greenroom);
+    let elsewhere = greenroom.folder().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("made");
+    let archive = greenroom.folder().join("unknown.tar");
+    let mut command = greenroom.cli_command(&["--json", "bundle", "-o", &archive.display().to_string()]);
+    command.current_dir(&elsewhere).env("HOME", &elsewhere).env_remove("XDG_CONFIG_HOME");
+    let done = command.output().expect("it runs");
+    let said: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
+    assert_eq!((&said["secrets_known"], &said["by_runtime"]), (&false.into(), &false.into()), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("not all secrets"), "{done:?}");
+    let found = files(&greenroom.unpacked(&archive));
+    let summary = fs::read_to_string(named(&found, "SUMMARY.md")).expect("text");
+    assert!(summary.contains("not all of them are known: there is no configuration here"), "{summary}");
+
+    // Found where one is looked for, it is taken as far as it goes.
+    fs::copy(greenroom.config_file(), elsewhere.join("greenroom.toml")).expect("copied");
+    let done = command.args(["--force"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("does not say whether it is that of this"), "{done:?}");
+    assert_no_secret(&files(&greenroom.unpacked(&archive)));
+}
+
+#[test]
+fn an_emergency_has_a_bundle_of_its_own_also_just_after_another_one() {
+    let greenroom = Greenroom::running(|g| watchdog("bundle_min_interval = \"1h\"") + &service(g, "chat", "", ""));
+    let run = ready_run(&greenroom, "chat");
+    greenroom.wait_watched("chat");
+    let fork = |n| {
+        assert_eq!(greenroom.engine("chat").post(&format!("/fork?n={n}"), None).expect("an answer").status, 200);
+    };
+    // Ten more than when it was ready are critical, and not yet an emergency.
+    fork(10);
+    wait_for("it is critical", BOUND, || greenroom.levels("chat", "runaway").contains(&"critical".to_owned()));
+    greenroom.wait_bundles(1);
+    fork(20);
+    crate::wait_replaced(&greenroom, "chat", &run);
+    let bundles = greenroom.wait_bundles(2);
+    let processes = bundles.iter().map(|bundle| {
+        let tree = fs::read_to_string(greenroom.unpacked(bundle).join("tree.txt")).expect("its tree");
+        assert!(tree.starts_with("## chat, when this was asked for\n"), "{tree}");
+        let count = tree.lines().nth(1).and_then(|line| line.split(' ').next()?.parse().ok());
+        count.unwrap_or_else(|| panic!("no count in {tree}"))
+    });
+    let mut processes: Vec<u32> = processes.collect();
+    processes.sort_unstable();
+    assert!(processes[0] >= 11 && processes[1] > processes[0], "{processes:?}");
+    greenroom.shutdown_clean();
+    greenroom.assert_clean();
 }
 
 /// A service whose limit is passed by its first request, told as a warning that is to leave a bundle.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::secrets::Secrets;
-use crate::{ids::Pid, units::ByteSize};
+use crate::{ids::Pid, plain::is_acted_on, units::ByteSize};
 
 /// Longest command line in a bundle, in characters.
 const COMMAND: usize = 300;
@@ -63,7 +63,7 @@ pub fn parse_status(pid: Pid, status: &str) -> Option<ProcessShot> {
 pub fn shown_command(command: &str, secrets: &Secrets) -> String {
     // Before it is cut: half a secret would not be known again.
     let clean = secrets.remove_from(command.trim_end_matches('\0'));
-    let mut shown: String = clean.chars().map(|c| if c.is_control() { ' ' } else { c }).take(COMMAND + 1).collect();
+    let mut shown: String = clean.chars().map(|c| if is_acted_on(c) { ' ' } else { c }).take(COMMAND + 1).collect();
     if shown.chars().count() > COMMAND {
         shown = shown.chars().take(COMMAND).collect();
         shown.push_str("...");
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_command_is_cut_after_its_secrets_are_gone() {
-        let long = format!("serve\0--token\0{}\0{}", "s".repeat(400), "x\n".repeat(400));
+        let long = format!("serve\0--token\0{}\0{}", "s".repeat(400), "x\n".repeat(200) + &"x\u{202e}".repeat(200));
         let shown = shown_command(&long, &Secrets::default());
         assert!(shown.starts_with("serve --token *** x x ") && shown.ends_with("..."), "{shown}");
         assert_eq!(shown.chars().count(), COMMAND + 3);

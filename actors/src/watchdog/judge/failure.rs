@@ -14,6 +14,7 @@ use crate::{
     event::Severity,
     failure::{FailureAction, FailureClass},
     ids::{RunId, ServiceName},
+    plain::is_acted_on,
     process_supervisor::messages::Sentence,
     state::ServiceState,
     units::format_duration,
@@ -258,7 +259,7 @@ fn severity(class: FailureClass) -> Severity {
 fn shown(line: &str) -> String {
     let clean = line.trim().chars().map(|c| match c {
         '`' => '\'',
-        c if c.is_control() => ' ',
+        c if is_acted_on(c) => ' ',
         c => c,
     });
     let mut shown: String = clean.clone().take(LINE).collect();
