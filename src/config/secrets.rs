@@ -68,7 +68,7 @@ mod tests {
         assert_eq!(loaded.secrets.remove_from("POST /a-long-path-77"), "POST /***");
         let shown = loaded.effective.text();
         let line = shown.lines().find(|line| line.starts_with("watchdog.notify = ")).expect("it is shown");
-        let expected = "watchdog.notify = { webhook = \"***\", exec = [\"/bin/echo\", \"Greenroom says:\"] }  # greenroom.toml:2:1";
+        let expected = "watchdog.notify = { webhook = \"***\", exec = [\"/bin/echo\", \"Greenroom says:\"] }  # greenroom.toml:2:10";
         assert_eq!(line, expected);
     }
 
