@@ -60,14 +60,15 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let text = "[watchdog]\nnotify = { webhook = \"https://example.org/a-long-path-77\", exec = [\"/bin/echo\", \
                     \"Greenroom says:\"] }\n";
-        let loaded = load_text("greenroom.toml", text, dir.path(), &Sources::default());
+        let env = vec![("HOME".to_owned(), "/".to_owned())];
+        let loaded = load_text("greenroom.toml", text, dir.path(), &Sources { env, ..Sources::default() });
         let loaded = loaded.unwrap_or_else(|errors| panic!("{errors}"));
         let said = "/bin/echo \"Greenroom says:\" https://example.org/a-long-path-77";
         assert_eq!(loaded.secrets.remove_from(said), "/bin/echo \"Greenroom says:\" ***");
         assert_eq!(loaded.secrets.remove_from("POST /a-long-path-77"), "POST /***");
         let shown = loaded.effective.text();
         let line = shown.lines().find(|line| line.starts_with("watchdog.notify = ")).expect("it is shown");
-        let expected = "watchdog.notify = { webhook = \"***\", exec = [\"/bin/echo\", \"Greenroom says:\"] }  # greenroom.toml:2:1";
+        let expected = "watchdog.notify = { webhook = \"***\", exec = [\"/bin/echo\", \"Greenroom says:\"] }  # greenroom.toml:2:10";
         assert_eq!(line, expected);
     }
 
@@ -79,7 +80,8 @@ mod tests {
                     \"of-an-option-33\", \"${env.NOT_THERE}\"]\nmodel_file = \"gone.gguf\"\nenv = { A_TOKEN = \
                     \"of-a-variable-44\" }\n";
         std::fs::write(&file, text).expect("written");
-        let sources = Sources { files: vec![file.clone()], ..Sources::default() };
+        let env = vec![("HOME".to_owned(), "/".to_owned())];
+        let sources = Sources { files: vec![file.clone()], env, ..Sources::default() };
         assert!(load(&sources).is_err());
         let described = describe(&sources).unwrap_or_else(|errors| panic!("{errors}"));
         assert!(described.refused.is_some() && described.text.contains("gateway.api_keys"), "{described:?}");

@@ -148,7 +148,7 @@ fn without_a_runtime_and_a_configuration_it_is_said_that_secrets_are_not_known()
     let elsewhere = greenroom.folder().join("elsewhere");
     fs::create_dir(&elsewhere).expect("made");
     let archive = greenroom.folder().join("unknown.tar");
-    let mut command = greenroom.cli_command(&["--json", "bundle", "-o", &archive.display().to_string()]);
+    let mut command = greenroom.cli_command(&["--json", "bundle", "--force", "-o", &archive.display().to_string()]);
     command.current_dir(&elsewhere).env("HOME", &elsewhere).env_remove("XDG_CONFIG_HOME");
     let done = command.output().expect("it runs");
     let said: serde_json::Value = serde_json::from_slice(&done.stdout).expect("JSON");
@@ -158,11 +158,21 @@ fn without_a_runtime_and_a_configuration_it_is_said_that_secrets_are_not_known()
     let summary = fs::read_to_string(named(&found, "SUMMARY.md")).expect("text");
     assert!(summary.contains("not all of them are known: there is no configuration here"), "{summary}");
 
-    // Found where one is looked for, it is taken as far as it goes.
-    fs::copy(greenroom.config_file(), elsewhere.join("greenroom.toml")).expect("copied");
-    let done = command.args(["--force"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&done.stderr).contains("does not say whether it is that of this"), "{done:?}");
+    // Found where one is looked for, it is taken as far as it goes: its secrets always, its text unless it is of another.
+    let text = fs::read_to_string(greenroom.config_file()).expect("text");
+    for (text, gap, has_text) in [
+        (text.clone(), "is that of another state dir", false),
+        (text.replace("state_dir = \"s\"\n", ""), "does not say whether it is that of this state dir", true),
+    ] {
+        fs::write(elsewhere.join("greenroom.toml"), text).expect("written");
+        let done = command.output().expect("it runs");
+        assert!(String::from_utf8_lossy(&done.stderr).contains(gap), "{done:?}");
+        let found = files(&greenroom.unpacked(&archive));
+        assert_eq!(found.iter().any(|path| path.ends_with("config.toml")), has_text, "{found:#?}");
+        assert!(fs::read_to_string(named(&found, "logs/chat.log")).expect("text").contains("it says *** to"));
+    }
     assert_no_secret(&files(&greenroom.unpacked(&archive)));
+    greenroom.assert_clean();
 }
 
 #[test]
