@@ -99,6 +99,10 @@ pub(super) struct Inner {
     /// What kinds of them there are.
     pub job_kinds: JobKinds,
     /// What is counted of requests and swaps.
+    #[cfg_attr(
+        not(feature = "gateway"),
+        expect(dead_code, reason = "the gateway alone counts and shows by the handle")
+    )]
     pub metrics: Arc<Metrics>,
     /// Where reloads are asked for, if there is a configuration to read anew.
     pub reload: Option<Bell>,
