@@ -2,7 +2,7 @@
 //!
 //! Whoever has done the work calls [`clean`] once its outcome is told, so no answer ever waits for it. One action that
 //! fails does not keep the next one from being tried. The alert about a failure is raised in here. What else follows is the
-//! caller's to do, and so is it to say [that all is clean](all_is_clean): there may be more to clean than one `cleanup`.
+//! caller's to do, and so is it to say that all is clean (`all_is_clean`): there may be more to clean than one `cleanup`.
 
 mod needed;
 
