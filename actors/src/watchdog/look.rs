@@ -4,13 +4,13 @@
 //! nothing new: as long as no process of the machine begins or ends, all counts are what they were, and where everybody in a
 //! tree descends from one process, whoever has begun since the last look says by its parents to which tree it has come.
 //! Memory, descriptors and who has ended and is not waited for are measured in turns, one service in [`TURNS`] at each sample;
-//! but at every sample where a limit is set on memory.
+//! but at every sample where a limit is set on memory, or on its growth within a short time.
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -34,6 +34,8 @@ use crate::{
 /// A service whose memory nobody limits is measured at one sample of so many. A tree to which nobody comes any more is
 /// walked as often: only then it shows that somebody of it has ended.
 pub const TURNS: usize = 5;
+/// Growth within less than this is measured at every sample: a value that is several samples old makes steps of a slope.
+const SOON: Duration = Duration::from_secs(300);
 /// Ids given away for each tree that may be spared a walk, up to which newborns are looked up. That takes from 2 us for one
 /// that is over to 10 us, and a walk 30 us.
 const LOOKED_UP: usize = 2;
@@ -181,7 +183,8 @@ impl Looker {
         let is_its_turn = place % TURNS == self.turn % TURNS;
         let limits = &service.spec.limits;
         let is_searched = self.scene.containment.kind() == ContainmentKind::BestEffort;
-        let measure = is_its_turn || limits.ram.is_some() && !is_searched;
+        let is_limited = limits.ram.is_some() || limits.growth.is_some_and(|growth| growth.within < SOON);
+        let measure = is_its_turn || is_limited && !is_searched;
         let has_changed = match changed {
             Changed::None => false,
             Changed::Runs(_) => {

@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use greenroom_actors::{
@@ -18,8 +19,9 @@ use greenroom_actors::{
         proc,
     },
     services::ServiceSet,
-    spec::{ServiceSpec, StartMode, WatchdogSpec},
+    spec::{Growth, ServiceSpec, StartMode, WatchdogSpec},
     state::ServiceState,
+    units::ByteSize,
     watchdog::look::{Looker, Scene, TURNS},
 };
 use nix::sys::signal::{Signal, kill};
@@ -150,5 +152,25 @@ async fn who_has_ended_and_is_not_waited_for_is_counted_and_named() {
         sample.services.first().map(|service| (service.processes, service.unreaped))
     };
     assert!(clock::wait_until(PATIENCE, || counts() == Some((4, 2))), "{:?}", counts());
+    house.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_grows_within_a_short_time_is_measured_at_each_look() {
+    let doubles = "x=$(head -c 200000 /dev/zero | tr '\\0' x); trap 'x=$x$x' USR1; sleep 1000 & while :; do wait; done";
+    let mut service = named("grows", doubles);
+    service.limits.growth = Some(Growth { bytes: ByteSize(1 << 20), within: Duration::from_secs(60) });
+    let house = house(vec![service]).await;
+    let main = house.find("grows").status.borrow().pid.expect("it runs");
+    let (_, mut looker) = looker(&house);
+    let mut ram = || looker.look(clock::now(), Vec::new()).services.first().and_then(|service| service.ram);
+    let is_set = || proc::tree(main).expect("a tree").iter().any(|(pid, _)| proc::command(*pid) == "sleep 1000");
+    assert!(clock::wait_until(PATIENCE, is_set), "the trap is set before its child");
+    for round in 0..=TURNS {
+        let (before, held) = (ram(), proc::anonymous_bytes(&[main]));
+        kill(nix::unistd::Pid::from_raw(main.0.cast_signed()), Signal::SIGUSR1).expect("told");
+        assert!(clock::wait_until(PATIENCE, || proc::anonymous_bytes(&[main]) > held), "{held}");
+        assert!(ram() > before, "in round {round}");
+    }
     house.stop().await;
 }

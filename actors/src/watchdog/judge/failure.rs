@@ -215,7 +215,7 @@ fn alert(seen: &FailureSeen, sees_to_it: bool, suppressed: bool, reset_after: Du
         FailureAction::RestartOnce | FailureAction::Restart => "it is restarted".to_owned(),
         FailureAction::Stop => "it is stopped and stays down".to_owned(),
         FailureAction::Quarantine => format!(
-            "it is stopped and in quarantine: `greenroom reset {}` or a changed configuration lets it out",
+            "it is stopped and in quarantine: `greenroom start {}` or a changed configuration lets it out",
             seen.service
         ),
     };
