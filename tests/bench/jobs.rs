@@ -1,16 +1,19 @@
 //! 10,000 jobs in line: `cargo bench --bench jobs [-- COUNT]`. Prints how long each submission took until it was on disk
 //! and answered, what the line costs in memory and on disk, how long a restart with it takes, and whether it is in order.
 //!
-//! After each submission the disk is asked for about the same alone: 8 KiB and an `fdatasync`. What it makes everybody wait
-//! for now and then is seen in both columns.
+//! After each submission the disk is asked for about the same alone: 8 KiB and an `fdatasync`. And once all are done, two
+//! threads hand a byte to and fro for as long as that took, with nothing to do and no disk. What the disk and the machine make
+//! everybody wait for now and then is seen in all three.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 use std::{
     fs::{self, File},
-    io::{Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom, Write},
+    os::unix::net::UnixStream,
     path::Path,
+    thread,
     time::Duration,
 };
 
@@ -47,6 +50,7 @@ fn main() {
     println!("{count} submissions, one after the other, {:.0} a second", count as f64 / all.as_secs_f64());
     spread("a submission, from the request to the answer", submissions, "each < 5 ms");
     spread("the disk alone: 8 KiB and fdatasync", syncs, "");
+    spread("the machine alone: a byte to and fro, for as long", machine_alone(all), "");
     row("memory for each job in line", &format!("{:.2} KiB", grown as f64 / 1024.0 / count as f64), "");
     let on_disk = history(&greenroom).saturating_sub(disk);
     row("on disk for each", &format!("{:.2} KiB", on_disk as f64 / 1024.0 / count as f64), "");
@@ -94,6 +98,28 @@ impl Disk {
         done.expect("on disk");
         took
     }
+}
+
+/// How long it takes until a byte has been at another thread and is back, again and again for so long.
+fn machine_alone(lasting: Duration) -> Vec<Duration> {
+    let (mut here, mut there) = UnixStream::pair().expect("two sockets");
+    let echo = thread::spawn(move || {
+        let mut byte = [0];
+        while there.read_exact(&mut byte).is_ok() && there.write_all(&byte).is_ok() {}
+    });
+    let (mut times, mut so_far) = (Vec::new(), Duration::ZERO);
+    while so_far < lasting {
+        let (done, took) = timed(|| {
+            here.write_all(&[1])?;
+            here.read_exact(&mut [0])
+        });
+        done.expect("the other thread answers");
+        so_far += took;
+        times.push(took);
+    }
+    drop(here);
+    echo.join().expect("it ends");
+    times
 }
 
 /// Median, 99 % and worst of these times, and how many were late.

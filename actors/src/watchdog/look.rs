@@ -3,8 +3,9 @@
 //! A look at a tree is a walk through it, never through the whole process table. Even that is left out where it can tell
 //! nothing new: as long as no process of the machine begins or ends, all counts are what they were, and where everybody in a
 //! tree descends from one process, whoever has begun since the last look says by its parents to which tree it has come.
-//! Memory, descriptors and who has ended and is not waited for are measured in turns, one service in [`TURNS`] at each sample;
-//! but at every sample where a limit is set on memory, or on its growth within a short time.
+//! Memory and descriptors, which change without that, are measured in turns, one service in [`TURNS`] at each sample; but at
+//! every sample where a limit is set on memory, or on its growth within a short time. Who has ended and is not waited for is
+//! looked for at every [`TURNS`]th of a service's turns.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -114,6 +115,13 @@ struct Care {
     count: bool,
     /// Memory and descriptors are measured.
     measure: bool,
+    /// Who has ended and is not waited for is looked for.
+    zombies: bool,
+}
+
+impl Care {
+    /// For one that was never looked at.
+    const ALL: Self = Self { count: true, measure: true, zombies: true };
 }
 
 impl Changed {
@@ -179,8 +187,9 @@ impl Looker {
     }
 
     fn care(&self, place: usize, service: &Supervised, run: RunId, changed: &Changed) -> Care {
-        let Some(seen) = self.known.get(&run) else { return Care { count: true, measure: true } };
+        let Some(seen) = self.known.get(&run) else { return Care::ALL };
         let is_its_turn = place % TURNS == self.turn % TURNS;
+        let zombies = is_its_turn && place / TURNS % TURNS == self.turn / TURNS % TURNS;
         let limits = &service.spec.limits;
         let is_searched = self.scene.containment.kind() == ContainmentKind::BestEffort;
         let is_limited = limits.ram.is_some() || limits.growth.is_some_and(|growth| growth.within < SOON);
@@ -194,7 +203,7 @@ impl Looker {
             }
             Changed::All => true,
         };
-        Care { count: measure || has_changed && (!is_searched || place < SEARCHED), measure }
+        Care { count: measure || has_changed && (!is_searched || place < SEARCHED), measure, zombies }
     }
 
     /// One service, if a process of it runs.
@@ -223,12 +232,13 @@ impl Looker {
             // No hold yet, or one that does not say: what was seen last counts.
             match self.scene.containment.members(name, run) {
                 Ok(members) => {
-                    let reaper = self.scene.containment.reaper(name, run);
                     let seen = self.known.entry(run).or_default();
+                    // The same as long as the run lives: should it die, its tree is ended.
+                    seen.reaper = seen.reaper.or_else(|| self.scene.containment.reaper(name, run));
                     if changed.names(run) || members != seen.members {
                         seen.lively = self.turn;
                     }
-                    seen.take(members, reaper, care.measure, leased.is_none());
+                    seen.take(members, care, leased.is_none());
                 }
                 Err(_) if is_new => return None,
                 Err(_) => {}
@@ -259,16 +269,18 @@ impl Looker {
 }
 
 impl Seen {
-    fn take(&mut self, members: Vec<Pid>, reaper: Option<Pid>, measure: bool, is_unleased: bool) {
-        if measure {
-            let few = &members[..members.len().min(MEASURED)];
+    fn take(&mut self, members: Vec<Pid>, care: Care, is_unleased: bool) {
+        let few = &members[..members.len().min(MEASURED)];
+        if care.measure {
             self.descriptors = u32::try_from(vitals::descriptors(few)).unwrap_or(u32::MAX);
-            self.unreaped = vitals::unreaped(few);
             if is_unleased {
                 self.ram = Some(proc::anonymous_bytes(few));
             }
         }
-        (self.members, self.reaper) = (members, reaper);
+        if care.zombies {
+            self.unreaped = vitals::unreaped(few);
+        }
+        self.members = members;
     }
 
     /// Those whose children are of its tree.
