@@ -188,16 +188,22 @@ async fn what_cannot_be_written_at_the_end_is_said() {
     assert!(history.end(LONG));
 }
 
-#[actix::test]
-async fn a_sender_never_waits_and_what_is_too_much_is_counted() {
-    const SENT: u64 = 25_000;
+/// A history whose database somebody else has locked, in a folder of its own.
+async fn locked() -> (tempfile::TempDir, History, rusqlite::Connection) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("history.db");
     let history = History::start(&spec(&path), &EventBus::new(5)).expect("a thread");
-    let sink = history.sink();
-    assert_eq!(sink.flush().await, Ok(()));
+    assert_eq!(history.sink().flush().await, Ok(()));
     let other = rusqlite::Connection::open(&path).expect("open");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    (folder, history, other)
+}
+
+#[actix::test]
+async fn a_sender_never_waits_and_what_is_too_much_is_counted() {
+    const SENT: u64 = 25_000;
+    let (_folder, history, other) = locked().await;
+    let sink = history.sink();
     // The store takes until it is full and then waits for the lock; as many again are on their way; the rest is lost.
     (0..SENT).for_each(|_| sink.record(run()));
     assert!(sink.health().dropped > 0);
@@ -211,13 +217,8 @@ async fn a_sender_never_waits_and_what_is_too_much_is_counted() {
 
 #[actix::test]
 async fn whoever_gives_up_waiting_gives_up_no_record() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("history.db");
-    let history = History::start(&spec(&path), &EventBus::new(5)).expect("a thread");
+    let (folder, history, other) = locked().await;
     let sink = history.sink();
-    assert_eq!(sink.flush().await, Ok(()));
-    let other = rusqlite::Connection::open(&path).expect("open");
-    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
     // The first one holds the store's thread at the lock, so the second one lies in the mailbox when it is given up.
     for _ in 0..2 {
         let given_up = tokio::time::timeout(Duration::from_millis(100), sink.record_acked(vec![run()])).await;
@@ -226,7 +227,10 @@ async fn whoever_gives_up_waiting_gives_up_no_record() {
     other.execute_batch("ROLLBACK").expect("unlocked");
     assert_eq!(stop(&history).await, StopOutcome::Clean);
     assert!(history.end(LONG));
-    let rows = HistoryReader::open(&path).expect("open").runs(&HistoryFilter::default()).expect("rows");
+    let rows = HistoryReader::open(&folder.path().join("history.db"))
+        .expect("open")
+        .runs(&HistoryFilter::default())
+        .expect("rows");
     assert_eq!(rows.len(), 2);
 }
 
